@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "base/addr.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+int addr_parse(const char *text, struct addr *ret)
+{
+	struct addr a = { .family = AF_INET };
+
+	if (inet_pton(AF_INET, text, &a.in) != 1) {
+		a = (struct addr){ .family = AF_INET6 };
+		if (inet_pton(AF_INET6, text, &a.in6) != 1)
+			return -EINVAL;
+	}
+	*ret = a;
+	return 0;
+}
+
+/* Decimal digits only: strtoul would take signs, blanks and overflow silently. */
+static int number_parse(const char *text, unsigned max, unsigned *ret)
+{
+	unsigned n = 0;
+
+	if (!*text)
+		return -EINVAL;
+	for (; *text; text++) {
+		if (*text < '0' || *text > '9')
+			return -EINVAL;
+		n = n * 10 + (unsigned)(*text - '0');
+		if (n > max)
+			return -EINVAL;
+	}
+	*ret = n;
+	return 0;
+}
+
+int addr_port_parse(const char *text, struct addr *ret, uint16_t *ret_port)
+{
+	char host[ADDR_PORT_STR_MAX];
+	struct addr a;
+	const char *port_text = NULL;
+	unsigned port = 0;
+	size_t len = strlen(text);
+	int r;
+
+	if (len >= sizeof(host))
+		return -EINVAL;
+	memcpy(host, text, len + 1);
+	if (host[0] == '[') {
+		char *close = strchr(host, ']');
+
+		if (!close || (close[1] && close[1] != ':'))
+			return -EINVAL;
+		if (close[1])
+			port_text = close + 2;
+		*close = '\0';
+		r = addr_parse(host + 1, &a);
+		if (r == 0 && a.family != AF_INET6)
+			return -EINVAL;
+	} else {
+		char *colon = strchr(host, ':');
+
+		if (colon && !strchr(colon + 1, ':')) {
+			port_text = colon + 1;
+			*colon = '\0';
+		}
+		r = addr_parse(host, &a);
+	}
+	if (r < 0)
+		return r;
+	if (port_text) {
+		r = number_parse(port_text, UINT16_MAX, &port);
+		if (r < 0)
+			return r;
+	}
+	*ret = a;
+	*ret_port = (uint16_t)port;
+	return 0;
+}
+
+static void mask_bytes(uint8_t *bytes, size_t len_bytes, unsigned prefix_len)
+{
+	for (size_t i = 0; i < len_bytes; i++) {
+		unsigned bits = prefix_len > i * 8 ? prefix_len - (unsigned)(i * 8) : 0;
+
+		if (bits < 8)
+			bytes[i] &= (uint8_t)(0xff00U >> bits);
+	}
+}
+
+int prefix_parse(const char *text, struct prefix *ret)
+{
+	char host[ADDR_STR_MAX];
+	struct prefix p = { 0 };
+	const char *slash = strchr(text, '/');
+	size_t len = slash ? (size_t)(slash - text) : strlen(text);
+	struct addr masked;
+	unsigned bits;
+	int r;
+
+	if (len >= sizeof(host))
+		return -EINVAL;
+	memcpy(host, text, len);
+	host[len] = '\0';
+	r = addr_parse(host, &p.addr);
+	if (r < 0)
+		return r;
+	bits = (unsigned)addr_len_bytes(&p.addr) * 8;
+	if (slash) {
+		r = number_parse(slash + 1, bits, &bits);
+		if (r < 0)
+			return r;
+	}
+	p.len = (uint8_t)bits;
+	masked = p.addr;
+	mask_bytes(masked.bytes, addr_len_bytes(&masked), bits);
+	if (!addr_eq(&masked, &p.addr))
+		return -ERANGE;
+	*ret = p;
+	return 0;
+}
+
+const char *addr_format(const struct addr *a, char buf[static ADDR_STR_MAX])
+{
+	if (a->family == AF_UNSPEC || !inet_ntop(a->family, a->bytes, buf, ADDR_STR_MAX))
+		strcpy(buf, "-");
+	return buf;
+}
+
+const char *addr_port_format(const struct addr *a, uint16_t port,
+			     char buf[static ADDR_PORT_STR_MAX])
+{
+	char host[ADDR_STR_MAX];
+
+	addr_format(a, host);
+	(void)snprintf(buf, ADDR_PORT_STR_MAX, a->family == AF_INET6 ? "[%s]:%u" : "%s:%u", host,
+		       port);
+	return buf;
+}
+
+int addr_cmp(const struct addr *a, const struct addr *b)
+{
+	if (a->family != b->family)
+		return a->family < b->family ? -1 : 1;
+	return memcmp(a->bytes, b->bytes, addr_len_bytes(a));
+}
+
+bool addr_eq(const struct addr *a, const struct addr *b)
+{
+	return addr_cmp(a, b) == 0;
+}
+
+bool prefix_contains(const struct prefix *p, const struct addr *a)
+{
+	struct addr masked = *a;
+
+	if (p->addr.family != a->family)
+		return false;
+	mask_bytes(masked.bytes, addr_len_bytes(&masked), p->len);
+	return addr_eq(&masked, &p->addr);
+}
+
+size_t addr_len_bytes(const struct addr *a)
+{
+	switch (a->family) {
+	case AF_INET:
+		return 4;
+	case AF_INET6:
+		return 16;
+	default:
+		return 0;
+	}
+}
+
+bool addr_is_host(const struct addr *a)
+{
+	switch (a->family) {
+	case AF_INET:
+		return a->bytes[0] != 0 && a->bytes[0] < 224;
+	case AF_INET6:
+		return !IN6_IS_ADDR_UNSPECIFIED(&a->in6) && !IN6_IS_ADDR_MULTICAST(&a->in6);
+	default:
+		return false;
+	}
+}
+
+socklen_t addr_to_sockaddr(const struct addr *a, uint16_t port, struct sockaddr_storage *ret)
+{
+	memset(ret, 0, sizeof(*ret));
+	if (a->family == AF_INET6) {
+		struct sockaddr_in6 sin6 = {
+			.sin6_family = AF_INET6,
+			.sin6_port = htons(port),
+			.sin6_addr = a->in6,
+		};
+
+		memcpy(ret, &sin6, sizeof(sin6));
+		return sizeof(sin6);
+	}
+	struct sockaddr_in sin = {
+		.sin_family = AF_INET,
+		.sin_port = htons(port),
+		.sin_addr = a->in,
+	};
+
+	memcpy(ret, &sin, sizeof(sin));
+	return sizeof(sin);
+}

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+/*
+ * From listeners and weighted targets to the services and destinations that a plane must have. Pure.
+ *
+ * List order: a group's targets stand in the kernel's list in reverse order of registration, as if ipvsadm had added
+ * them one by one; so a target appended to the configuration is one NEW_DEST, and two gateways with equal
+ * configuration have equal mh and sh tables. mh and sh services always carry the fallback flag: without it a weight
+ * of 0 refuses that share of new clients (kubernetes#139497).
+ */
+
+#include <stddef.h>
+
+#include "ipvs/ruleset.h"
+
+struct conf;
+
+/* One target of one group with its present weight within the group, as health/weight.c computed it. */
+struct desired_target {
+	struct addr addr;
+	uint16_t port; /* 0 = the listener's port */
+	uint32_t weight; /* 0 = no new connections */
+};
+
+struct desired_group {
+	const struct desired_target *targets; /* borrowed; in order of registration */
+	size_t n;
+};
+
+/*
+ * groups: as many as conf->n_groups, same indices. The result is sorted, and has the hook keeper of each address
+ * family that a listener uses. A target whose address family differs from the listener's is left out for nat and
+ * direct (validation has warned). Targets that two forwarded groups share get the sum of their weights.
+ * -ENOMEM only.
+ */
+int desired_compute(const struct conf *conf, const struct desired_group *groups,
+		    struct ipvs_ruleset *ret);

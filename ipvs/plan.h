@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+/*
+ * plan = desired − actual: the requests that turn one ruleset into the other, in an order such that no step leaves
+ * a service without destinations that it had before and will have after. Pure; a plan owns copies of what it names.
+ *
+ * Order within a service: service created or changed; new destinations; raised weights; lowered weights; removed
+ * destinations. A new service with an ordered scheduler (mh, sh, dh) and more than one destination is created under
+ * "none", filled, and switched once (ipvs.md §1.9). Services are removed last.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "ipvs/ruleset.h"
+
+enum plan_op_kind {
+	PLAN_SERVICE_NEW,
+	PLAN_SERVICE_SET,
+	PLAN_SERVICE_DEL,
+	PLAN_DEST_NEW,
+	PLAN_DEST_SET,
+	PLAN_DEST_DEL,
+	_PLAN_OP_MAX,
+};
+
+struct plan_op {
+	enum plan_op_kind kind;
+	bool reorder; /* DEST_DEL/DEST_NEW pair that moves a destination in an ordered list */
+	struct ipvs_service service; /* key, and configuration where kind is SERVICE_NEW/SET; no dests */
+	struct ipvs_dest dest;	     /* DEST_*: as it will be (NEW, SET) or as it is (DEL, with live counters) */
+	struct ipvs_dest old_dest;   /* DEST_SET: as it is */
+	struct ipvs_service old_service; /* SERVICE_SET: as it is; no dests */
+};
+
+struct plan {
+	struct plan_op *ops; /* owned */
+	size_t n;
+};
+
+#define PLAN_INIT ((struct plan){ 0 })
+
+void plan_deinit(struct plan *p);
+
+/* Which services of `actual` may be changed or removed although `desired` lacks them. */
+struct plan_ownership {
+	const struct ipvs_service_key *keys; /* borrowed, sorted by ipvs_service_key_cmp() */
+	size_t n;
+	bool exclusive; /* all of them */
+};
+
+/* Both rulesets sorted. -ENOMEM only. */
+int plan_compute(const struct ipvs_ruleset *actual, const struct ipvs_ruleset *desired,
+		 const struct plan_ownership *owned, struct plan *ret);
+
+/*
+ * What the kernel would have after the op: the slow model that tests and `ipvsd plan` use. -ESRCH, -ENOENT, -EEXIST
+ * as the kernel would answer; -ENOMEM.
+ */
+int plan_op_apply(const struct plan_op *op, struct ipvs_ruleset *r);
+
+const char *plan_op_kind_to_string(enum plan_op_kind k);
+
+/* One line for people, e.g. "set destination 10.0.1.10:8080 of tcp 203.0.113.10:80: weight 100 -> 0". Owned by caller. */
+char *plan_op_describe(const struct plan_op *op);
