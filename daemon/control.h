@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+/*
+ * The control socket: HTTP/1.1 with JSON on an AF_UNIX stream socket (mode 0660, group ipvsd where it exists), served
+ * by libmicrohttpd in the manager's loop. Peers: root, the daemon's own user, or a member of the socket's group.
+ * Request bodies are bounded; a slow or silent client is dropped after a time-out and holds nobody up.
+ *
+ *   GET  /v1/version                         {"version"}
+ *   GET  /v1/status
+ *   GET  /v1/events?after=SEQ&wait=SECONDS   waits up to 60 s for the first newer event
+ *   POST /v1/reload
+ *   POST /v1/plan[?config=PATH]              PATH: root only
+ *   POST /v1/register | deregister | drain | undrain
+ *                                            {"group", "target", "weight"?, "zone"?}
+ *
+ * 200 with the report; 400 malformed request, 403 not allowed, 404 unknown path, group or target, 405, 409 conflict,
+ * 413 body too large, 422 the configuration has errors, 500 with "error".
+ */
+
+struct manager;
+struct control;
+
+int control_new(struct manager *m, const char *path, struct control **ret);
+void control_free(struct control *c);
+
+/* New events are there: answers the requests that wait for them. */
+void control_notify_events(struct control *c);

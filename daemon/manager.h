@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+/*
+ * The daemon's one object: it owns the configuration, the target registry, the plane's channel, the health worker,
+ * the events and the control socket, and runs them on one sd-event loop. The operations below are what the control
+ * socket and the signals ask for; they run to their end before they return, inside the loop's thread.
+ *
+ * Operations return 0 or a negative errno and always set *ret_report (owned by the caller) to a JSON object; on
+ * failure it has "error": TEXT and perhaps "diagnostics": [{file, line, severity, message}].
+ */
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <systemd/sd-event.h>
+
+#include "base/clock.h"
+#include "conf/conf.h"
+#include "daemon/events.h"
+#include "daemon/registry.h"
+#include "ipvs/ruleset.h"
+
+struct channel;
+struct control;
+struct vip_set;
+struct worker_link;
+
+struct manager_options {
+	const char *config_path; /* borrowed, absolute */
+	const char *control_socket;  /* borrowed; NULL = the configuration's */
+	const char *state_directory; /* borrowed; NULL = the configuration's */
+};
+
+struct manager {
+	struct manager_options options;
+	sd_event *event; /* owned, as all below */
+	struct conf *conf;
+	struct registry registry;
+	struct channel *channel;
+	struct ipvs_ruleset actual; /* the last dump, with what was applied since */
+	usec_t actual_usec;	    /* monotonic time of that dump */
+	struct ipvs_service_key *owned_services; /* sorted; persisted before they are created */
+	size_t n_owned_services;
+	struct worker_link *worker;
+	struct control *control;
+	struct vip_set *vips;
+	struct event_ring events;
+	sd_event_source *reconcile_timer, *apply_source, *drain_timer, *save_timer;
+	usec_t started_usec, loaded_usec; /* wall clock */
+	uint64_t reloads, reloads_failed, drift_repairs;
+	char *last_error; /* why the configuration on disk is not the one that runs; NULL = it is */
+	bool stopping;
+};
+
+/* Reads configuration and state, opens the channel, starts the worker, applies. Logs its own errors. */
+int manager_new(const struct manager_options *options, struct manager **ret);
+/* Leaves the planes as they are, unless `stop` in the configuration says otherwise. */
+void manager_free(struct manager *m);
+int manager_run(struct manager *m);
+
+int manager_reload(struct manager *m, json_t **ret_report);
+
+/* What a reload of `path` (NULL = the running configuration's file) would do. */
+int manager_plan(struct manager *m, const char *path, json_t **ret_report);
+
+/* The tables of `ipvsd status --json`; documented in ipvsd(8). */
+int manager_status(struct manager *m, json_t **ret_report);
+
+/* Events after sequence number `after`: {"events": [...], "last": N}. */
+int manager_events(struct manager *m, uint64_t after, json_t **ret_report);
+
+enum manager_target_verb {
+	MANAGER_REGISTER,
+	MANAGER_DEREGISTER,
+	MANAGER_DRAIN,
+	MANAGER_UNDRAIN,
+};
+
+struct manager_target_request {
+	const char *group;  /* borrowed */
+	const char *target; /* borrowed: ADDR[:PORT] */
+	const char *zone;   /* borrowed; NULL = "" */
+	int64_t weight;	    /* register only; -1 = the default, 1 */
+};
+
+/* Idempotent; persisted before it returns. -ENOENT unknown group or target, -EINVAL bad request. */
+int manager_target(struct manager *m, enum manager_target_verb verb,
+		   const struct manager_target_request *request, json_t **ret_report);
