@@ -8,7 +8,7 @@
 #include <stdint.h>
 
 enum probe_outcome {
-	PROBE_OK,
+	PROBE_OK,	       /* detail = status code of an HTTP check */
 	PROBE_REFUSED,	       /* RST, or ICMP port unreachable */
 	PROBE_UNREACHABLE,     /* no route, ICMP host or net unreachable */
 	PROBE_CONNECT_TIMEOUT, /* no connection within the timeout */
@@ -17,9 +17,15 @@ enum probe_outcome {
 	PROBE_BAD_RESPONSE,    /* not HTTP, or over the limits */
 	PROBE_WRONG_STATUS,    /* the status did not match; detail = status code */
 	PROBE_WRONG_BODY,
-	PROBE_INTERNAL_ERROR,  /* ours: no socket, no memory; never counts against the target; detail = errno */
+	PROBE_INTERNAL_ERROR, /* ours: no socket, no memory; never counts; detail = errno */
 	_PROBE_OUTCOME_MAX,
 };
+
+/*
+ * What a failed connect() says. Errors that tell about this host rather than about the target (no port left, no
+ * memory, no permission) are PROBE_INTERNAL_ERROR.
+ */
+enum probe_outcome probe_outcome_from_errno(int error);
 
 /* "ok", "refused", "connect timed out", … for logs and status. */
 const char *probe_outcome_to_string(enum probe_outcome o);

@@ -57,7 +57,7 @@ struct protocol_range {
 
 struct protocol_probe {
 	struct protocol_header header;
-	uint64_t id; /* the daemon's; stable over restarts, decides the phase */
+	uint64_t id;	     /* the daemon's; stable over restarts, decides the phase */
 	uint32_t generation; /* echoed in results: results of an older specification are dropped */
 	uint8_t check;	     /* enum protocol_check */
 	uint8_t n_matcher;
@@ -98,13 +98,19 @@ struct protocol_heartbeat {
 	uint64_t max_lateness_usec; /* since the last heartbeat */
 	uint32_t probes;	    /* specifications held */
 	uint32_t in_flight;
+	uint64_t probes_skipped;  /* due, but the loop came too late or the one before still ran */
+	uint64_t results_dropped; /* oldest first, because the daemon did not read */
 };
 
 /* Fills the header. */
 void protocol_init(struct protocol_header *h, enum protocol_kind kind, size_t size);
 
+#define PROTOCOL_INTERVAL_MIN_USEC (10 * USEC_PER_MSEC)
+#define PROTOCOL_INTERVAL_MAX_USEC (86400 * USEC_PER_SEC)
+
 /*
  * Is this datagram a whole, sane record? Checks version, size, kind, enum ranges, string termination, address
- * family, interval and timeout. 0 and *ret_kind, -EPROTONOSUPPORT on another version, -EBADMSG otherwise.
+ * family, interval and timeout (timeout <= interval), and that no byte of path and host_header can leave its place
+ * in an HTTP request. 0 and *ret_kind, -EPROTONOSUPPORT on another version, -EBADMSG otherwise.
  */
 int protocol_check(const void *record, size_t size, enum protocol_kind *ret_kind);

@@ -12,8 +12,11 @@
  *   healthy    unhealthy_threshold failures  -> unhealthy
  *   unhealthy  healthy_threshold successes   -> healthy
  *   draining   any                           -> draining  (until finished or re-registered)
+ *   unused, unavailable  any                 -> no change (a late answer to a check that is over)
  *
- * PROBE_INTERNAL_ERROR is not a result: it changes nothing.
+ * PROBE_INTERNAL_ERROR is not a result: it changes nothing. Before its first result an initial target's reason is
+ * Elb.RegistrationInProgress, then Elb.InitialHealthChecking. Results that come in while a target drains go on
+ * judging it: its verdict, and its counters, are current when it is registered again.
  */
 
 #include <stdbool.h>
@@ -62,9 +65,14 @@ struct target_health {
 	int32_t detail;		      /* status code or errno, as the outcome says */
 	uint32_t duration_usec;	      /* of the last probe */
 	usec_t drain_deadline_usec;   /* wall clock; while draining */
-	/* What registration returns to: the verdict is kept through a drain that is undone. */
+	/* While draining: what registration returns to. */
 	enum target_state resume_state;
 	enum target_reason resume_reason;
+	int32_t reason_detail; /* the status code behind Target.ResponseCodeMismatch */
+};
+
+enum {
+	TARGET_DESCRIPTION_MAX = 96,
 };
 
 struct probe_report {
@@ -85,11 +93,14 @@ void target_health_init(struct target_health *t, enum target_use use, usec_t now
 /* The group came into use or went out of it, or its check was switched on or off. True when the state changed. */
 bool target_health_set_use(struct target_health *t, enum target_use use, usec_t now_wall_usec);
 
-/* True when the state or the reason changed. */
+/* True when the state or the reason changed. Thresholds of 0 count as 1. */
 bool target_health_report(struct target_health *t, const struct target_thresholds *thresholds,
 			  const struct probe_report *report, usec_t now_wall_usec);
 
-/* Deregistration: stays until target_health_finish_drain() or the caller removes it. Idempotent. */
+/*
+ * Deregistration; the caller removes the target when the drain is over. True when it began: a second call moves
+ * no deadline. Undrain is true when the target was draining.
+ */
 bool target_health_drain(struct target_health *t, usec_t delay_usec, usec_t now_wall_usec);
 bool target_health_undrain(struct target_health *t, usec_t now_wall_usec);
 
@@ -103,6 +114,10 @@ bool target_state_is_routable(enum target_state s);
 const char *target_state_to_string(enum target_state s);   /* "healthy", "unhealthy.draining" */
 const char *target_reason_to_string(enum target_reason r); /* "Target.Timeout"; "" for none */
 const char *target_reason_describe(enum target_reason r);  /* AWS's description, "" for none */
+
+/* AWS's description of the present reason, with the status code in its place. Returns buf. */
+const char *target_health_describe(const struct target_health *t,
+				   char buf[static TARGET_DESCRIPTION_MAX]);
 
 /* -EINVAL for an unknown name. */
 int target_state_from_string(const char *s, enum target_state *ret);

@@ -6,9 +6,14 @@
  *
  *   weight = configured x health (0 or 1) x override (0 or 1)        [zone and slow start are further factors]
  *
- * Fail open (elbv2.md §1.4): when the healthy targets are fewer than the minimum, every registered target that is
- * not draining gets its configured weight, as if healthy. Cold start: while no target of the group has had a
- * first result, the group fails open too, so that a start without history does not refuse traffic.
+ * Eligible is a target that may take new connections when it is well: registered (not draining, not unused), not
+ * drained by the operator, configured weight above 0. Fail open (elbv2.md §1.4): when fewer than the minimum of the
+ * eligible targets are healthy, every eligible target gets its configured weight, as if healthy. All others have
+ * weight 0 always: what the operator took out stays out, and does not count as healthy either (a group of one
+ * drained and one unhealthy target fails open to the latter).
+ *
+ * Cold start is the fail-open of a group in which no target has had a first result: a start without history does
+ * not refuse traffic. It is told apart so that it is not logged as a failure.
  * Pure.
  */
 
@@ -20,7 +25,7 @@
 
 struct weight_minimum {
 	unsigned count;	  /* at least 1 in effect */
-	unsigned percent; /* of the registered targets; 0 = off */
+	unsigned percent; /* of the eligible targets; 0 = off */
 };
 
 struct weight_input {
@@ -36,8 +41,11 @@ struct weight_output {
 };
 
 struct weight_summary {
-	unsigned registered, healthy;
-	bool fail_open;
+	unsigned registered; /* not draining, not unused */
+	unsigned eligible;
+	unsigned healthy; /* of the eligible */
+	bool fail_open;	  /* an unhealthy target gets traffic */
+	bool cold_start;  /* … because no target has had its first result */
 };
 
 /* out has room for n. */

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "health/outcome.h"
+
+#include <assert.h>
+#include <errno.h>
+
+enum probe_outcome probe_outcome_from_errno(int error)
+{
+	switch (error) {
+	case 0:
+		return PROBE_OK;
+	case ECONNREFUSED:
+		return PROBE_REFUSED;
+	case ECONNRESET:
+	case ECONNABORTED:
+	case EPIPE:
+		return PROBE_RESET;
+	case ETIMEDOUT: /* the kernel gave up its SYN retries before our deadline */
+		return PROBE_CONNECT_TIMEOUT;
+	case ENETUNREACH:
+	case EHOSTUNREACH:
+	case ENETDOWN:
+	case EHOSTDOWN:
+	case ENONET:
+	case ENOPROTOOPT: /* ICMP protocol unreachable */
+	case EACCES:	  /* ICMP administratively prohibited, route of type prohibit */
+	case EINVAL:	  /* route of type blackhole */
+		return PROBE_UNREACHABLE;
+	default:
+		return PROBE_INTERNAL_ERROR;
+	}
+}
+
+const char *probe_outcome_to_string(enum probe_outcome o)
+{
+	static const char *const names[_PROBE_OUTCOME_MAX] = {
+		[PROBE_OK] = "ok",
+		[PROBE_REFUSED] = "refused",
+		[PROBE_UNREACHABLE] = "unreachable",
+		[PROBE_CONNECT_TIMEOUT] = "connect timed out",
+		[PROBE_TIMEOUT] = "response timed out",
+		[PROBE_RESET] = "connection closed early",
+		[PROBE_BAD_RESPONSE] = "malformed response",
+		[PROBE_WRONG_STATUS] = "wrong status",
+		[PROBE_WRONG_BODY] = "wrong body",
+		[PROBE_INTERNAL_ERROR] = "internal error",
+	};
+
+	assert(o < _PROBE_OUTCOME_MAX);
+	return names[o];
+}
