@@ -15,6 +15,7 @@
 
 struct addr {
 	uint16_t family; /* AF_INET, AF_INET6, or AF_UNSPEC for "none" */
+	uint16_t zero;	 /* instead of padding: structs that hold addresses are hashed as bytes */
 	union {
 		struct in_addr in;
 		struct in6_addr in6;

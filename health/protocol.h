@@ -65,6 +65,7 @@ struct protocol_probe {
 	struct addr addr;
 	struct addr source; /* AF_UNSPEC = the kernel's choice */
 	uint32_t firewall_mark;
+	uint32_t zero; /* no padding anywhere: records are compared and hashed as bytes */
 	uint64_t interval_usec;
 	uint64_t timeout_usec;
 	struct protocol_range matcher[PROTOCOL_MATCHER_RANGES];
@@ -72,7 +73,7 @@ struct protocol_probe {
 	char host_header[PROTOCOL_HOST_MAX]; /* "" = address:port */
 	char path[PROTOCOL_PATH_MAX + 1];
 	uint8_t has_history; /* probed before: no early first probe */
-	uint8_t reserved[2];
+	uint8_t reserved[6];
 };
 
 struct protocol_probe_del {
