@@ -44,5 +44,8 @@ int channel_get_timeouts(struct channel *c, struct ipvs_timeouts *ret);
 int channel_set_timeouts(struct channel *c, const struct ipvs_timeouts *t);
 int channel_get_info(struct channel *c, struct ipvs_info *ret);
 
-/* Requests sent since the channel was opened: for `status`, and for the test that a no-op reload writes nothing. */
+/*
+ * Changing requests (operations, timeouts) sent since the channel was opened, dumps not counted: for `status`, and for
+ * the test that a no-op reload writes nothing.
+ */
 uint64_t channel_writes(const struct channel *c);

@@ -6,8 +6,9 @@
  * read with libnl's attribute functions. The same messages travel on AF_NETLINK to the kernel and on AF_UNIX to the
  * fast path. Pure: bytes in, values out; no socket.
  *
- * Decoders take untrusted bytes: every length is checked; -EBADMSG on anything that does not fit. Unknown attributes
- * are skipped.
+ * Decoders take untrusted bytes, of which the caller has checked that nlmsg_len of them are there (nlmsg_ok()): every
+ * other length is checked. -EBADMSG on what does not fit; -EINVAL where an attribute is missing that the command
+ * needs, -EAFNOSUPPORT on a strange family: what the kernel answers. Unknown attributes are skipped.
  */
 
 #include <stddef.h>
@@ -27,8 +28,9 @@ struct ipvs_info {
 };
 
 /*
- * Requests. Each appends one message to buf and returns its length in bytes, or -EMSGSIZE when it does not fit in
- * `size`. flags: NLM_F_REQUEST is always set; NLM_F_ACK, NLM_F_DUMP as given. `family` is the resolved id.
+ * Each of these writes one message to buf and returns its length in bytes (a multiple of 4), or -EMSGSIZE when it
+ * does not fit in `size`, or -ENOMEM. `family` is the resolved id. Requests get NLM_F_REQUEST; NLM_F_ACK, NLM_F_DUMP
+ * and, in replies, NLM_F_MULTI are as given.
  */
 struct codec_header {
 	uint16_t family;
@@ -36,16 +38,33 @@ struct codec_header {
 	uint32_t seq;
 };
 
+/* Requests. `cmd` is IPVS_CMD_*: NEW and SET carry the whole configuration, the others the key only. */
 int codec_service_request(void *buf, size_t size, const struct codec_header *h, uint8_t cmd,
 			  const struct ipvs_service *s);
+/* Without d (NULL): GET_DEST, a dump of the service's destinations. */
 int codec_dest_request(void *buf, size_t size, const struct codec_header *h, uint8_t cmd,
 		       const struct ipvs_service_key *key, const struct ipvs_dest *d);
+/* SET_CONFIG; it is also the reply to GET_CONFIG. */
 int codec_config_request(void *buf, size_t size, const struct codec_header *h,
 			 const struct ipvs_timeouts *t);
-/* GET_INFO, GET_CONFIG, FLUSH, and dumps of all services: no attribute. */
+/* GET_INFO, GET_CONFIG, FLUSH, ZERO of everything, and dumps of all services: no attribute. */
 int codec_plain_request(void *buf, size_t size, const struct codec_header *h, uint8_t cmd);
 
-/* Replies, and (for the fast path and the tests) requests. A full service or destination, or only its key. */
+/* Replies: configuration, live counters and 64-bit statistics, as the kernel answers GET_* and dumps. */
+int codec_service_reply(void *buf, size_t size, const struct codec_header *h,
+			const struct ipvs_service *s);
+int codec_dest_reply(void *buf, size_t size, const struct codec_header *h,
+		     const struct ipvs_dest *d);
+int codec_info_reply(void *buf, size_t size, const struct codec_header *h,
+		     const struct ipvs_info *info);
+
+/* IPVS_CMD_* of a message of the family. */
+int codec_command(const struct nlmsghdr *nlh, uint8_t *ret);
+
+/*
+ * Replies and requests. With NEW_* and SET_* the whole configuration must be there, with others the key suffices and
+ * the rest is 0. *ret has no destinations.
+ */
 int codec_parse_service(const struct nlmsghdr *nlh, struct ipvs_service *ret);
 int codec_parse_dest(const struct nlmsghdr *nlh, uint16_t service_family, struct ipvs_dest *ret);
 int codec_parse_config(const struct nlmsghdr *nlh, struct ipvs_timeouts *ret);

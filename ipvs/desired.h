@@ -8,6 +8,15 @@
  * them one by one; so a target appended to the configuration is one NEW_DEST, and two gateways with equal
  * configuration have equal mh and sh tables. mh and sh services always carry the fallback flag: without it a weight
  * of 0 refuses that share of new clients (kubernetes#139497).
+ *
+ * Weights: with one forwarded group a destination has its target's weight as given. With several it has
+ *	10000 × (group's weight / sum of the groups' weights) × (target's weight / sum of its group's weights),
+ * rounded, at least 1 where both weights are above 0; a group of weight 0 gives 0. So the groups' shares hold however
+ * many targets each has. sh: where the sum would exceed the kernel's 256 buckets, it is reduced to fit them.
+ *
+ * A service has one scheduler and one persistence: those of the first forwarded group with a weight above 0. Port 0
+ * services are persistent (360 s without stickiness), since the kernel schedules no others. Full NAT is plain
+ * nat here: the kernel has no more.
  */
 
 #include <stddef.h>

@@ -7,7 +7,12 @@
  *
  * Order within a service: service created or changed; new destinations; raised weights; lowered weights; removed
  * destinations. A new service with an ordered scheduler (mh, sh, dh) and more than one destination is created under
- * "none", filled, and switched once (ipvs.md §1.9). Services are removed last.
+ * "none", filled, and switched once: each change of a live mh table rebuilds it. For the same reason a service that
+ * changes to an ordered scheduler is changed after its destinations. Services are removed last, and the hook keepers
+ * after all others.
+ *
+ * Ordered list: the kernel inserts at the head only. What cannot stay is taken out and inserted anew at once (op
+ * `reorder`), never from an otherwise empty service; the kernel gives such a destination its connections back.
  */
 
 #include <stdbool.h>
@@ -29,7 +34,8 @@ struct plan_op {
 	enum plan_op_kind kind;
 	bool reorder; /* DEST_DEL/DEST_NEW pair that moves a destination in an ordered list */
 	struct ipvs_service service; /* key, and configuration where kind is SERVICE_NEW/SET; no dests */
-	struct ipvs_dest dest;	     /* DEST_*: as it will be (NEW, SET) or as it is (DEL, with live counters) */
+	/* DEST_*: as it will be (NEW, SET) or as it is (DEL, with live counters). SERVICE_DEL: only the sums of those. */
+	struct ipvs_dest dest;
 	struct ipvs_dest old_dest;   /* DEST_SET: as it is */
 	struct ipvs_service old_service; /* SERVICE_SET: as it is; no dests */
 };

@@ -114,7 +114,10 @@ struct ipvs_service *ipvs_ruleset_find(const struct ipvs_ruleset *r,
 struct ipvs_dest *ipvs_service_find(const struct ipvs_service *s, const struct addr *addr,
 				    uint16_t port);
 
-/* Do the members under "configuration" agree? Keys, live values and destinations are not looked at. */
+/*
+ * Do the members under "configuration" agree? Keys, live values and destinations are not looked at; nor is what the
+ * kernel keeps but does not use: timeout and netmask without the persistent flag, tunnel parameters without a tunnel.
+ */
 bool ipvs_service_conf_eq(const struct ipvs_service *a, const struct ipvs_service *b);
 bool ipvs_dest_conf_eq(const struct ipvs_dest *a, const struct ipvs_dest *b);
 
@@ -125,6 +128,6 @@ enum {
 	IPVS_KEY_STR_MAX = 80,
 };
 
-/* "tcp 203.0.113.10:80", "fwmark 7 ipv6"; returns buf. */
+/* "tcp 203.0.113.10:80", "fwmark 7 ipv6"; returns buf. Port 0 means every port. */
 const char *ipvs_service_key_format(const struct ipvs_service_key *k,
 				    char buf[static IPVS_KEY_STR_MAX]);

@@ -1,0 +1,277 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "ipvs/plan.h"
+
+static const char *const kind_names[_PLAN_OP_MAX] = {
+	[PLAN_SERVICE_NEW] = "add-service",	    [PLAN_SERVICE_SET] = "set-service",
+	[PLAN_SERVICE_DEL] = "remove-service",	    [PLAN_DEST_NEW] = "add-destination",
+	[PLAN_DEST_SET] = "set-destination",	    [PLAN_DEST_DEL] = "remove-destination",
+};
+
+const char *plan_op_kind_to_string(enum plan_op_kind k)
+{
+	return k < _PLAN_OP_MAX ? kind_names[k] : "unknown";
+}
+
+static void service_set_conf(struct ipvs_service *s, const struct ipvs_service *from)
+{
+	memcpy(s->scheduler, from->scheduler, sizeof(s->scheduler));
+	memcpy(s->pe, from->pe, sizeof(s->pe));
+	s->flags = from->flags;
+	s->timeout_sec = from->timeout_sec;
+	s->netmask = from->netmask;
+}
+
+static int service_new(struct ipvs_ruleset *r, const struct ipvs_service *from)
+{
+	struct ipvs_service *s;
+
+	if (ipvs_ruleset_find(r, &from->key))
+		return -EEXIST;
+	s = ipvs_ruleset_append(r, &from->key);
+	if (!s)
+		return -ENOMEM;
+	service_set_conf(s, from);
+	ipvs_ruleset_sort(r);
+	return 0;
+}
+
+static void service_del(struct ipvs_ruleset *r, struct ipvs_service *s)
+{
+	size_t after = r->n - (size_t)(s - r->services) - 1;
+
+	free(s->dests);
+	memmove(s, s + 1, after * sizeof(*s));
+	r->n--;
+}
+
+/* At the head, as the kernel inserts it. */
+static int dest_new(struct ipvs_service *s, const struct ipvs_dest *d)
+{
+	if (!ipvs_service_append(s, d))
+		return -ENOMEM;
+	memmove(&s->dests[1], &s->dests[0], (s->n_dests - 1) * sizeof(*d));
+	s->dests[0] = *d;
+	s->dests[0].active_conns = 0;
+	s->dests[0].inactive_conns = 0;
+	s->dests[0].persistent_conns = 0;
+	s->dests[0].stats = (struct ipvs_stats){ 0 };
+	return 0;
+}
+
+static void dest_set(struct ipvs_dest *d, const struct ipvs_dest *from)
+{
+	struct ipvs_dest live = *d;
+
+	*d = *from;
+	d->active_conns = live.active_conns;
+	d->inactive_conns = live.inactive_conns;
+	d->persistent_conns = live.persistent_conns;
+	d->stats = live.stats;
+}
+
+static void dest_del(struct ipvs_service *s, struct ipvs_dest *d)
+{
+	size_t after = s->n_dests - (size_t)(d - s->dests) - 1;
+
+	memmove(d, d + 1, after * sizeof(*d));
+	s->n_dests--;
+}
+
+int plan_op_apply(const struct plan_op *op, struct ipvs_ruleset *r)
+{
+	struct ipvs_service *s;
+	struct ipvs_dest *d;
+
+	if (op->kind == PLAN_SERVICE_NEW)
+		return service_new(r, &op->service);
+	s = ipvs_ruleset_find(r, &op->service.key);
+	if (!s)
+		return -ESRCH;
+	if (op->kind == PLAN_SERVICE_SET) {
+		service_set_conf(s, &op->service);
+		return 0;
+	}
+	if (op->kind == PLAN_SERVICE_DEL) {
+		service_del(r, s);
+		return 0;
+	}
+	d = ipvs_service_find(s, &op->dest.addr, op->dest.port);
+	if (op->kind == PLAN_DEST_NEW)
+		return d ? -EEXIST : dest_new(s, &op->dest);
+	if (!d)
+		return -ENOENT;
+	if (op->kind == PLAN_DEST_SET)
+		dest_set(d, &op->dest);
+	else
+		dest_del(s, d);
+	return 0;
+}
+
+static const char *forward_name(const struct ipvs_dest *d)
+{
+	static const char *const tunnels[] = { "ipip", "gue", "gre" };
+
+	switch (d->forward) {
+	case IPVS_FORWARD_MASQ:
+		return "nat";
+	case IPVS_FORWARD_LOCAL:
+		return "local";
+	case IPVS_FORWARD_TUNNEL:
+		return d->tunnel < ARRAY_SIZE(tunnels) ? tunnels[d->tunnel] : "tunnel";
+	case IPVS_FORWARD_ROUTE:
+		return "direct";
+	case IPVS_FORWARD_BYPASS:
+		return "bypass";
+	}
+	return "unknown";
+}
+
+static const char *sched_flags_name(const char *scheduler, uint32_t flags)
+{
+	static const char *const names[] = { "none", "1", "2", "1,2", "3", "1,3", "2,3", "1,2,3" };
+	static const char *const hash_names[] = { "none", "fallback", "port", "fallback,port" };
+	unsigned bits = flags / IPVS_SVC_SCHED1 & 7;
+
+	if (bits < ARRAY_SIZE(hash_names) &&
+	    (strcmp(scheduler, "mh") == 0 || strcmp(scheduler, "sh") == 0))
+		return hash_names[bits];
+	return names[bits];
+}
+
+static void describe_new_service(FILE *f, const struct ipvs_service *s)
+{
+	fprintf(f, ": scheduler %s", s->scheduler);
+	if (s->flags & (IPVS_SVC_SCHED1 | IPVS_SVC_SCHED2 | IPVS_SVC_SCHED3))
+		fprintf(f, " (%s)", sched_flags_name(s->scheduler, s->flags));
+	if (s->flags & IPVS_SVC_PERSISTENT)
+		fprintf(f, ", persistent %u s", s->timeout_sec);
+	if (s->flags & IPVS_SVC_ONEPACKET)
+		fprintf(f, ", one-packet");
+}
+
+static unsigned persistence_sec(const struct ipvs_service *s)
+{
+	return s->flags & IPVS_SVC_PERSISTENT ? s->timeout_sec : 0;
+}
+
+static void describe_changed_service(FILE *f, const struct ipvs_service *a,
+				     const struct ipvs_service *b)
+{
+	const char *separator = ":";
+
+	if (strcmp(a->scheduler, b->scheduler) != 0) {
+		fprintf(f, "%s scheduler %s -> %s", separator, a->scheduler, b->scheduler);
+		separator = ",";
+	}
+	if ((a->flags ^ b->flags) & (IPVS_SVC_SCHED1 | IPVS_SVC_SCHED2 | IPVS_SVC_SCHED3)) {
+		fprintf(f, "%s scheduler flags %s -> %s", separator,
+			sched_flags_name(a->scheduler, a->flags),
+			sched_flags_name(b->scheduler, b->flags));
+		separator = ",";
+	}
+	if (persistence_sec(a) != persistence_sec(b)) {
+		fprintf(f, "%s persistence %u -> %u s", separator, persistence_sec(a),
+			persistence_sec(b));
+		separator = ",";
+	}
+	if ((b->flags & IPVS_SVC_PERSISTENT) && a->netmask != b->netmask) {
+		fprintf(f, "%s persistence netmask", separator);
+		separator = ",";
+	}
+	if ((a->flags ^ b->flags) & IPVS_SVC_ONEPACKET) {
+		fprintf(f, "%s one-packet %s", separator,
+			b->flags & IPVS_SVC_ONEPACKET ? "on" : "off");
+		separator = ",";
+	}
+	if (strcmp(a->pe, b->pe) != 0)
+		fprintf(f, "%s persistence engine %s -> %s", separator, a->pe[0] ? a->pe : "none",
+			b->pe[0] ? b->pe : "none");
+}
+
+static void describe_changed_dest(FILE *f, const struct ipvs_dest *a, const struct ipvs_dest *b)
+{
+	const char *separator = ":";
+
+	if (a->weight != b->weight) {
+		fprintf(f, "%s weight %u -> %u", separator, a->weight, b->weight);
+		separator = ",";
+	}
+	if (a->forward != b->forward || strcmp(forward_name(a), forward_name(b)) != 0) {
+		fprintf(f, "%s forwarding %s -> %s", separator, forward_name(a), forward_name(b));
+		separator = ",";
+	} else if (b->forward == IPVS_FORWARD_TUNNEL &&
+		   (a->tunnel_port != b->tunnel_port || a->tunnel_flags != b->tunnel_flags)) {
+		fprintf(f, "%s tunnel port %u flags %u -> port %u flags %u", separator,
+			a->tunnel_port, a->tunnel_flags, b->tunnel_port, b->tunnel_flags);
+		separator = ",";
+	}
+	if (a->upper_threshold != b->upper_threshold || a->lower_threshold != b->lower_threshold)
+		fprintf(f, "%s connection limits %u/%u -> %u/%u", separator, a->lower_threshold,
+			a->upper_threshold, b->lower_threshold, b->upper_threshold);
+}
+
+static void describe_connections(FILE *f, const struct ipvs_dest *d)
+{
+	if (d->active_conns || d->inactive_conns)
+		fprintf(f, " (%u active, %u inactive connections)", d->active_conns,
+			d->inactive_conns);
+}
+
+static void describe_dest(FILE *f, const struct plan_op *op, const char *service)
+{
+	char where[ADDR_PORT_STR_MAX];
+
+	addr_port_format(&op->dest.addr, op->dest.port, where);
+	if (op->kind == PLAN_DEST_NEW) {
+		fprintf(f, "%s destination %s %s %s: weight %u, %s", op->reorder ? "re-add" : "add",
+			where, op->reorder ? "of" : "to", service, op->dest.weight,
+			forward_name(&op->dest));
+	} else if (op->kind == PLAN_DEST_SET) {
+		fprintf(f, "set destination %s of %s", where, service);
+		describe_changed_dest(f, &op->old_dest, &op->dest);
+	} else if (op->reorder) {
+		fprintf(f, "take out destination %s of %s to move it in the list", where, service);
+	} else {
+		fprintf(f, "remove destination %s of %s", where, service);
+		describe_connections(f, &op->dest);
+	}
+}
+
+char *plan_op_describe(const struct plan_op *op)
+{
+	char service[IPVS_KEY_STR_MAX];
+	char *text = NULL;
+	size_t len;
+	bool failed;
+	FILE *f = open_memstream(&text, &len);
+
+	if (!f)
+		return NULL;
+	ipvs_service_key_format(&op->service.key, service);
+	switch (op->kind) {
+	case PLAN_SERVICE_NEW:
+		fprintf(f, "add service %s", service);
+		describe_new_service(f, &op->service);
+		break;
+	case PLAN_SERVICE_SET:
+		fprintf(f, "set service %s", service);
+		describe_changed_service(f, &op->old_service, &op->service);
+		break;
+	case PLAN_SERVICE_DEL:
+		fprintf(f, "remove service %s", service);
+		describe_connections(f, &op->dest);
+		break;
+	default:
+		describe_dest(f, op, service);
+	}
+	failed = ferror(f) != 0;
+	if (fclose(f) != 0 || failed) {
+		free(text);
+		return NULL;
+	}
+	return text;
+}
