@@ -1,0 +1,396 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "health/probe-http.h"
+
+#include <assert.h>
+#include <curl/curl.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/epoll.h>
+
+#include "base/cleanup.h"
+
+struct probe_http {
+	struct probe_http_engine *engine; /* borrowed */
+	struct probe_http *next_idle;
+	CURL *easy;		       /* owned */
+	struct curl_slist *headers;    /* owned */
+	const struct probe_spec *spec; /* borrowed */
+	probe_done_t done;
+	void *userdata; /* borrowed */
+	size_t header_bytes, body_bytes;
+	int socket_errno; /* our own socket calls failed */
+};
+
+struct probe_http_engine {
+	sd_event *event;	/* owned reference */
+	sd_event_source *timer; /* owned */
+	CURLM *multi;		/* owned */
+	struct probe_http *idle;
+};
+
+static curl_socket_t on_open_socket(void *userdata, curlsocktype purpose,
+				    struct curl_sockaddr *address)
+{
+	struct probe_http *p = userdata;
+	int fd;
+
+	(void)purpose;
+	(void)address; /* it was parsed from what the specification says */
+	fd = probe_socket_open(p->spec);
+	if (fd >= 0)
+		return fd;
+	p->socket_errno = -fd;
+	return CURL_SOCKET_BAD;
+}
+
+static size_t on_header(char *data, size_t size, size_t n, void *userdata)
+{
+	struct probe_http *p = userdata;
+
+	(void)data;
+	p->header_bytes += size * n;
+	return p->header_bytes > PROBE_HTTP_HEADER_MAX ? 0 : size * n;
+}
+
+static size_t on_body(char *data, size_t size, size_t n, void *userdata)
+{
+	struct probe_http *p = userdata;
+
+	(void)data;
+	p->body_bytes += size * n;
+	return p->body_bytes > PROBE_HTTP_BODY_MAX ? 0 : size * n;
+}
+
+static bool status_matches(const struct probe_spec *spec, long status)
+{
+	for (size_t i = 0; i < spec->n_matcher; i++)
+		if (status >= spec->matcher[i].low && status <= spec->matcher[i].high)
+			return true;
+	return false;
+}
+
+static enum probe_outcome judge_status(struct probe_http *p, int32_t *ret_detail)
+{
+	long status = 0;
+
+	(void)curl_easy_getinfo(p->easy, CURLINFO_RESPONSE_CODE, &status);
+	*ret_detail = (int32_t)status;
+	return status_matches(p->spec, status) ? PROBE_OK : PROBE_WRONG_STATUS;
+}
+
+static bool is_connected(struct probe_http *p)
+{
+	curl_off_t connect_usec = 0;
+
+	(void)curl_easy_getinfo(p->easy, CURLINFO_CONNECT_TIME_T, &connect_usec);
+	return connect_usec > 0;
+}
+
+static enum probe_outcome judge_connect(struct probe_http *p, long error, int32_t *ret_detail)
+{
+	if (p->socket_errno)
+		error = p->socket_errno;
+	*ret_detail = (int32_t)error;
+	if (p->socket_errno || error == 0)
+		return PROBE_INTERNAL_ERROR;
+	return probe_outcome_from_errno((int)error);
+}
+
+static enum probe_outcome judge(struct probe_http *p, CURLcode code, int32_t *ret_detail)
+{
+	long error = 0;
+
+	(void)curl_easy_getinfo(p->easy, CURLINFO_OS_ERRNO, &error);
+	*ret_detail = 0;
+	switch (code) {
+	case CURLE_OK:
+		return judge_status(p, ret_detail);
+	case CURLE_WRITE_ERROR: /* our callbacks refused more */
+		if (p->header_bytes > PROBE_HTTP_HEADER_MAX)
+			return PROBE_BAD_RESPONSE;
+		return judge_status(p, ret_detail);
+	case CURLE_COULDNT_CONNECT:
+		return judge_connect(p, error, ret_detail);
+	case CURLE_OPERATION_TIMEDOUT:
+		return is_connected(p) ? PROBE_TIMEOUT : PROBE_CONNECT_TIMEOUT;
+	case CURLE_GOT_NOTHING:
+	case CURLE_PARTIAL_FILE:
+	case CURLE_SEND_ERROR:
+		return PROBE_RESET;
+	case CURLE_RECV_ERROR: /* a failed read, or bad chunked framing */
+		*ret_detail = (int32_t)error;
+		return error ? PROBE_RESET : PROBE_BAD_RESPONSE;
+	case CURLE_OUT_OF_MEMORY:
+		*ret_detail = ENOMEM;
+		return PROBE_INTERNAL_ERROR;
+	case CURLE_FAILED_INIT:
+	case CURLE_URL_MALFORMAT:
+	case CURLE_BAD_FUNCTION_ARGUMENT:
+		*ret_detail = EINVAL;
+		return PROBE_INTERNAL_ERROR;
+	default:
+		return PROBE_BAD_RESPONSE;
+	}
+}
+
+static void make_idle(struct probe_http *p)
+{
+	(void)curl_multi_remove_handle(p->engine->multi, p->easy);
+	curl_slist_free_all(p->headers);
+	p->headers = NULL;
+	p->next_idle = p->engine->idle;
+	p->engine->idle = p;
+}
+
+static void collect_finished(struct probe_http_engine *e)
+{
+	CURLMsg *message;
+	int left;
+
+	while ((message = curl_multi_info_read(e->multi, &left))) {
+		struct probe_http *p = NULL;
+		enum probe_outcome outcome;
+		int32_t detail;
+
+		if (message->msg != CURLMSG_DONE)
+			continue;
+		(void)curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &p);
+		outcome = judge(p, message->data.result, &detail);
+		make_idle(p);
+		p->done(p->userdata, outcome, detail);
+	}
+}
+
+static int on_io(sd_event_source *s, int fd, uint32_t revents, void *userdata)
+{
+	struct probe_http_engine *e = userdata;
+	int mask = 0, running;
+
+	(void)s;
+	if (revents & EPOLLIN)
+		mask |= CURL_CSELECT_IN;
+	if (revents & EPOLLOUT)
+		mask |= CURL_CSELECT_OUT;
+	if (revents & (EPOLLERR | EPOLLHUP))
+		mask |= CURL_CSELECT_ERR;
+	(void)curl_multi_socket_action(e->multi, fd, mask, &running);
+	collect_finished(e);
+	return 0;
+}
+
+static int on_timer(sd_event_source *s, uint64_t usec, void *userdata)
+{
+	struct probe_http_engine *e = userdata;
+	int running;
+
+	(void)s;
+	(void)usec;
+	(void)curl_multi_socket_action(e->multi, CURL_SOCKET_TIMEOUT, 0, &running);
+	collect_finished(e);
+	return 0;
+}
+
+/* libcurl wants `fd` watched for `what`; it keeps our event source as the socket's pointer. */
+static int on_curl_socket(CURL *easy, curl_socket_t fd, int what, void *userdata, void *socket_data)
+{
+	struct probe_http_engine *e = userdata;
+	sd_event_source *source = socket_data;
+	uint32_t events = 0;
+
+	(void)easy;
+	if (what == CURL_POLL_REMOVE) {
+		(void)curl_multi_assign(e->multi, fd, NULL);
+		sd_event_source_disable_unref(source);
+		return 0;
+	}
+	if (what & CURL_POLL_IN)
+		events |= EPOLLIN;
+	if (what & CURL_POLL_OUT)
+		events |= EPOLLOUT;
+	if (source)
+		return sd_event_source_set_io_events(source, events) < 0 ? -1 : 0;
+	if (sd_event_add_io(e->event, &source, fd, events, on_io, e) < 0)
+		return -1;
+	(void)curl_multi_assign(e->multi, fd, source);
+	return 0;
+}
+
+static int on_curl_timer(CURLM *multi, long timeout_msec, void *userdata)
+{
+	struct probe_http_engine *e = userdata;
+	int r;
+
+	(void)multi;
+	if (timeout_msec < 0)
+		return sd_event_source_set_enabled(e->timer, SD_EVENT_OFF) < 0 ? -1 : 0;
+	r = sd_event_source_set_time(
+		e->timer, timeout_msec == 0
+				  ? 0
+				  : clock_monotonic_usec() + (usec_t)timeout_msec * USEC_PER_MSEC);
+	if (r >= 0)
+		r = sd_event_source_set_enabled(e->timer, SD_EVENT_ONESHOT);
+	return r < 0 ? -1 : 0;
+}
+
+int probe_http_engine_new(sd_event *event, struct probe_http_engine **ret)
+{
+	struct probe_http_engine *e;
+	int r;
+
+	/* No TLS: nothing to initialise that costs, and no files to open later under the filter. */
+	if (curl_global_init(CURL_GLOBAL_NOTHING) != CURLE_OK)
+		return -ENOMEM;
+	e = calloc(1, sizeof(*e));
+	if (!e)
+		return -ENOMEM;
+	e->event = sd_event_ref(event);
+	e->multi = curl_multi_init();
+	r = e->multi ? sd_event_add_time(event, &e->timer, CLOCK_MONOTONIC, USEC_NEVER, 1, on_timer,
+					 e)
+		     : -ENOMEM;
+	if (r >= 0)
+		r = sd_event_source_set_enabled(e->timer, SD_EVENT_OFF);
+	if (r < 0) {
+		probe_http_engine_free(e);
+		return r;
+	}
+	(void)curl_multi_setopt(e->multi, CURLMOPT_SOCKETFUNCTION, on_curl_socket);
+	(void)curl_multi_setopt(e->multi, CURLMOPT_SOCKETDATA, e);
+	(void)curl_multi_setopt(e->multi, CURLMOPT_TIMERFUNCTION, on_curl_timer);
+	(void)curl_multi_setopt(e->multi, CURLMOPT_TIMERDATA, e);
+	*ret = e;
+	return 0;
+}
+
+void probe_http_engine_free(struct probe_http_engine *e)
+{
+	if (!e)
+		return;
+	while (e->idle) {
+		struct probe_http *p = e->idle;
+
+		e->idle = p->next_idle;
+		curl_easy_cleanup(p->easy);
+		free(p);
+	}
+	(void)curl_multi_cleanup(e->multi);
+	sd_event_source_disable_unref(e->timer);
+	sd_event_unref(e->event);
+	free(e);
+	curl_global_cleanup();
+}
+
+/* The options that no specification changes. */
+static CURLcode set_constant_options(struct probe_http *p)
+{
+	static const struct {
+		CURLoption option;
+		long value;
+	} longs[] = {
+		{ CURLOPT_HTTPGET, 1 },	       { CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_1_1 },
+		{ CURLOPT_HTTP09_ALLOWED, 0 }, { CURLOPT_FRESH_CONNECT, 1 },
+		{ CURLOPT_FORBID_REUSE, 1 },   { CURLOPT_FOLLOWLOCATION, 0 },
+		{ CURLOPT_NOSIGNAL, 1 },       { CURLOPT_NETRC, CURL_NETRC_IGNORED },
+		{ CURLOPT_BUFFERSIZE, 4096 },  { CURLOPT_DNS_CACHE_TIMEOUT, 0 },
+		{ CURLOPT_TCP_KEEPALIVE, 0 },
+	};
+	CURLcode code = CURLE_OK;
+
+	for (size_t i = 0; i < ARRAY_SIZE(longs) && code == CURLE_OK; i++)
+		code = curl_easy_setopt(p->easy, longs[i].option, longs[i].value);
+	if (code == CURLE_OK)
+		code = curl_easy_setopt(p->easy, CURLOPT_PROXY, "");
+	if (code == CURLE_OK)
+		code = curl_easy_setopt(p->easy, CURLOPT_PROTOCOLS_STR, "http");
+	if (code == CURLE_OK)
+		code = curl_easy_setopt(p->easy, CURLOPT_USERAGENT, "ipvsd/" IPVSD_VERSION);
+	if (code != CURLE_OK)
+		return code;
+	(void)curl_easy_setopt(p->easy, CURLOPT_PRIVATE, p);
+	(void)curl_easy_setopt(p->easy, CURLOPT_OPENSOCKETFUNCTION, on_open_socket);
+	(void)curl_easy_setopt(p->easy, CURLOPT_OPENSOCKETDATA, p);
+	(void)curl_easy_setopt(p->easy, CURLOPT_HEADERFUNCTION, on_header);
+	(void)curl_easy_setopt(p->easy, CURLOPT_HEADERDATA, p);
+	(void)curl_easy_setopt(p->easy, CURLOPT_WRITEFUNCTION, on_body);
+	(void)curl_easy_setopt(p->easy, CURLOPT_WRITEDATA, p);
+	return CURLE_OK;
+}
+
+/* Easy handles are expensive to make and are used again, with the options above still set. */
+static struct probe_http *take_idle(struct probe_http_engine *e)
+{
+	struct probe_http *p = e->idle;
+
+	if (p) {
+		e->idle = p->next_idle;
+		return p;
+	}
+	p = calloc(1, sizeof(*p));
+	if (!p)
+		return NULL;
+	p->engine = e;
+	p->easy = curl_easy_init();
+	if (p->easy && set_constant_options(p) == CURLE_OK)
+		return p;
+	curl_easy_cleanup(p->easy);
+	free(p);
+	return NULL;
+}
+
+static CURLcode set_request(struct probe_http *p)
+{
+	const struct probe_spec *spec = p->spec;
+	char where[ADDR_PORT_STR_MAX], url[ADDR_PORT_STR_MAX + 16];
+	char host[PROTOCOL_HOST_MAX + 16];
+	struct curl_slist *more;
+	CURLcode code;
+
+	(void)addr_port_format(&spec->addr, spec->port, where);
+	(void)snprintf(url, sizeof(url), "http://%s/", where);
+	(void)snprintf(host, sizeof(host), "Host: %s",
+		       spec->host_header[0] ? spec->host_header : where);
+	p->headers = curl_slist_append(NULL, host);
+	more = curl_slist_append(p->headers, "Connection: close");
+	if (!p->headers || !more)
+		return CURLE_OUT_OF_MEMORY;
+	code = curl_easy_setopt(p->easy, CURLOPT_URL, url);
+	/* The path goes out as it was written, unnormalised. */
+	if (code == CURLE_OK)
+		code = curl_easy_setopt(p->easy, CURLOPT_REQUEST_TARGET, spec->path);
+	if (code == CURLE_OK)
+		code = curl_easy_setopt(p->easy, CURLOPT_HTTPHEADER, p->headers);
+	if (code == CURLE_OK) /* a second line of defence behind the prober's deadline */
+		code = curl_easy_setopt(p->easy, CURLOPT_CONNECTTIMEOUT_MS,
+					(long)(spec->timeout_usec / USEC_PER_MSEC) + 1000);
+	return code;
+}
+
+int probe_http_start(struct probe_http_engine *e, const struct probe_spec *spec, probe_done_t done,
+		     void *userdata, struct probe_http **ret)
+{
+	struct probe_http *p = take_idle(e);
+
+	if (!p)
+		return -ENOMEM;
+	p->spec = spec;
+	p->done = done;
+	p->userdata = userdata;
+	p->header_bytes = 0;
+	p->body_bytes = 0;
+	p->socket_errno = 0;
+	if (set_request(p) != CURLE_OK || curl_multi_add_handle(e->multi, p->easy) != CURLM_OK) {
+		make_idle(p);
+		return -ENOMEM;
+	}
+	*ret = p;
+	return 0;
+}
+
+enum probe_outcome probe_http_cancel(struct probe_http *p)
+{
+	enum probe_outcome outcome = is_connected(p) ? PROBE_TIMEOUT : PROBE_CONNECT_TIMEOUT;
+
+	make_idle(p);
+	return outcome;
+}

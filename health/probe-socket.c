@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "health/probe.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "base/cleanup.h"
+
+static int bind_source(int fd, const struct probe_spec *spec)
+{
+	struct sockaddr_storage ss;
+	socklen_t len = addr_to_sockaddr(&spec->source, 0, &ss);
+	int one = 1;
+
+	/* The port is chosen at connect(), per destination: else 28,000 probes in flight would use up all ports. */
+	if (setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &one, sizeof(one)) < 0)
+		return -errno;
+	if (bind(fd, (struct sockaddr *)&ss, len) < 0)
+		return -errno;
+	return 0;
+}
+
+int probe_socket_open(const struct probe_spec *spec)
+{
+	struct linger reset = { .l_onoff = 1, .l_linger = 0 };
+	_cleanup_close_ int fd = -1;
+	int r;
+
+	fd = socket(spec->addr.family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_TCP);
+	if (fd < 0)
+		return -errno;
+	if (setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset)) < 0)
+		return -errno;
+	if (spec->firewall_mark && setsockopt(fd, SOL_SOCKET, SO_MARK, &spec->firewall_mark,
+					      sizeof(spec->firewall_mark)) < 0)
+		return -errno;
+	if (spec->interface[0] && setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, spec->interface,
+					     (socklen_t)strlen(spec->interface)) < 0)
+		return -errno;
+	if (spec->source.family != AF_UNSPEC) {
+		r = bind_source(fd, spec);
+		if (r < 0)
+			return r;
+	}
+	return take_fd(&fd);
+}

@@ -1,0 +1,321 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "health/prober.h"
+
+#include <errno.h>
+#include <search.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "health/probe-http.h"
+#include "health/probe-tcp.h"
+#include "health/schedule.h"
+#include "health/wakeup.h"
+
+/* New targets are first probed within this time, however long their interval. */
+#define FIRST_SPREAD_USEC USEC_PER_SEC
+
+enum {
+	WAKES_PER_DISPATCH = 64, /* answers are not to wait behind a crowd of starts */
+};
+
+struct probe {
+	struct probe_spec spec;
+	struct prober *prober; /* borrowed */
+	struct wakeup wakeup;
+	usec_t phase_usec, due_usec;
+	bool running;
+	usec_t attempt_due_usec, attempt_start_usec, deadline_usec;
+	union {
+		struct probe_tcp tcp;
+		struct probe_http *http; /* borrowed from the engine while running */
+	} attempt;
+};
+
+struct prober {
+	sd_event *event;		/* owned reference */
+	sd_event_source *timer;		/* owned */
+	struct probe_http_engine *http; /* owned */
+	void *probes;			/* tsearch(3) tree by id; owned */
+	struct wakeup_queue queue;
+	usec_t armed_usec;
+	prober_result_t on_result;
+	void *userdata; /* borrowed */
+	struct prober_stats stats;
+};
+
+static int probe_cmp(const void *a, const void *b)
+{
+	const struct probe *x = a, *y = b;
+
+	return x->spec.id < y->spec.id ? -1 : x->spec.id > y->spec.id;
+}
+
+static struct probe *probe_from_wakeup(struct wakeup *w)
+{
+	return (struct probe *)((char *)w - offsetof(struct probe, wakeup));
+}
+
+static enum probe_outcome probe_cancel(struct probe *p)
+{
+	p->running = false;
+	p->prober->stats.in_flight--;
+	switch (p->spec.check) {
+	case PROTOCOL_CHECK_HTTP:
+		return probe_http_cancel(p->attempt.http);
+	default:
+		return probe_tcp_cancel(&p->attempt.tcp);
+	}
+}
+
+static void probe_free(struct probe *p)
+{
+	if (!p)
+		return;
+	if (p->running)
+		(void)probe_cancel(p);
+	wakeup_remove(&p->prober->queue, &p->wakeup);
+	free(p->spec.path);
+	free(p->spec.host_header);
+	free(p);
+}
+
+static void arm(struct prober *pr)
+{
+	struct wakeup *first = wakeup_first(&pr->queue);
+
+	/* An earlier time than needed is left armed: it costs one empty wake-up instead of a call per answer. */
+	if (!first || first->at_usec >= pr->armed_usec)
+		return;
+	pr->armed_usec = first->at_usec;
+	(void)sd_event_source_set_time(pr->timer, pr->armed_usec);
+	(void)sd_event_source_set_enabled(pr->timer, SD_EVENT_ONESHOT);
+}
+
+static void probe_requeue(struct probe *p)
+{
+	wakeup_set(&p->prober->queue, &p->wakeup,
+		   p->running ? MIN(p->deadline_usec, p->due_usec) : p->due_usec);
+}
+
+static void report(struct probe *p, enum probe_outcome outcome, int32_t detail)
+{
+	usec_t duration = clock_monotonic_usec() - p->attempt_start_usec;
+	struct protocol_result result = {
+		.id = p->spec.id,
+		.generation = p->spec.generation,
+		.outcome = outcome,
+		.detail = detail,
+		.duration_usec = (uint32_t)MIN(duration, (usec_t)UINT32_MAX),
+		.due_usec = p->attempt_due_usec,
+		.start_usec = p->attempt_start_usec,
+	};
+
+	protocol_init(&result.header, PROTOCOL_RESULT, sizeof(result));
+	p->prober->on_result(p->prober->userdata, &p->spec, &result);
+}
+
+static void on_done(void *userdata, enum probe_outcome outcome, int32_t detail)
+{
+	struct probe *p = userdata;
+
+	p->running = false;
+	p->prober->stats.in_flight--;
+	report(p, outcome, detail);
+	probe_requeue(p);
+	arm(p->prober);
+}
+
+/*
+ * From the start, so that our own lateness is not the target's. But with timeout = interval the next probe is due
+ * some microseconds before this deadline: then the deadline gives way, or every second probe would be skipped.
+ */
+static usec_t deadline(const struct probe *p)
+{
+	usec_t at = p->attempt_start_usec + p->spec.timeout_usec;
+
+	if (at > p->due_usec && at - p->due_usec <= p->spec.timeout_usec / 10)
+		return p->due_usec;
+	return at;
+}
+
+static void probe_start(struct probe *p, usec_t due_usec)
+{
+	struct prober *pr = p->prober;
+	int r;
+
+	p->attempt_due_usec = due_usec;
+	p->attempt_start_usec = clock_monotonic_usec();
+	p->deadline_usec = deadline(p);
+	p->running = true;
+	pr->stats.started++;
+	pr->stats.in_flight++;
+	pr->stats.max_lateness_usec =
+		MAX(pr->stats.max_lateness_usec, p->attempt_start_usec - due_usec);
+	switch (p->spec.check) {
+	case PROTOCOL_CHECK_HTTP:
+		r = probe_http_start(pr->http, &p->spec, on_done, p, &p->attempt.http);
+		if (r < 0)
+			on_done(p, PROBE_INTERNAL_ERROR, -r);
+		break;
+	default:
+		probe_tcp_start(&p->attempt.tcp, pr->event, &p->spec, on_done, p);
+		break;
+	}
+}
+
+static void probe_wake(struct probe *p, usec_t now_usec)
+{
+	usec_t due = p->due_usec;
+
+	if (p->running && now_usec >= p->deadline_usec)
+		report(p, probe_cancel(p), 0);
+	if (now_usec >= due) {
+		usec_t next = schedule_next(p->phase_usec, p->spec.interval_usec, due + 1);
+
+		/* Due times that passed while this process did not run are not made up for. */
+		p->due_usec = schedule_next(p->phase_usec, p->spec.interval_usec,
+					    MAX(next, now_usec + 1));
+		p->prober->stats.skipped += (p->due_usec - next) / p->spec.interval_usec;
+		if (p->running)
+			p->prober->stats.skipped++;
+		else
+			probe_start(p, due);
+	}
+	probe_requeue(p);
+}
+
+static int on_timer(sd_event_source *s, uint64_t usec, void *userdata)
+{
+	struct prober *pr = userdata;
+	usec_t now_usec = clock_monotonic_usec();
+	struct wakeup *w;
+
+	(void)s;
+	(void)usec;
+	pr->armed_usec = USEC_NEVER;
+	for (unsigned n = 0; n < WAKES_PER_DISPATCH; n++) {
+		w = wakeup_first(&pr->queue);
+		if (!w || w->at_usec > now_usec)
+			break;
+		probe_wake(probe_from_wakeup(w), now_usec);
+	}
+	arm(pr);
+	return 0;
+}
+
+int prober_new(sd_event *event, prober_result_t on_result, void *userdata, struct prober **ret)
+{
+	struct prober *pr = calloc(1, sizeof(*pr));
+	int r;
+
+	if (!pr)
+		return -ENOMEM;
+	pr->event = sd_event_ref(event);
+	pr->on_result = on_result;
+	pr->userdata = userdata;
+	pr->armed_usec = USEC_NEVER;
+	r = sd_event_add_time(event, &pr->timer, CLOCK_MONOTONIC, USEC_NEVER, 1, on_timer, pr);
+	if (r >= 0)
+		r = sd_event_source_set_enabled(pr->timer, SD_EVENT_OFF);
+	if (r >= 0)
+		r = probe_http_engine_new(event, &pr->http);
+	if (r < 0) {
+		prober_free(pr);
+		return r;
+	}
+	*ret = pr;
+	return 0;
+}
+
+static void free_node(void *node)
+{
+	probe_free(node);
+}
+
+void prober_free(struct prober *pr)
+{
+	if (!pr)
+		return;
+	tdestroy(pr->probes, free_node);
+	probe_http_engine_free(pr->http);
+	wakeup_queue_deinit(&pr->queue);
+	sd_event_source_disable_unref(pr->timer);
+	sd_event_unref(pr->event);
+	free(pr);
+}
+
+static int spec_init(struct probe_spec *spec, const struct protocol_probe *from)
+{
+	*spec = (struct probe_spec){
+		.id = from->id,
+		.generation = from->generation,
+		.check = (enum protocol_check)from->check,
+		.addr = from->addr,
+		.source = from->source,
+		.port = from->port,
+		.firewall_mark = from->firewall_mark,
+		.interval_usec = from->interval_usec,
+		.timeout_usec = from->timeout_usec,
+		.n_matcher = from->n_matcher,
+	};
+	memcpy(spec->matcher, from->matcher, sizeof(spec->matcher));
+	memcpy(spec->interface, from->interface, sizeof(spec->interface));
+	spec->path = strdup(from->path);
+	spec->host_header = strdup(from->host_header);
+	return spec->path && spec->host_header ? 0 : -ENOMEM;
+}
+
+int prober_set(struct prober *pr, const struct protocol_probe *probe)
+{
+	usec_t now_usec = clock_monotonic_usec();
+	struct probe *p;
+	int r;
+
+	prober_del(pr, probe->id);
+	r = wakeup_reserve(&pr->queue, pr->stats.probes + 1);
+	if (r < 0)
+		return r;
+	p = calloc(1, sizeof(*p));
+	if (!p)
+		return -ENOMEM;
+	p->prober = pr;
+	r = spec_init(&p->spec, probe);
+	if (r < 0 || !tsearch(p, &pr->probes, probe_cmp)) {
+		probe_free(p);
+		return -ENOMEM;
+	}
+	pr->stats.probes++;
+	p->phase_usec = schedule_phase(probe->id, probe->interval_usec);
+	p->due_usec = probe->has_history
+			      ? schedule_next(p->phase_usec, probe->interval_usec, now_usec)
+			      : schedule_first(probe->id, probe->interval_usec, FIRST_SPREAD_USEC,
+					       now_usec);
+	probe_requeue(p);
+	arm(pr);
+	return 0;
+}
+
+void prober_del(struct prober *pr, uint64_t id)
+{
+	struct probe key = { .spec.id = id };
+	struct probe **found = tfind(&key, &pr->probes, probe_cmp);
+	struct probe *p;
+
+	if (!found)
+		return;
+	p = *found;
+	(void)tdelete(p, &pr->probes, probe_cmp);
+	pr->stats.probes--;
+	probe_free(p);
+}
+
+void prober_read_stats(struct prober *pr, struct prober_stats *ret)
+{
+	*ret = pr->stats;
+}
+
+void prober_reset_lateness(struct prober *pr)
+{
+	pr->stats.max_lateness_usec = 0;
+}

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+/*
+ * The specifications that a worker holds and their schedule: starts each probe when it is due, ends it at its
+ * deadline, reports each result once. One timer serves all probes.
+ *
+ * A probe that is still running when its next one is due is not doubled: the next is skipped and counted. That
+ * happens only when this process was late, because the timeout is not longer than the interval.
+ */
+
+#include <systemd/sd-event.h>
+
+#include "health/probe.h"
+#include "health/protocol.h"
+
+struct prober;
+
+struct prober_stats {
+	uint64_t started, skipped;
+	usec_t max_lateness_usec; /* since the last call that asked for a reset */
+	uint32_t probes, in_flight;
+};
+
+/* result->header is filled. Must not call back into the prober. */
+typedef void (*prober_result_t)(void *userdata, const struct probe_spec *spec,
+				const struct protocol_result *result);
+
+int prober_new(sd_event *event, prober_result_t on_result, void *userdata, struct prober **ret);
+void prober_free(struct prober *p);
+
+/* Adds, or replaces what has this id; a running probe of the old specification is dropped. p passed protocol_check(). */
+int prober_set(struct prober *p, const struct protocol_probe *probe);
+
+/* An unknown id is fine. */
+void prober_del(struct prober *p, uint64_t id);
+
+void prober_read_stats(struct prober *p, struct prober_stats *ret);
+void prober_reset_lateness(struct prober *p);

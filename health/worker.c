@@ -1,0 +1,278 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "health/worker.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <systemd/sd-event.h>
+
+#include "base/cleanup.h"
+#include "base/log.h"
+#include "health/prober.h"
+#include "health/protocol.h"
+#include "health/sandbox.h"
+
+enum {
+	QUEUE_MAX = 32768,	   /* results kept while the daemon does not read */
+	RECORDS_PER_DISPATCH = 64, /* a flood of specifications does not delay probes */
+};
+
+struct worker {
+	int fd; /* owned */
+	bool greeted;
+	sd_event *event;		 /* owned */
+	sd_event_source *io, *heartbeat; /* owned */
+	struct prober *prober;		 /* owned */
+	struct protocol_result *queue;	 /* owned ring of QUEUE_MAX */
+	size_t queue_head, queue_len;
+	uint64_t dropped;
+	usec_t heartbeat_usec; /* due */
+};
+
+static void worker_deinit(struct worker *w)
+{
+	prober_free(w->prober);
+	sd_event_source_disable_unref(w->io);
+	sd_event_source_disable_unref(w->heartbeat);
+	sd_event_unref(w->event);
+	free(w->queue);
+	cleanup_close(&w->fd);
+}
+
+/* 1 = sent, 0 = the daemon's buffer is full or the daemon is gone (then the loop ends). */
+static int send_record(struct worker *w, const void *record, size_t size)
+{
+	ssize_t n = send(w->fd, record, size, MSG_DONTWAIT | MSG_NOSIGNAL);
+
+	if (n == (ssize_t)size)
+		return 1;
+	if (n < 0 && (errno == EAGAIN || errno == EINTR || errno == ENOBUFS))
+		return 0;
+	if (n < 0 && (errno == EPIPE || errno == ECONNRESET)) {
+		(void)sd_event_exit(w->event, EXIT_SUCCESS);
+		return 0;
+	}
+	log_err("health worker: cannot send to the daemon: %s", strerror(n < 0 ? errno : EMSGSIZE));
+	(void)sd_event_exit(w->event, EXIT_FAILURE);
+	return 0;
+}
+
+static void watch_for(struct worker *w, uint32_t events)
+{
+	(void)sd_event_source_set_io_events(w->io, events);
+}
+
+static void flush_queue(struct worker *w)
+{
+	while (w->queue_len > 0) {
+		if (!send_record(w, &w->queue[w->queue_head], sizeof(w->queue[0])))
+			return;
+		w->queue_head = (w->queue_head + 1) % QUEUE_MAX;
+		w->queue_len--;
+	}
+	watch_for(w, EPOLLIN);
+}
+
+static void enqueue(struct worker *w, const struct protocol_result *result)
+{
+	if (w->queue_len == QUEUE_MAX) {
+		if (w->dropped == 0)
+			log_warning("health worker: the daemon does not read: dropping the oldest "
+				    "of %d results",
+				    QUEUE_MAX);
+		w->queue_head = (w->queue_head + 1) % QUEUE_MAX;
+		w->queue_len--;
+		w->dropped++;
+	}
+	w->queue[(w->queue_head + w->queue_len) % QUEUE_MAX] = *result;
+	w->queue_len++;
+	watch_for(w, EPOLLIN | EPOLLOUT);
+}
+
+static void on_result(void *userdata, const struct probe_spec *spec,
+		      const struct protocol_result *result)
+{
+	struct worker *w = userdata;
+
+	(void)spec;
+	if (w->queue_len > 0 || !send_record(w, result, sizeof(*result)))
+		enqueue(w, result);
+}
+
+static int on_heartbeat(sd_event_source *s, uint64_t usec, void *userdata)
+{
+	struct worker *w = userdata;
+	usec_t now_usec = clock_monotonic_usec();
+	struct prober_stats stats;
+	struct protocol_heartbeat beat;
+
+	(void)usec;
+	prober_read_stats(w->prober, &stats);
+	beat = (struct protocol_heartbeat){
+		.now_usec = now_usec,
+		.probes_started = stats.started,
+		.max_lateness_usec = stats.max_lateness_usec,
+		.probes = stats.probes,
+		.in_flight = stats.in_flight,
+		.probes_skipped = stats.skipped,
+		.results_dropped = w->dropped,
+	};
+	protocol_init(&beat.header, PROTOCOL_HEARTBEAT, sizeof(beat));
+	if (send_record(w, &beat, sizeof(beat)))
+		prober_reset_lateness(w->prober);
+	/* Fixed rate; beats that this process slept through are not made up for. */
+	w->heartbeat_usec += PROTOCOL_HEARTBEAT_USEC;
+	if (w->heartbeat_usec <= now_usec)
+		w->heartbeat_usec = now_usec + PROTOCOL_HEARTBEAT_USEC;
+	(void)sd_event_source_set_time(s, w->heartbeat_usec);
+	(void)sd_event_source_set_enabled(s, SD_EVENT_ONESHOT);
+	return 0;
+}
+
+static int take_record(struct worker *w, const void *record, enum protocol_kind kind)
+{
+	struct protocol_probe probe;
+	struct protocol_probe_del del;
+
+	if (!w->greeted && kind != PROTOCOL_HELLO)
+		return -EPROTO;
+	switch (kind) {
+	case PROTOCOL_HELLO:
+		w->greeted = true;
+		return 0;
+	case PROTOCOL_PROBE_SET:
+		memcpy(&probe, record, sizeof(probe));
+		return prober_set(w->prober, &probe);
+	case PROTOCOL_PROBE_DEL:
+		memcpy(&del, record, sizeof(del));
+		prober_del(w->prober, del.id);
+		return 0;
+	default: /* a kind that only the worker sends */
+		return -EPROTO;
+	}
+}
+
+/* 1 = a record was taken, 0 = none is there, or the loop ends. */
+static int receive_record(struct worker *w)
+{
+	char buffer[sizeof(struct protocol_probe) +
+		    1]; /* + 1: the largest record with something behind it */
+	enum protocol_kind kind;
+	ssize_t n = recv(w->fd, buffer, sizeof(buffer), MSG_DONTWAIT);
+	int r;
+
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return 0;
+	if (n == 0 || (n < 0 && errno == ECONNRESET)) {
+		(void)sd_event_exit(w->event, EXIT_SUCCESS);
+		return 0;
+	}
+	r = n < 0 ? -errno : protocol_check(buffer, (size_t)n, &kind);
+	if (r >= 0)
+		r = take_record(w, buffer, kind);
+	if (r >= 0)
+		return 1;
+	log_err("health worker: bad record of %zd bytes from the daemon: %s", n, strerror(-r));
+	(void)sd_event_exit(w->event, EXIT_FAILURE);
+	return 0;
+}
+
+static int on_io(sd_event_source *s, int fd, uint32_t revents, void *userdata)
+{
+	struct worker *w = userdata;
+
+	(void)s;
+	(void)fd;
+	if (revents & EPOLLOUT)
+		flush_queue(w);
+	if (revents & (EPOLLIN | EPOLLHUP | EPOLLERR))
+		for (unsigned i = 0; i < RECORDS_PER_DISPATCH && receive_record(w); i++)
+			;
+	return 0;
+}
+
+static int check_socket(int fd)
+{
+	int type = 0, flags;
+	socklen_t len = sizeof(type);
+
+	if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) < 0)
+		return -errno;
+	if (type != SOCK_SEQPACKET)
+		return -EPROTOTYPE;
+	flags = fcntl(fd, F_GETFL);
+	if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0)
+		return -errno;
+	return 0;
+}
+
+static int worker_init(struct worker *w)
+{
+	int r;
+
+	w->queue = calloc(QUEUE_MAX, sizeof(w->queue[0]));
+	if (!w->queue)
+		return -ENOMEM;
+	r = sd_event_new(&w->event);
+	if (r < 0)
+		return r;
+	r = prober_new(w->event, on_result, w, &w->prober);
+	if (r < 0)
+		return r;
+	r = sd_event_add_io(w->event, &w->io, w->fd, EPOLLIN, on_io, w);
+	if (r < 0)
+		return r;
+	w->heartbeat_usec = clock_monotonic_usec() + PROTOCOL_HEARTBEAT_USEC;
+	r = sd_event_add_time(w->event, &w->heartbeat, CLOCK_MONOTONIC, w->heartbeat_usec, 1,
+			      on_heartbeat, w);
+	if (r < 0)
+		return r;
+	/* Before probes and specifications: a busy worker is not a dead one. */
+	return sd_event_source_set_priority(w->heartbeat, SD_EVENT_PRIORITY_IMPORTANT);
+}
+
+static int worker_run(struct worker *w)
+{
+	struct protocol_hello hello = { .pid = (uint32_t)getpid() };
+
+	protocol_init(&hello.header, PROTOCOL_HELLO, sizeof(hello));
+	if (!send_record(w, &hello, sizeof(hello)))
+		(void)sd_event_exit(w->event, EXIT_FAILURE);
+	return sd_event_loop(w->event);
+}
+
+static void worker_cleanup(struct worker *w)
+{
+	worker_deinit(w);
+}
+
+int worker_main(int fd, const char *user)
+{
+	_cleanup_(worker_cleanup) struct worker w = { .fd = fd };
+	const char *step = "use the daemon's socket";
+	int r;
+
+	(void)signal(SIGPIPE, SIG_IGN);
+	r = check_socket(fd);
+	if (r >= 0)
+		r = sandbox_drop(user, fd, &step);
+	if (r >= 0) {
+		step = "set up the event loop";
+		r = worker_init(&w);
+	}
+	if (r >= 0)
+		r = sandbox_filter(&step);
+	if (r < 0) {
+		log_err("health worker: cannot %s: %s", step, strerror(-r));
+		return EXIT_FAILURE;
+	}
+	r = worker_run(&w);
+	if (r < 0) {
+		log_err("health worker: event loop failed: %s", strerror(-r));
+		return EXIT_FAILURE;
+	}
+	return r;
+}
