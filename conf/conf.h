@@ -19,12 +19,12 @@
 struct diag_list;
 
 enum {
-	CONF_NAME_MAX = 32,	  /* ELBv2: names have at most 32 characters [A-Za-z0-9-] */
+	CONF_NAME_MAX = 32, /* ELBv2: names have at most 32 characters [A-Za-z0-9-] */
 	CONF_ZONE_MAX = 32,
-	CONF_SCHEDULER_MAX = 16,  /* kernel: IP_VS_SCHEDNAME_MAXLEN */
-	CONF_IFNAME_MAX = 16,	  /* kernel: IFNAMSIZ */
-	CONF_PATH_MAX = 1024,	  /* health-check-path, ELBv2 */
-	CONF_HOST_MAX = 253,	  /* a DNS name */
+	CONF_SCHEDULER_MAX = 16, /* kernel: IP_VS_SCHEDNAME_MAXLEN */
+	CONF_IFNAME_MAX = 16,	 /* kernel: IFNAMSIZ */
+	CONF_PATH_MAX = 1024,	 /* health-check-path, ELBv2 */
+	CONF_HOST_MAX = 253,	 /* a DNS name */
 	CONF_MATCHER_RANGES = 16,
 	CONF_GROUP_WEIGHT_MAX = 999,
 	CONF_TARGET_WEIGHT_MAX = 65535,
@@ -93,9 +93,9 @@ enum conf_tristate {
 };
 
 enum conf_routing_policy {
-	CONF_ROUTING_ANY_ZONE,		/* any_availability_zone, 0 % */
-	CONF_ROUTING_PARTIAL_AFFINITY,	/* 85 % */
-	CONF_ROUTING_ZONE_AFFINITY,	/* 100 % */
+	CONF_ROUTING_ANY_ZONE,	       /* any_availability_zone, 0 % */
+	CONF_ROUTING_PARTIAL_AFFINITY, /* 85 % */
+	CONF_ROUTING_ZONE_AFFINITY,    /* 100 % */
 	_CONF_ROUTING_POLICY_MAX,
 };
 
@@ -165,10 +165,10 @@ struct conf_listener {
 
 struct conf_target {
 	struct conf_origin origin;
-	char *host;	  /* NULL when numeric; else a name to resolve, and addr is AF_UNSPEC */
+	char *host; /* NULL when numeric; else a name to resolve, and addr is AF_UNSPEC */
 	struct addr addr;
-	uint16_t port;	  /* 0 = the listener's port */
-	unsigned weight;  /* 0..CONF_TARGET_WEIGHT_MAX */
+	uint16_t port;	 /* 0 = the listener's port */
+	unsigned weight; /* 0..CONF_TARGET_WEIGHT_MAX */
 	char zone[CONF_ZONE_MAX];
 };
 
@@ -180,19 +180,19 @@ struct conf_minimum {
 
 struct conf_health_check {
 	enum conf_check protocol;
-	uint16_t port;	   /* 0 = traffic-port */
-	char *path;	   /* http, https, grpc */
-	char *host_header; /* NULL = address:port of the probe */
-	char *http_version;/* "1.1" or "2" */
+	uint16_t port;		     /* 0 = traffic-port */
+	char *path;		     /* http, https, grpc */
+	char *host_header;	     /* NULL = address:port of the probe */
+	char *http_version;	     /* "1.1" or "2" */
 	struct conf_matcher matcher; /* HTTP status codes, or gRPC codes */
 	usec_t interval_usec;
 	usec_t timeout_usec;
 	unsigned healthy_threshold;
 	unsigned unhealthy_threshold;
-	char *send;	 /* udp, dns, agent: payload or query; NULL = none */
-	char *expect;	 /* expected answer, body text or regular expression; NULL = any */
+	char *send;	   /* udp, dns, agent: payload or query; NULL = none */
+	char *expect;	   /* expected answer, body text or regular expression; NULL = any */
 	char *server_name; /* SNI; NULL = none */
-	char *command;	 /* exec */
+	char *command;	   /* exec */
 	bool verify_certificate;
 	struct addr source;		 /* AF_UNSPEC = the kernel's choice */
 	char interface[CONF_IFNAME_MAX]; /* "" = any */
@@ -203,7 +203,8 @@ struct conf_health_check {
 struct conf_group {
 	char name[CONF_NAME_MAX + 1];
 	struct conf_origin origin;
-	struct conf_target *targets; /* in the order of the file: it decides the kernel's list order */
+	struct conf_target
+		*targets; /* in the order of the file: it decides the kernel's list order */
 	size_t n_targets;
 	char *targets_file; /* NULL = none; its targets are already in .targets after conf_load() */
 	char *discovery;    /* "dns:NAME" … or NULL */
@@ -215,7 +216,7 @@ struct conf_group {
 	struct conf_health_check check;
 	usec_t deregistration_delay_usec;
 	bool deregistration_termination; /* deregistration_delay.connection_termination.enabled */
-	bool unhealthy_termination;	 /* target_health_state.unhealthy.connection_termination.enabled */
+	bool unhealthy_termination; /* target_health_state.unhealthy.connection_termination.enabled */
 	usec_t unhealthy_draining_usec;
 	usec_t slow_start_usec;
 	bool stickiness; /* source_ip: IPVS persistence */
@@ -230,7 +231,7 @@ struct conf_group {
 	bool anomaly_mitigation;
 	bool preserve_client_ip;
 	bool proxy_protocol_v2;
-	bool failover_on_unhealthy;	 /* target_failover.*: rebalance */
+	bool failover_on_unhealthy; /* target_failover.*: rebalance */
 	bool failover_on_deregistration;
 	bool in_use; /* some listener forwards to it with a weight above 0 */
 };
@@ -256,8 +257,8 @@ struct conf_fastpath {
 	bool enabled;
 	char **ports; /* PCI addresses or DPDK vdev strings */
 	size_t n_ports;
-	char *lcores;		/* as DPDK's -l */
-	char *program;		/* the executable */
+	char *lcores;  /* as DPDK's -l */
+	char *program; /* the executable */
 	unsigned memory_mib;
 	bool hugepages;
 	size_t max_connections;

@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "conf/conf.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "conf/keys.h"
+
+static void strings_free(char **strings, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		free(strings[i]);
+	free(strings);
+}
+
+static void listener_deinit(struct conf_listener *l)
+{
+	free(l->forwards);
+	strings_free(l->security_group_names, l->n_security_groups);
+	free(l->security_groups);
+}
+
+static void group_deinit(struct conf_group *g)
+{
+	for (size_t i = 0; i < g->n_targets; i++)
+		free(g->targets[i].host);
+	free(g->targets);
+	free(g->targets_file);
+	free(g->discovery);
+	free(g->check.path);
+	free(g->check.host_header);
+	free(g->check.http_version);
+	free(g->check.send);
+	free(g->check.expect);
+	free(g->check.server_name);
+	free(g->check.command);
+}
+
+void conf_free(struct conf *c)
+{
+	if (!c)
+		return;
+	free(c->global.control_socket);
+	free(c->global.state_directory);
+	free(c->global.health_user);
+	free(c->global.metrics_listen);
+	for (size_t i = 0; i < c->n_listeners; i++)
+		listener_deinit(&c->listeners[i]);
+	free(c->listeners);
+	for (size_t i = 0; i < c->n_groups; i++)
+		group_deinit(&c->groups[i]);
+	free(c->groups);
+	for (size_t i = 0; i < c->n_security_groups; i++) {
+		free(c->security_groups[i].ingress);
+		free(c->security_groups[i].egress);
+	}
+	free(c->security_groups);
+	strings_free(c->fastpath.ports, c->fastpath.n_ports);
+	free(c->fastpath.lcores);
+	free(c->fastpath.program);
+	free(c->fastpath.nat_pools);
+	strings_free(c->paths, c->n_paths);
+	free(c);
+}
+
+const struct conf_group *conf_find_group(const struct conf *c, const char *name)
+{
+	for (size_t i = 0; i < c->n_groups; i++)
+		if (strcmp(c->groups[i].name, name) == 0)
+			return &c->groups[i];
+	return NULL;
+}
+
+const struct conf_listener *conf_find_listener(const struct conf *c, const char *name)
+{
+	for (size_t i = 0; i < c->n_listeners; i++)
+		if (strcmp(c->listeners[i].name, name) == 0)
+			return &c->listeners[i];
+	return NULL;
+}
+
+/* The key table's choices are the one table of these names. */
+static const char *choice_name(const struct key_choice *choices, uint32_t value)
+{
+	for (; choices->name; choices++)
+		if (choices->value == value)
+			return choices->name;
+	assert(!"an enum value without a name");
+	return NULL;
+}
+
+const char *conf_protocol_to_string(enum conf_protocol p)
+{
+	return choice_name(key_protocols, p);
+}
+
+const char *conf_forwarding_to_string(enum conf_forwarding f)
+{
+	return choice_name(key_forwardings, f);
+}
+
+const char *conf_check_to_string(enum conf_check c)
+{
+	return choice_name(key_checks, c);
+}
+
+const char *conf_stop_to_string(enum conf_stop s)
+{
+	return choice_name(key_stops, s);
+}

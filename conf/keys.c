@@ -1,0 +1,516 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "conf/keys.h"
+
+#include <assert.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <syslog.h>
+
+#include "base/cleanup.h"
+#include "conf/conf.h"
+
+#define SECONDS(n) ((n)*USEC_PER_SEC)
+#define MSECS(n) ((n)*USEC_PER_MSEC)
+#define MEMBER(type, member) .offset = offsetof(type, member), .size = sizeof(((type *)0)->member)
+#define GLOBAL(member) .section = KEY_SECTION_GLOBAL, MEMBER(struct conf_global, member)
+#define LISTENER(member) .section = KEY_SECTION_LISTENER, MEMBER(struct conf_listener, member)
+#define GROUP(member) .section = KEY_SECTION_GROUP, MEMBER(struct conf_group, member)
+#define SECURITY(member)                                                                           \
+	.section = KEY_SECTION_SECURITY_GROUP, MEMBER(struct conf_security_group, member)
+#define FASTPATH(member) .section = KEY_SECTION_FASTPATH, MEMBER(struct conf_fastpath, member)
+#define COUNT(type, member) .count_offset = offsetof(type, member)
+
+static const char later_zones[] = "zones";
+static const char later_health[] = "the further health checks";
+static const char later_security[] = "security groups";
+static const char later_fastpath[] = "the fast path";
+static const char later_drain[] = "connection termination";
+
+const struct key_section_info key_sections[_KEY_SECTION_MAX] = {
+	[KEY_SECTION_GLOBAL] = { "ipvsd", false, sizeof(struct conf_global),
+				 "The daemon itself. May be left out; may appear once." },
+	[KEY_SECTION_LISTENER] = { "listener", true, sizeof(struct conf_listener),
+				   "What clients connect to, and the target groups behind it." },
+	[KEY_SECTION_GROUP] = { "target-group", true, sizeof(struct conf_group),
+				"Targets that serve the same thing, how they are chosen, reached, "
+				"checked and taken out of service." },
+	[KEY_SECTION_SECURITY_GROUP] = { "security-group", true, sizeof(struct conf_security_group),
+					 "Who may talk to a listener. A listener without security "
+					 "groups admits everybody." },
+	[KEY_SECTION_FASTPATH] = { "fastpath", false, sizeof(struct conf_fastpath),
+				   "The DPDK data plane. May be left out; may appear once." },
+};
+
+const struct key_choice key_protocols[] = {
+	{ "tcp", CONF_PROTOCOL_TCP },
+	{ "udp", CONF_PROTOCOL_UDP },
+	{ "tcp-udp", CONF_PROTOCOL_TCP_UDP },
+	{ "sctp", CONF_PROTOCOL_SCTP },
+	{ NULL, 0 },
+};
+
+const struct key_choice key_forwardings[] = {
+	{ "nat", CONF_FORWARDING_NAT },
+	{ "full-nat", CONF_FORWARDING_FULL_NAT },
+	{ "direct", CONF_FORWARDING_DIRECT },
+	{ "ipip", CONF_FORWARDING_IPIP },
+	{ "gue", CONF_FORWARDING_GUE },
+	{ "gre", CONF_FORWARDING_GRE },
+	{ NULL, 0 },
+};
+
+const struct key_choice key_checks[] = {
+	{ "none", CONF_CHECK_NONE }, { "tcp", CONF_CHECK_TCP },	    { "tls", CONF_CHECK_TLS },
+	{ "http", CONF_CHECK_HTTP }, { "https", CONF_CHECK_HTTPS }, { "grpc", CONF_CHECK_GRPC },
+	{ "udp", CONF_CHECK_UDP },   { "dns", CONF_CHECK_DNS },	    { "icmp", CONF_CHECK_ICMP },
+	{ "exec", CONF_CHECK_EXEC }, { "agent", CONF_CHECK_AGENT }, { NULL, 0 },
+};
+
+const struct key_choice key_stops[] = {
+	{ "keep", CONF_STOP_KEEP },
+	{ "drain", CONF_STOP_DRAIN },
+	{ "flush", CONF_STOP_FLUSH },
+	{ NULL, 0 },
+};
+
+static const struct key_choice log_levels[] = {
+	{ "err", LOG_ERR },   { "warning", LOG_WARNING }, { "notice", LOG_NOTICE },
+	{ "info", LOG_INFO }, { "debug", LOG_DEBUG },	  { NULL, 0 },
+};
+
+static const struct key_choice kernel_policies[] = {
+	{ "set", CONF_KERNEL_SET },
+	{ "report", CONF_KERNEL_REPORT },
+	{ "ignore", CONF_KERNEL_IGNORE },
+	{ NULL, 0 },
+};
+
+static const struct key_choice routing_policies[] = {
+	{ "any-availability-zone", CONF_ROUTING_ANY_ZONE },
+	{ "partial-availability-zone-affinity", CONF_ROUTING_PARTIAL_AFFINITY },
+	{ "availability-zone-affinity", CONF_ROUTING_ZONE_AFFINITY },
+	{ NULL, 0 },
+};
+
+static const struct key_choice families[] = {
+	{ "ipv4", AF_INET },
+	{ "ipv6", AF_INET6 },
+	{ NULL, 0 },
+};
+
+static const struct key_choice cross_zones[] = {
+	{ "use-load-balancer-configuration", CONF_TRI_INHERIT },
+	{ "no", CONF_TRI_FALSE },
+	{ "yes", CONF_TRI_TRUE },
+	{ NULL, 0 },
+};
+
+/* include/uapi/linux/ip_vs.h: IP_VS_TUNNEL_ENCAP_FLAG_* */
+static const struct key_choice tunnel_flags[] = {
+	{ "nocsum", 0 },
+	{ "csum", 1 },
+	{ "remcsum", 2 },
+	{ NULL, 0 },
+};
+
+static const struct key_choice http_versions[] = {
+	{ "1.1", 0 },
+	{ "2", 0 },
+	{ NULL, 0 },
+};
+
+static const struct key_choice failovers[] = {
+	{ "no-rebalance", 0 },
+	{ "rebalance", 1 },
+	{ NULL, 0 },
+};
+
+static const struct key global_keys[] = {
+	{ GLOBAL(control_socket), .name = "control-socket", .type = KEY_FILE, .min = 1,
+	  .fallback = "/run/ipvsd/control.sock",
+	  .help = "The unix socket of the control interface." },
+	{ GLOBAL(state_directory), .name = "state-directory", .type = KEY_FILE, .min = 1,
+	  .fallback = "/var/lib/ipvsd",
+	  .help = "Where verdicts, drains and runtime registrations outlive the daemon." },
+	{ GLOBAL(health_user), .name = "health-user", .type = KEY_TEXT, .max = 32,
+	  .fallback = "ipvsd-health",
+	  .help = "The unprivileged user that the health workers run as." },
+	{ GLOBAL(log_level), .name = "log-level", .type = KEY_CHOICE, .choices = log_levels,
+	  .fallback = "notice", .help = "Messages less urgent than this are not logged." },
+	{ GLOBAL(reconcile_interval_usec), .name = "reconcile-interval", .type = KEY_DURATION,
+	  .min = SECONDS(1), .max = SECONDS(3600), .fallback = "10s",
+	  .help = "How often the data plane is read back and drift is repaired." },
+	{ GLOBAL(state_max_age_usec), .name = "state-max-age", .type = KEY_DURATION,
+	  .max = SECONDS(86400), .fallback = "10m",
+	  .help = "Persisted verdicts that are older than this are not believed after a start." },
+	{ GLOBAL(exclusive), .name = "exclusive", .type = KEY_BOOL, .fallback = "no",
+	  .help = "Also remove IPVS services that ipvsd did not make. Leave it off where "
+		  "kube-proxy or an operator has services of their own." },
+	{ GLOBAL(stop), .name = "stop", .type = KEY_CHOICE, .choices = key_stops,
+	  .fallback = "keep",
+	  .help = "What a stop of the daemon does to the traffic: keep leaves it running, drain "
+		  "sets all weights to 0, waits and removes the services, flush removes them at "
+		  "once." },
+	{ GLOBAL(stop_drain_timeout_usec), .name = "stop-drain-timeout", .type = KEY_DURATION,
+	  .max = SECONDS(3600), .fallback = "1m",
+	  .help = "With stop = drain: how long connections are waited for." },
+	{ GLOBAL(sysctls), .name = "sysctls", .type = KEY_CHOICE, .choices = kernel_policies,
+	  .fallback = "set",
+	  .help = "What to do about a sysctl that is not as the configuration needs it." },
+	{ GLOBAL(modules), .name = "modules", .type = KEY_CHOICE, .choices = kernel_policies,
+	  .fallback = "set",
+	  .help = "What to do about a kernel module that is needed and not loaded; set loads it." },
+	{ GLOBAL(vip_interface), .name = "vip-interface", .type = KEY_INTERFACE,
+	  .help = "The interface that the listeners' addresses are added to, and removed from when "
+		  "they are configured no more. Without it addresses are left to the "
+		  "administrator." },
+	{ GLOBAL(tcp_timeout_usec), .name = "tcp-timeout", .type = KEY_DURATION, .zero = "kernel",
+	  .min = SECONDS(1), .max = SECONDS(31 * 86400), .fallback = "kernel",
+	  .help = "Idle time after which IPVS forgets an established TCP connection. The kernel's "
+		  "is "
+		  "900 seconds; a Network Load Balancer's is 350." },
+	{ GLOBAL(tcp_fin_timeout_usec), .name = "tcp-fin-timeout", .type = KEY_DURATION,
+	  .zero = "kernel", .min = SECONDS(1), .max = SECONDS(31 * 86400), .fallback = "kernel",
+	  .help = "The same after a FIN. The kernel's is 120 seconds." },
+	{ GLOBAL(udp_timeout_usec), .name = "udp-timeout", .type = KEY_DURATION, .zero = "kernel",
+	  .min = SECONDS(1), .max = SECONDS(31 * 86400), .fallback = "kernel",
+	  .help = "The same for UDP. The kernel's is 300 seconds; a Network Load Balancer's is "
+		  "120." },
+	{ GLOBAL(zone), .name = "zone", .type = KEY_ZONE, .later = later_zones,
+	  .help = "The availability zone that this gateway stands in." },
+	{ GLOBAL(cross_zone), .name = "cross-zone", .type = KEY_BOOL, .fallback = "yes",
+	  .later = later_zones,
+	  .help = "Whether targets of other zones get traffic from this gateway: "
+		  "load_balancing.cross_zone.enabled. A Network Load Balancer's default is no; "
+		  "here it "
+		  "is yes, because a single gateway serves all zones." },
+	{ GLOBAL(routing_policy), .name = "client-routing-policy", .type = KEY_CHOICE,
+	  .choices = routing_policies, .fallback = "any-availability-zone", .later = later_zones,
+	  .help = "dns_record.client_routing_policy: the share of a zone's clients that stay in "
+		  "it, "
+		  "0, 85 or 100 percent." },
+	{ GLOBAL(health_workers), .name = "health-workers", .type = KEY_UINT, .zero = "auto",
+	  .min = 1, .max = 64, .fallback = "auto", .help = "Number of health worker processes." },
+	{ GLOBAL(metrics_listen), .name = "metrics-listen", .type = KEY_SOCKET, .later = "metrics",
+	  .help = "Address and port of the read-only metrics page." },
+	{ GLOBAL(event_history), .name = "event-history", .type = KEY_UINT, .max = 1000000,
+	  .fallback = "1000", .help = "State changes that are kept for ipvsd events." },
+};
+
+static const struct key listener_keys[] = {
+	{ LISTENER(address), .name = "address", .type = KEY_ADDRESS,
+	  .help = "The IPv4 or IPv6 address that clients connect to. Required, unless the listener "
+		  "is by firewall-mark." },
+	{ LISTENER(ports), .name = "port", .type = KEY_PORTS,
+	  .help = "A port, a range such as 8000-8010 of at most 4096 ports, or all. A listener on "
+		  "all "
+		  "ports needs target groups with stickiness = yes, because the kernel must know "
+		  "which "
+		  "connections of a client belong together. Required with address." },
+	{ LISTENER(protocol), .name = "protocol", .type = KEY_CHOICE, .choices = key_protocols,
+	  .fallback = "tcp", .help = "The protocol; tcp-udp makes one listener for both." },
+	{ LISTENER(firewall_mark), .name = "firewall-mark", .type = KEY_UINT, .min = 1,
+	  .max = 0xfffffffd,
+	  .help = "Take the packets that nftables marked with this number instead of those to an "
+		  "address; takes the place of address, port and protocol. 0xfffffffe and above "
+		  "are "
+		  "ipvsd's own." },
+	{ LISTENER(family), .name = "family", .type = KEY_CHOICE, .choices = families,
+	  .help = "With firewall-mark: ipv4 (the default) or ipv6." },
+	{ LISTENER(forwards), COUNT(struct conf_listener, n_forwards), .name = "forward",
+	  .type = KEY_FORWARDS,
+	  .help = "The target groups, each GROUP or GROUP:WEIGHT with a weight of 0 to 999 "
+		  "(default "
+		  "1). A weight is the group's share of new connections, whatever the health of "
+		  "its "
+		  "targets; 0 gives none. Required." },
+	{ LISTENER(security_group_names), COUNT(struct conf_listener, n_security_groups),
+	  .name = "security-groups", .type = KEY_NAMES, .later = later_security,
+	  .help = "The security groups whose rules admit clients. None admits everybody." },
+	{ LISTENER(vip_interface), .name = "vip-interface", .type = KEY_INTERFACE,
+	  .help = "As in [ipvsd], for this listener." },
+	{ LISTENER(vip_prefix_len), .name = "vip-prefix-length", .type = KEY_UINT, .min = 1,
+	  .max = 128,
+	  .help = "Prefix length with which the address is added to the interface; 32 for IPv4 and "
+		  "128 for IPv6 by default." },
+	{ LISTENER(one_packet), .name = "one-packet", .type = KEY_BOOL, .fallback = "no",
+	  .help = "Schedule each UDP packet by itself, without connections: for DNS and the "
+		  "like." },
+	{ LISTENER(tcp_idle_timeout_usec), .name = "tcp-idle-timeout", .type = KEY_DURATION,
+	  .zero = "inherit", .min = SECONDS(60), .max = SECONDS(6000), .fallback = "inherit",
+	  .later = later_fastpath,
+	  .help = "tcp.idle_timeout.seconds. The kernel has one timeout for all listeners, "
+		  "tcp-timeout in [ipvsd], which is what inherit stands for." },
+};
+
+static const struct key group_keys[] = {
+	{ GROUP(targets), COUNT(struct conf_group, n_targets), .name = "targets",
+	  .type = KEY_TARGETS,
+	  .help = "The targets, each ADDRESS or ADDRESS:PORT (an IPv6 address in brackets before a "
+		  "port), then optionally weight=N (0 to 65535, default 100) and zone=ZONE, which "
+		  "belong "
+		  "to the address before them. The same address may appear with several ports." },
+	{ GROUP(targets_file), .name = "targets-file", .type = KEY_FILE,
+	  .help = "A file with more targets, in the same form, line by line. A relative path "
+		  "starts "
+		  "at the main configuration file's directory." },
+	{ GROUP(discovery), .name = "discovery", .type = KEY_TEXT, .max = 300, .later = "discovery",
+	  .help = "Where further targets are looked up: dns:NAME." },
+	{ GROUP(port), .name = "port", .type = KEY_UINT, .zero = "listener-port", .min = 1,
+	  .max = 65535, .fallback = "listener-port",
+	  .help = "Port of the targets that name none." },
+	{ GROUP(algorithm), .name = "algorithm", .type = KEY_ALGORITHM,
+	  .fallback = "least-connections",
+	  .help = "How a target is chosen: round-robin (the kernel's wrr), least-connections "
+		  "(wlc), "
+		  "flow-hash (mh over client address and port, as a Network Load Balancer does), "
+		  "source-ip-hash (mh over the client address); or a scheduler of the kernel: rr "
+		  "wrr lc "
+		  "wlc lblc lblcr sh mh dh sed nq fo ovf twos. After sh and mh the word port adds "
+		  "the "
+		  "client's port to the hash. Both always have the kernel's fallback flag, so that "
+		  "the "
+		  "share of a target without weight goes to others instead of being refused. "
+		  "Network Load "
+		  "Balancers always use flow-hash." },
+	{ GROUP(forwarding), .name = "forwarding", .type = KEY_CHOICE, .choices = key_forwardings,
+	  .fallback = "nat",
+	  .help = "How packets reach the target. With nat the target's way back must lead through "
+		  "this gateway. With direct, ipip, gue and gre the target must have the "
+		  "listener's "
+		  "address and its port, and answers clients by itself. full-nat works on the fast "
+		  "path "
+		  "only; the kernel plane uses nat." },
+	{ GROUP(tunnel_port), .name = "tunnel-port", .type = KEY_UINT, .min = 1, .max = 65535,
+	  .fallback = "6080", .help = "With forwarding = gue: the UDP port of the tunnel." },
+	{ GROUP(tunnel_flags), .name = "tunnel-checksum", .type = KEY_CHOICE,
+	  .choices = tunnel_flags, .fallback = "nocsum",
+	  .help = "With gue and gre: checksum of the tunnel header; remcsum is for gue alone." },
+	{ GROUP(check.protocol), .name = "health-check-protocol", .type = KEY_CHOICE,
+	  .choices = key_checks, .fallback = "tcp",
+	  .help = "How targets are probed. This version probes by tcp and http; the others are "
+		  "accepted with a warning, and tcp is used in their stead. With none every target "
+		  "counts as healthy. The default is a Network Load Balancer's." },
+	{ GROUP(check.port), .name = "health-check-port", .type = KEY_UINT, .zero = "traffic-port",
+	  .min = 1, .max = 65535, .fallback = "traffic-port",
+	  .help = "The port that is probed; traffic-port is each target's own." },
+	{ GROUP(check.path), .name = "health-check-path", .type = KEY_URL_PATH,
+	  .max = CONF_PATH_MAX, .fallback = "/",
+	  .help = "The path of an http, https or grpc probe. grpc has the default "
+		  "/AWS.ALB/healthcheck." },
+	{ GROUP(check.host_header), .name = "health-check-host", .type = KEY_HOST,
+	  .help = "The Host header of an http or https probe; without it the probed address and "
+		  "port." },
+	{ GROUP(check.http_version), .name = "health-check-http-version", .type = KEY_CHOICE_TEXT,
+	  .choices = http_versions, .fallback = "1.1", .later = later_health,
+	  .help = "The HTTP version of an https probe." },
+	{ GROUP(check.matcher), .name = "matcher", .type = KEY_MATCHER, .fallback = "200-399",
+	  .help = "The status codes of a healthy answer, such as 200,202 or 200-299. The default "
+		  "is a "
+		  "Network Load Balancer's; grpc has the default 12." },
+	{ GROUP(check.interval_usec), .name = "health-check-interval", .type = KEY_DURATION,
+	  .min = MSECS(100), .max = SECONDS(300), .fallback = "30s",
+	  .help = "Time from the start of a probe to the start of the next. AWS accepts 5 to 300 "
+		  "seconds; probes of one's own machines may be more frequent." },
+	{ GROUP(check.timeout_usec), .name = "health-check-timeout", .type = KEY_DURATION,
+	  .min = MSECS(50), .max = SECONDS(120), .fallback = "10s",
+	  .help = "A probe without an answer after this time, counted from its start, has failed. "
+		  "At "
+		  "most the interval. The default is AWS's 10 seconds, 6 with http, but never more "
+		  "than "
+		  "the interval. AWS accepts 2 to 120 seconds." },
+	{ GROUP(check.healthy_threshold), .name = "healthy-threshold", .type = KEY_UINT, .min = 1,
+	  .max = 10, .fallback = "5",
+	  .help = "Consecutive good probes that make an unhealthy target healthy. AWS accepts 2 to "
+		  "10." },
+	{ GROUP(check.unhealthy_threshold), .name = "unhealthy-threshold", .type = KEY_UINT,
+	  .min = 1, .max = 10, .fallback = "2",
+	  .help = "Consecutive failed probes that make a healthy target unhealthy. AWS accepts 2 "
+		  "to "
+		  "10." },
+	{ GROUP(check.send), .name = "health-check-send", .type = KEY_TEXT, .max = 1024,
+	  .later = later_health, .help = "What a udp, dns or agent probe sends." },
+	{ GROUP(check.expect), .name = "health-check-expect", .type = KEY_TEXT, .max = 1024,
+	  .later = later_health, .help = "What the answer must contain." },
+	{ GROUP(check.server_name), .name = "health-check-server-name", .type = KEY_HOST,
+	  .later = later_health, .help = "The server name of a tls, https or grpc probe." },
+	{ GROUP(check.command), .name = "health-check-command", .type = KEY_TEXT, .max = 4096,
+	  .later = later_health, .help = "The program of an exec probe, with its arguments." },
+	{ GROUP(check.verify_certificate), .name = "health-check-verify-certificate",
+	  .type = KEY_BOOL, .fallback = "no", .later = later_health,
+	  .help = "Whether a target's certificate is verified. AWS does not verify it." },
+	{ GROUP(check.source), .name = "health-check-source", .type = KEY_ADDRESS,
+	  .later = later_health, .help = "The address that probes come from." },
+	{ GROUP(check.interface), .name = "health-check-interface", .type = KEY_INTERFACE,
+	  .later = later_health, .help = "The interface that probes leave by." },
+	{ GROUP(check.firewall_mark), .name = "health-check-firewall-mark", .type = KEY_UINT,
+	  .zero = "none", .min = 1, .max = UINT32_MAX, .fallback = "none", .later = later_health,
+	  .help = "The firewall mark of probes, for policy routing." },
+	{ GROUP(check.via_vip), .name = "health-check-via-vip", .type = KEY_BOOL, .fallback = "no",
+	  .later = later_health,
+	  .help = "With direct and tunnels: probe the listener's address through the target." },
+	{ GROUP(deregistration_delay_usec), .name = "deregistration-delay", .type = KEY_DURATION,
+	  .max = SECONDS(3600), .fallback = "300s",
+	  .help = "deregistration_delay.timeout_seconds: how long a removed target keeps the "
+		  "connections that it has. It gets no new ones, and is let go when its last "
+		  "connection "
+		  "ends." },
+	{ GROUP(deregistration_termination), .name = "deregistration-delay-connection-termination",
+	  .type = KEY_BOOL, .fallback = "no", .later = later_drain,
+	  .help = "deregistration_delay.connection_termination.enabled: end the connections that "
+		  "remain after the delay." },
+	{ GROUP(unhealthy_termination), .name = "unhealthy-connection-termination",
+	  .type = KEY_BOOL, .fallback = "yes", .later = later_drain,
+	  .help = "target_health_state.unhealthy.connection_termination.enabled: end the "
+		  "connections "
+		  "of a target that becomes unhealthy." },
+	{ GROUP(unhealthy_draining_usec), .name = "unhealthy-draining-interval",
+	  .type = KEY_DURATION, .max = SECONDS(360000), .fallback = "0", .later = later_drain,
+	  .help = "target_health_state.unhealthy.draining_interval_seconds: without the "
+		  "termination "
+		  "above, how long connections of an unhealthy target are kept." },
+	{ GROUP(slow_start_usec), .name = "slow-start", .type = KEY_DURATION, .zero = "off",
+	  .min = SECONDS(1), .max = SECONDS(900), .fallback = "off", .later = "slow start",
+	  .help = "slow_start.duration_seconds: time in which a target that became healthy grows "
+		  "to "
+		  "its full share. AWS accepts 30 to 900 seconds." },
+	{ GROUP(stickiness), .name = "stickiness", .type = KEY_BOOL, .fallback = "no",
+	  .help = "Connections of one client go to one target: stickiness.type source_ip, by the "
+		  "persistence of IPVS." },
+	{ GROUP(stickiness_duration_usec), .name = "stickiness-duration", .type = KEY_DURATION,
+	  .min = SECONDS(1), .max = SECONDS(604800), .fallback = "300s",
+	  .help = "How long after its last connection a client stays with its target. The default "
+		  "is "
+		  "ipvsadm's; AWS's is 86400 seconds, for cookies." },
+	{ GROUP(stickiness_prefix_v4), .name = "stickiness-prefix-ipv4", .type = KEY_UINT, .min = 1,
+	  .max = 32, .fallback = "32",
+	  .help = "Clients of one prefix of this length count as one client." },
+	{ GROUP(stickiness_prefix_v6), .name = "stickiness-prefix-ipv6", .type = KEY_UINT, .min = 1,
+	  .max = 128, .fallback = "128", .help = "The same for IPv6." },
+	{ GROUP(cross_zone), .name = "cross-zone", .type = KEY_CHOICE, .choices = cross_zones,
+	  .fallback = "use-load-balancer-configuration", .later = later_zones,
+	  .help = "load_balancing.cross_zone.enabled of this group; goes before that of [ipvsd]." },
+	{ GROUP(minimum_healthy_routing.count), .name = "unhealthy-state-routing-minimum-count",
+	  .type = KEY_UINT, .zero = "off", .min = 1, .max = 100000, .fallback = "1",
+	  .help = "target_group_health.unhealthy_state_routing.minimum_healthy_targets.count: with "
+		  "fewer healthy targets the group fails open and all its targets get traffic. At "
+		  "least 1 "
+		  "is always in effect." },
+	{ GROUP(minimum_healthy_routing.percent),
+	  .name = "unhealthy-state-routing-minimum-percentage", .type = KEY_UINT, .zero = "off",
+	  .min = 1, .max = 100, .fallback = "off",
+	  .help = "The same as a percentage of the registered targets; the stricter of the two "
+		  "decides." },
+	{ GROUP(minimum_healthy_dns.count), .name = "dns-failover-minimum-count", .type = KEY_UINT,
+	  .zero = "off", .min = 1, .max = 100000, .fallback = "1", .later = later_zones,
+	  .help = "target_group_health.dns_failover.minimum_healthy_targets.count: with fewer "
+		  "healthy "
+		  "targets this gateway counts as unhealthy. At least the number above." },
+	{ GROUP(minimum_healthy_dns.percent), .name = "dns-failover-minimum-percentage",
+	  .type = KEY_UINT, .zero = "off", .min = 1, .max = 100, .fallback = "off",
+	  .later = later_zones, .help = "The same as a percentage of the registered targets." },
+	{ GROUP(max_connections), .name = "max-connections", .type = KEY_UINT, .zero = "unlimited",
+	  .min = 1, .max = INT32_MAX, .fallback = "unlimited",
+	  .help = "A target with this many connections gets no new ones." },
+	{ GROUP(min_connections), .name = "min-connections", .type = KEY_UINT, .zero = "kernel",
+	  .min = 1, .max = INT32_MAX, .fallback = "kernel",
+	  .help = "A target that was at max-connections gets new ones below this many; the "
+		  "kernel's "
+		  "choice is three quarters of max-connections." },
+	{ GROUP(anomaly_mitigation), .name = "anomaly-mitigation", .type = KEY_BOOL,
+	  .fallback = "off", .later = "anomaly mitigation",
+	  .help = "load_balancing.algorithm.anomaly_mitigation." },
+	{ GROUP(preserve_client_ip), .name = "preserve-client-ip", .type = KEY_BOOL,
+	  .fallback = "yes", .later = later_fastpath,
+	  .help = "preserve_client_ip.enabled: targets see the client's address. IPVS always "
+		  "preserves it, but for full-nat; AWS does not for TCP targets by address." },
+	{ GROUP(proxy_protocol_v2), .name = "proxy-protocol-v2", .type = KEY_BOOL, .fallback = "no",
+	  .later = later_fastpath,
+	  .help = "proxy_protocol_v2.enabled: tell targets the client's address ahead of the "
+		  "data." },
+	{ GROUP(failover_on_unhealthy), .name = "target-failover-on-unhealthy", .type = KEY_CHOICE,
+	  .choices = failovers, .fallback = "no-rebalance", .later = later_drain,
+	  .help = "target_failover.on_unhealthy: whether existing flows move to other targets." },
+	{ GROUP(failover_on_deregistration), .name = "target-failover-on-deregistration",
+	  .type = KEY_CHOICE, .choices = failovers, .fallback = "no-rebalance",
+	  .later = later_drain, .help = "target_failover.on_deregistration: the same." },
+};
+
+static const struct key security_keys[] = {
+	{ SECURITY(ingress), COUNT(struct conf_security_group, n_ingress), .name = "ingress",
+	  .type = KEY_RULES, .later = later_security,
+	  .help = "Rules, a line each: PROTOCOL [PORTS] from PREFIX. PROTOCOL is tcp, udp, sctp, "
+		  "icmp, icmpv6 or all; PORTS a port or a range, all ports by default." },
+	{ SECURITY(egress), COUNT(struct conf_security_group, n_egress), .name = "egress",
+	  .type = KEY_RULES, .later = later_security,
+	  .help = "The same with to PREFIX, for what leaves towards targets." },
+};
+
+static const struct key fastpath_keys[] = {
+	{ FASTPATH(enabled), .name = "enabled", .type = KEY_BOOL, .fallback = "no",
+	  .later = later_fastpath, .help = "Whether the fast path is started with the daemon." },
+	{ FASTPATH(ports), COUNT(struct conf_fastpath, n_ports), .name = "ports", .type = KEY_TEXTS,
+	  .later = later_fastpath,
+	  .help = "PCI addresses or DPDK virtual devices, such as 0000:00:06.0 or "
+		  "net_af_packet0,iface=eth1." },
+	{ FASTPATH(lcores), .name = "lcores", .type = KEY_TEXT, .max = 256, .fallback = "0-1",
+	  .later = later_fastpath, .help = "The cores, as DPDK's option -l takes them." },
+	{ FASTPATH(program), .name = "program", .type = KEY_FILE, .min = 1,
+	  .fallback = "/usr/sbin/ipvsd-fastpath", .later = later_fastpath,
+	  .help = "The executable." },
+	{ FASTPATH(memory_mib), .name = "memory", .type = KEY_UINT, .min = 64, .max = 1048576,
+	  .fallback = "1024", .unit = "MiB", .later = later_fastpath,
+	  .help = "Memory for packets and connections, in MiB." },
+	{ FASTPATH(hugepages), .name = "hugepages", .type = KEY_BOOL, .fallback = "yes",
+	  .later = later_fastpath, .help = "Whether that memory is made of huge pages." },
+	{ FASTPATH(max_connections), .name = "max-connections", .type = KEY_UINT, .min = 1024,
+	  .max = 1ULL << 30, .fallback = "1048576", .later = later_fastpath,
+	  .help = "Size of the connection table." },
+	{ FASTPATH(exception_interface), .name = "exception-interface", .type = KEY_INTERFACE,
+	  .fallback = "ipvsd0", .later = later_fastpath,
+	  .help = "The interface by which packets that are not for listeners reach the kernel." },
+	{ FASTPATH(nat_pools), COUNT(struct conf_fastpath, n_nat_pools), .name = "nat-pools",
+	  .type = KEY_PREFIXES, .later = later_fastpath,
+	  .help = "Source addresses of full-nat: prefixes or addresses." },
+	{ FASTPATH(queue_size), .name = "queue-size", .type = KEY_UINT, .min = 64, .max = 16384,
+	  .fallback = "1024", .later = later_fastpath, .help = "Descriptors of a queue." },
+	{ FASTPATH(idle_sleep), .name = "idle-sleep", .type = KEY_BOOL, .fallback = "yes",
+	  .later = later_fastpath,
+	  .help = "Sleep briefly when there are no packets, instead of polling on." },
+};
+
+static const struct {
+	const struct key *keys;
+	size_t n;
+} tables[_KEY_SECTION_MAX] = {
+	[KEY_SECTION_GLOBAL] = { global_keys, ARRAY_SIZE(global_keys) },
+	[KEY_SECTION_LISTENER] = { listener_keys, ARRAY_SIZE(listener_keys) },
+	[KEY_SECTION_GROUP] = { group_keys, ARRAY_SIZE(group_keys) },
+	[KEY_SECTION_SECURITY_GROUP] = { security_keys, ARRAY_SIZE(security_keys) },
+	[KEY_SECTION_FASTPATH] = { fastpath_keys, ARRAY_SIZE(fastpath_keys) },
+};
+
+static_assert(ARRAY_SIZE(group_keys) <= KEY_SECTION_KEYS_MAX, "raise KEY_SECTION_KEYS_MAX");
+
+const struct key *keys_of(enum key_section section, size_t *ret_n)
+{
+	assert(section < _KEY_SECTION_MAX);
+	*ret_n = tables[section].n;
+	return tables[section].keys;
+}
+
+const struct key *key_find(enum key_section section, const char *name)
+{
+	size_t n;
+	const struct key *keys = keys_of(section, &n);
+
+	for (size_t i = 0; i < n; i++)
+		if (strcmp(keys[i].name, name) == 0)
+			return &keys[i];
+	return NULL;
+}
+
+size_t key_index(const struct key *key)
+{
+	return (size_t)(key - tables[key->section].keys);
+}

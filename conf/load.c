@@ -1,0 +1,243 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "conf/load.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "conf/conf.h"
+#include "conf/diag.h"
+#include "conf/parse.h"
+#include "conf/validate.h"
+
+enum {
+	FILE_SIZE_MAX = 16 << 20,
+};
+
+/* Where a failure to read is reported, and what reading was for. */
+struct load_place {
+	struct diag_list *diags;
+	const char *path;
+	unsigned line;
+	const char *prefix;
+};
+
+static const char *remedy(int error)
+{
+	switch (error) {
+	case ENOENT:
+		return "; create it, or name another";
+	case EACCES:
+	case EPERM:
+		return "; make it readable for this user, or run as root";
+	case EISDIR:
+		return "; name a file in it";
+	default:
+		return "";
+	}
+}
+
+static int report(const struct load_place *at, const char *file, int error)
+{
+	diag_add(at->diags, DIAG_ERROR, at->path, at->line, "%scannot read %s: %s%s", at->prefix,
+		 file, strerror(error), remedy(error));
+	return -EINVAL;
+}
+
+static int read_all(int fd, char *text, size_t size, size_t *ret_len)
+{
+	size_t len = 0;
+
+	while (len < size) {
+		ssize_t n = read(fd, text + len, size - len);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		if (n == 0)
+			break;
+		len += (size_t)n;
+	}
+	*ret_len = len;
+	return 0;
+}
+
+/* -EINVAL has been reported; -ENOMEM. */
+static int read_file(const struct load_place *at, const char *path, char **ret, size_t *ret_len)
+{
+	/* a FIFO without a writer would block here for ever */
+	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	_cleanup_free_ char *text = NULL;
+	struct stat st;
+	size_t size, len = 0;
+	int r;
+
+	if (fd < 0)
+		return report(at, path, errno);
+	if (fstat(fd, &st) < 0)
+		return report(at, path, errno);
+	if (S_ISDIR(st.st_mode))
+		return report(at, path, EISDIR);
+	if (!S_ISREG(st.st_mode) && !S_ISCHR(st.st_mode)) {
+		diag_add(at->diags, DIAG_ERROR, at->path, at->line, "%s%s is not a regular file",
+			 at->prefix, path);
+		return -EINVAL;
+	}
+	/* one byte more than it says, so that a file that is growing is noticed */
+	size = S_ISREG(st.st_mode) && st.st_size < FILE_SIZE_MAX ? (size_t)st.st_size + 1
+								 : FILE_SIZE_MAX + 1;
+	text = malloc(size);
+	if (!text)
+		return -ENOMEM;
+	r = read_all(fd, text, size, &len);
+	if (r < 0)
+		return report(at, path, -r);
+	if (len > FILE_SIZE_MAX || (len == size && st.st_size > FILE_SIZE_MAX)) {
+		diag_add(at->diags, DIAG_ERROR, at->path, at->line,
+			 "%s%s is larger than 16 MiB; split it over conf.d or a targets-file",
+			 at->prefix, path);
+		return -EINVAL;
+	}
+	if (len == size) {
+		diag_add(at->diags, DIAG_ERROR, at->path, at->line,
+			 "%s%s grew while it was read; try again", at->prefix, path);
+		return -EINVAL;
+	}
+	*ret = take_ptr(text);
+	*ret_len = len;
+	return 0;
+}
+
+static int load_file(struct parse *p, const char *path)
+{
+	struct load_place at = { p->diags, path, 0, "" };
+	_cleanup_free_ char *text = NULL;
+	size_t len;
+	int r = read_file(&at, path, &text, &len);
+
+	if (r < 0)
+		return r == -EINVAL ? 0 : r;
+	return parse_text(p, path, text, len);
+}
+
+/* The directory of the main file, ending in a slash, or "" for the present one. */
+static char *directory_of(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	return strndup(path, slash ? (size_t)(slash - path) + 1 : 0);
+}
+
+static int is_drop_in(const struct dirent *entry)
+{
+	size_t len = strlen(entry->d_name);
+
+	return entry->d_name[0] != '.' && len > 5 && strcmp(entry->d_name + len - 5, ".conf") == 0;
+}
+
+/* By bytes, not by locale: the order is the same on every host. */
+static int compare_names(const struct dirent **a, const struct dirent **b)
+{
+	return strcmp((*a)->d_name, (*b)->d_name);
+}
+
+static int load_drop_ins(struct parse *p, const char *main_path, const char *directory)
+{
+	struct load_place at = { p->diags, main_path, 0, "" };
+	_cleanup_free_ char *conf_d = NULL;
+	struct dirent **entries = NULL;
+	int n, r = 0;
+
+	if (asprintf(&conf_d, "%sconf.d", directory) < 0) {
+		conf_d = NULL;
+		return -ENOMEM;
+	}
+	n = scandir(conf_d, &entries, is_drop_in, compare_names);
+	if (n < 0) {
+		if (errno != ENOENT)
+			(void)report(&at, conf_d, errno); /* the others are still worth a look */
+		return 0;
+	}
+	for (int i = 0; i < n; i++) {
+		_cleanup_free_ char *path = NULL;
+
+		if (r == 0 && asprintf(&path, "%s/%s", conf_d, entries[i]->d_name) < 0) {
+			path = NULL;
+			r = -ENOMEM;
+		}
+		if (r == 0)
+			r = load_file(p, path);
+		free(entries[i]);
+	}
+	free(entries);
+	return r;
+}
+
+static int load_targets_file(struct parse *p, const struct parse_section *s, const char *directory)
+{
+	const struct conf_group *g = &p->conf->groups[s->index];
+	struct load_place at = { p->diags, s->origin.path, parse_line_of(s, "targets-file"),
+				 "targets-file: " };
+	_cleanup_free_ char *path = NULL, *text = NULL;
+	size_t len;
+	int r;
+
+	if (!g->targets_file)
+		return 0;
+	if (asprintf(&path, "%s%s", g->targets_file[0] == '/' ? "" : directory, g->targets_file) <
+	    0) {
+		path = NULL;
+		return -ENOMEM;
+	}
+	r = read_file(&at, path, &text, &len);
+	if (r < 0)
+		return r == -EINVAL ? 0 : r;
+	r = parse_targets(p, s->index, path, text, len);
+	if (r < 0)
+		return r;
+	/* from here on it names the file that was read, which the daemon watches */
+	free(p->conf->groups[s->index].targets_file);
+	p->conf->groups[s->index].targets_file = take_ptr(path);
+	return 0;
+}
+
+static int load_all(struct parse *p, const char *path)
+{
+	_cleanup_free_ char *directory = directory_of(path);
+	int r;
+
+	if (!directory)
+		return -ENOMEM;
+	r = load_file(p, path);
+	if (r == 0)
+		r = load_drop_ins(p, path, directory);
+	for (size_t i = 0; r == 0 && i < p->n_sections; i++)
+		if (p->sections[i].kind == KEY_SECTION_GROUP)
+			r = load_targets_file(p, &p->sections[i], directory);
+	return r < 0 ? r : validate(p);
+}
+
+int conf_load(const char *path, struct conf **ret_conf, struct diag_list *diags)
+{
+	_cleanup_(parse_deinit) struct parse p = { 0 };
+	int r = parse_init(&p, diags);
+
+	if (r == 0)
+		r = load_all(&p, path);
+	diag_sort(diags);
+	if (r < 0)
+		return r;
+	if (diags->out_of_memory)
+		return -ENOMEM;
+	if (diag_has_errors(diags))
+		return -EINVAL;
+	*ret_conf = parse_take(&p);
+	return 0;
+}

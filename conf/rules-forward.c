@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "conf/diag.h"
+#include "conf/parse.h"
+#include "conf/rules.h"
+
+/* A listener and one of the groups behind it, with the line that joins them. */
+struct pair {
+	struct parse *p;
+	const struct conf_listener *listener;
+	const struct conf_group *group;
+	unsigned line;
+};
+
+#define pair_error(pair, ...)                                                                      \
+	diag_add((pair)->p->diags, DIAG_ERROR, (pair)->listener->origin.path, (pair)->line,        \
+		 __VA_ARGS__)
+
+static bool is_tunnel(enum conf_forwarding f)
+{
+	return f == CONF_FORWARDING_IPIP || f == CONF_FORWARDING_GUE || f == CONF_FORWARDING_GRE;
+}
+
+/* The only port that the listener takes packets for, or 0 when it takes several. */
+static uint16_t single_port(const struct conf_listener *l)
+{
+	return !l->firewall_mark && l->ports.low == l->ports.high ? l->ports.low : 0;
+}
+
+static uint16_t target_port(const struct conf_group *g, const struct conf_target *t)
+{
+	return t->port ? t->port : g->port;
+}
+
+static void check_port_translation(const struct pair *pair)
+{
+	const struct conf_group *g = pair->group;
+	uint16_t port = single_port(pair->listener);
+	char text[ADDR_PORT_STR_MAX];
+
+	if (g->forwarding == CONF_FORWARDING_NAT || g->forwarding == CONF_FORWARDING_FULL_NAT ||
+	    pair->listener->firewall_mark)
+		return;
+	for (size_t i = 0; i < g->n_targets; i++) {
+		const struct conf_target *t = &g->targets[i];
+		uint16_t own = target_port(g, t);
+
+		if (own == 0 || own == port)
+			continue;
+		diag_add(pair->p->diags, DIAG_ERROR, t->origin.path, t->origin.line,
+			 "targets: %s: %s cannot translate ports, so the port must be that of "
+			 "[listener "
+			 "%s]; leave it out",
+			 addr_port_format(&t->addr, own, text),
+			 conf_forwarding_to_string(g->forwarding), pair->listener->name);
+	}
+}
+
+static void check_agreement(const struct pair *pair)
+{
+	const struct conf_group *g = pair->group;
+	const struct conf_group *first = &pair->p->conf->groups[pair->listener->forwards[0].group];
+	const char *what = NULL;
+
+	if (strcmp(g->algorithm.scheduler, first->algorithm.scheduler) != 0 ||
+	    g->algorithm.flags != first->algorithm.flags)
+		what = "algorithm";
+	else if (g->stickiness != first->stickiness)
+		what = "stickiness";
+	else if (g->stickiness && g->stickiness_duration_usec != first->stickiness_duration_usec)
+		what = "stickiness-duration";
+	else if (g->stickiness && (g->stickiness_prefix_v4 != first->stickiness_prefix_v4 ||
+				   g->stickiness_prefix_v6 != first->stickiness_prefix_v6))
+		what = "stickiness-prefix";
+	if (what)
+		pair_error(pair,
+			   "forward: target groups \"%s\" and \"%s\" differ in %s, but a listener "
+			   "is one service of the kernel and has one",
+			   first->name, g->name, what);
+}
+
+static void check_family(const struct pair *pair)
+{
+	const struct conf_group *g = pair->group;
+	size_t fitting = 0;
+
+	if (is_tunnel(g->forwarding) || g->n_targets == 0)
+		return;
+	for (size_t i = 0; i < g->n_targets; i++)
+		fitting += g->targets[i].addr.family == pair->listener->family;
+	if (fitting == 0)
+		pair_error(pair,
+			   "forward: [listener %s] is %s, but target group \"%s\" has no such "
+			   "target; only ipip, gue and gre cross address families",
+			   pair->listener->name,
+			   pair->listener->family == AF_INET ? "IPv4" : "IPv6", g->name);
+}
+
+/* A probe of the traffic port needs to know one port. */
+static void check_probe_port(const struct pair *pair)
+{
+	const struct conf_group *g = pair->group;
+
+	if (g->check.protocol == CONF_CHECK_NONE || g->check.port || single_port(pair->listener))
+		return;
+	for (size_t i = 0; i < g->n_targets; i++) {
+		if (target_port(g, &g->targets[i]))
+			continue;
+		pair_error(
+			pair,
+			"forward: targets of \"%s\" have no port, and [listener %s] has no single "
+			"one to probe; give health-check-port or health-check-protocol = none",
+			g->name, pair->listener->name);
+		break;
+	}
+}
+
+static void check_probe_protocol(const struct pair *pair)
+{
+	const struct conf_listener *l = pair->listener;
+	const struct conf_group *g = pair->group;
+
+	if (l->firewall_mark || g->check.protocol == CONF_CHECK_NONE || g->check.port)
+		return;
+	if (l->protocol == CONF_PROTOCOL_SCTP)
+		diag_add(pair->p->diags, DIAG_WARNING, l->origin.path, pair->line,
+			 "forward: \"%s\" serves sctp, but its traffic port is probed by %s; give "
+			 "health-check-port or health-check-protocol = none",
+			 g->name, conf_check_to_string(g->check.protocol));
+	else if (l->protocol == CONF_PROTOCOL_UDP)
+		diag_add(pair->p->diags, DIAG_NOTE, l->origin.path, pair->line,
+			 "forward: \"%s\" serves udp, and its traffic port is probed by %s; "
+			 "health-check-port names another",
+			 g->name, conf_check_to_string(g->check.protocol));
+}
+
+static void check_pair(const struct pair *pair)
+{
+	const struct conf_listener *l = pair->listener;
+	const struct conf_group *g = pair->group;
+
+	if (!l->firewall_mark && l->ports.low == 0 && !g->stickiness)
+		pair_error(
+			pair,
+			"forward: [listener %s] is on all ports, which the kernel takes only with "
+			"persistence; give stickiness = yes in [target-group %s]",
+			l->name, g->name);
+	if (l->one_packet && g->stickiness)
+		pair_error(
+			pair,
+			"forward: one-packet in [listener %s] and stickiness in [target-group %s] "
+			"exclude each other",
+			l->name, g->name);
+	check_agreement(pair);
+	check_family(pair);
+	check_port_translation(pair);
+	check_probe_port(pair);
+	check_probe_protocol(pair);
+}
+
+/* A target that no listener can use: the others of its group are of the listeners' family, but it is not. */
+static void check_stranded(const struct parse *p, size_t group, unsigned families)
+{
+	const struct conf_group *g = &p->conf->groups[group];
+	char text[ADDR_STR_MAX];
+
+	if (is_tunnel(g->forwarding))
+		return;
+	for (size_t i = 0; i < g->n_targets; i++) {
+		const struct conf_target *t = &g->targets[i];
+		unsigned bit = t->addr.family == AF_INET ? 1 : 2;
+
+		if (families && !(families & bit))
+			diag_add(p->diags, DIAG_WARNING, t->origin.path, t->origin.line,
+				 "targets: %s gets no traffic: no listener of [target-group %s] is "
+				 "%s",
+				 addr_format(&t->addr, text), g->name, bit == 1 ? "IPv4" : "IPv6");
+	}
+}
+
+static unsigned families_of(const struct parse *p, size_t group)
+{
+	unsigned families = 0;
+
+	for (size_t i = 0; i < p->n_references; i++) {
+		const struct parse_reference *ref = &p->references[i];
+		const struct conf_listener *l = &p->conf->listeners[ref->listener];
+
+		if (ref->kind == KEY_SECTION_GROUP && l->forwards[ref->item].group == group)
+			families |= l->family == AF_INET ? 1 : 2;
+	}
+	return families;
+}
+
+void rules_check_forwards(struct parse *p)
+{
+	struct conf *c = p->conf;
+
+	for (size_t i = 0; i < p->n_references; i++) {
+		const struct parse_reference *ref = &p->references[i];
+		struct conf_listener *l = &c->listeners[ref->listener];
+		const struct conf_forward *f = &l->forwards[ref->item];
+
+		if (ref->kind != KEY_SECTION_GROUP)
+			continue;
+		check_pair(&(struct pair){ p, l, &c->groups[f->group], ref->line });
+		if (f->weight)
+			c->groups[f->group].in_use = true;
+	}
+	for (size_t i = 0; i < c->n_groups; i++) {
+		const struct conf_group *g = &c->groups[i];
+
+		if (!g->in_use)
+			diag_add(p->diags, DIAG_NOTE, g->origin.path, g->origin.line,
+				 "[target-group %s] is not used: no listener forwards to it with a "
+				 "weight",
+				 g->name);
+		check_stranded(p, i, families_of(p, i));
+	}
+}

@@ -1,0 +1,264 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "conf/diag.h"
+#include "conf/parse.h"
+#include "conf/rules.h"
+#include "conf/value.h"
+
+enum {
+	SH_BUCKETS = 256,  /* kernel: IP_VS_SH_TAB_BITS 8 */
+	MH_TABLE = 4093,   /* kernel: CONFIG_IP_VS_MH_TAB_INDEX 12, Debian's */
+	GRPC_DEFAULT = 12, /* ELBv2: Matcher.GrpcCode, UNIMPLEMENTED */
+	GRPC_CODE_MAX = 99,
+};
+
+static bool is_http(enum conf_check check)
+{
+	return check == CONF_CHECK_HTTP || check == CONF_CHECK_HTTPS;
+}
+
+/* Which checks read a key, as bits; for the keys that only some of them read. */
+static const struct {
+	const char *key;
+	unsigned checks;
+} check_keys[] = {
+#define CHECK(name) (1U << CONF_CHECK_##name)
+	{ "health-check-path", CHECK(HTTP) | CHECK(HTTPS) | CHECK(GRPC) },
+	{ "health-check-host", CHECK(HTTP) | CHECK(HTTPS) | CHECK(GRPC) },
+	{ "health-check-http-version", CHECK(HTTP) | CHECK(HTTPS) },
+	{ "matcher", CHECK(HTTP) | CHECK(HTTPS) | CHECK(GRPC) },
+	{ "health-check-send", CHECK(TCP) | CHECK(UDP) | CHECK(DNS) | CHECK(AGENT) },
+	{ "health-check-expect", ~(CHECK(NONE) | CHECK(ICMP) | CHECK(EXEC)) },
+	{ "health-check-server-name", CHECK(TLS) | CHECK(HTTPS) | CHECK(GRPC) },
+	{ "health-check-verify-certificate", CHECK(TLS) | CHECK(HTTPS) | CHECK(GRPC) },
+	{ "health-check-command", CHECK(EXEC) },
+#undef CHECK
+};
+
+static void check_unread_keys(const struct parse *p, const struct parse_section *s,
+			      const struct conf_group *g)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(check_keys); i++) {
+		unsigned line = parse_line_of(s, check_keys[i].key);
+
+		if (line && !(check_keys[i].checks & (1U << g->check.protocol)))
+			diag_add(p->diags, DIAG_WARNING, s->origin.path, line,
+				 "%s has no effect with health-check-protocol = %s",
+				 check_keys[i].key, conf_check_to_string(g->check.protocol));
+	}
+}
+
+static void check_timeout(const struct parse *p, const struct parse_section *s,
+			  struct conf_group *g)
+{
+	char timeout[VALUE_DURATION_STR_MAX], interval[VALUE_DURATION_STR_MAX];
+
+	if (!parse_line_of(s, "health-check-timeout")) {
+		if (is_http(g->check.protocol))
+			g->check.timeout_usec = 6 * USEC_PER_SEC;
+		g->check.timeout_usec = MIN(g->check.timeout_usec, g->check.interval_usec);
+	} else if (g->check.timeout_usec > g->check.interval_usec) {
+		diag_add(p->diags, DIAG_ERROR, s->origin.path,
+			 parse_line_of(s, "health-check-timeout"),
+			 "health-check-timeout: %s is longer than health-check-interval, which is "
+			 "%s",
+			 value_format_duration(g->check.timeout_usec, timeout),
+			 value_format_duration(g->check.interval_usec, interval));
+	}
+}
+
+static int check_grpc(const struct parse *p, const struct parse_section *s, struct conf_group *g)
+{
+	if (!parse_line_of(s, "matcher"))
+		g->check.matcher =
+			(struct conf_matcher){ .ranges = { { GRPC_DEFAULT, GRPC_DEFAULT } },
+					       .n = 1 };
+	for (unsigned i = 0; i < g->check.matcher.n; i++) {
+		if (g->check.matcher.ranges[i].high > GRPC_CODE_MAX) {
+			diag_add(p->diags, DIAG_ERROR, s->origin.path, parse_line_of(s, "matcher"),
+				 "matcher: gRPC codes are 0 to %d", GRPC_CODE_MAX);
+			break;
+		}
+	}
+	if (!parse_line_of(s, "health-check-path")) {
+		free(g->check.path);
+		g->check.path = strdup("/AWS.ALB/healthcheck");
+		if (!g->check.path)
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+static void check_http_codes(const struct parse *p, const struct parse_section *s,
+			     const struct conf_group *g)
+{
+	for (unsigned i = 0; i < g->check.matcher.n; i++) {
+		if (g->check.matcher.ranges[i].low < 100) {
+			diag_add(p->diags, DIAG_ERROR, s->origin.path, parse_line_of(s, "matcher"),
+				 "matcher: HTTP codes are 100 to 599");
+			break;
+		}
+	}
+}
+
+static int check_health(const struct parse *p, const struct parse_section *s, struct conf_group *g)
+{
+	enum conf_check check = g->check.protocol;
+	int r = 0;
+
+	check_unread_keys(p, s, g);
+	check_timeout(p, s, g);
+	if (check == CONF_CHECK_GRPC)
+		r = check_grpc(p, s, g);
+	else if (is_http(check))
+		check_http_codes(p, s, g);
+	if (check == CONF_CHECK_EXEC && !parse_line_of(s, "health-check-command"))
+		diag_add(p->diags, DIAG_ERROR, s->origin.path,
+			 parse_line_of(s, "health-check-protocol"),
+			 "health-check-protocol = exec needs health-check-command");
+	if (check != CONF_CHECK_NONE && check != CONF_CHECK_TCP && check != CONF_CHECK_HTTP) {
+		diag_add(p->diags, DIAG_WARNING, s->origin.path,
+			 parse_line_of(s, "health-check-protocol"),
+			 "health-check-protocol = %s is not probed by this version: tcp is used "
+			 "instead",
+			 conf_check_to_string(check));
+		g->check.protocol = CONF_CHECK_TCP;
+	}
+	return r;
+}
+
+struct placed {
+	const struct conf_target *target;
+	uint16_t port; /* with the group's default */
+};
+
+static int placed_cmp(const void *a, const void *b)
+{
+	const struct placed *x = a, *y = b;
+	int c = addr_cmp(&x->target->addr, &y->target->addr);
+
+	if (!c)
+		c = x->port - y->port;
+	return c ? c : (x->target > y->target) - (x->target < y->target);
+}
+
+static int check_repeated_targets(const struct parse *p, const struct conf_group *g)
+{
+	_cleanup_free_ struct placed *sorted = calloc(g->n_targets + 1, sizeof(*sorted));
+	char text[ADDR_PORT_STR_MAX];
+
+	if (!sorted)
+		return -ENOMEM;
+	for (size_t i = 0; i < g->n_targets; i++)
+		sorted[i] = (struct placed){ &g->targets[i],
+					     g->targets[i].port ? g->targets[i].port : g->port };
+	qsort(sorted, g->n_targets, sizeof(*sorted), placed_cmp);
+	for (size_t i = 1; i < g->n_targets; i++) {
+		const struct conf_target *a = sorted[i - 1].target, *b = sorted[i].target;
+
+		if (sorted[i].port != sorted[i - 1].port || !addr_eq(&a->addr, &b->addr))
+			continue;
+		diag_add(p->diags, DIAG_ERROR, b->origin.path, b->origin.line,
+			 "targets: %s was given already at %s:%u",
+			 sorted[i].port ? addr_port_format(&b->addr, sorted[i].port, text)
+					: addr_format(&b->addr, text),
+			 a->origin.path, a->origin.line);
+	}
+	return 0;
+}
+
+static void check_hash_size(const struct parse *p, const struct parse_section *s,
+			    const struct conf_group *g)
+{
+	unsigned line = parse_line_of(s, "algorithm");
+	uint64_t total = 0;
+
+	for (size_t i = 0; i < g->n_targets; i++)
+		total += g->targets[i].weight;
+	if (strcmp(g->algorithm.scheduler, "sh") == 0 && total > SH_BUCKETS)
+		diag_add(p->diags, DIAG_WARNING, s->origin.path, line,
+			 "algorithm: sh has %d buckets, but the weights sum to %llu: the last "
+			 "targets get "
+			 "no traffic; give smaller weights, or use source-ip-hash",
+			 SH_BUCKETS, (unsigned long long)total);
+	if (strcmp(g->algorithm.scheduler, "mh") == 0 && g->n_targets > MH_TABLE)
+		diag_add(p->diags, DIAG_ERROR, s->origin.path, line,
+			 "algorithm: the kernel's mh takes %d targets at most, but there are %zu",
+			 MH_TABLE, g->n_targets);
+}
+
+static void check_forwarding(const struct parse *p, const struct parse_section *s,
+			     const struct conf_group *g)
+{
+	const char *path = s->origin.path;
+
+	if (g->forwarding == CONF_FORWARDING_FULL_NAT)
+		diag_add(p->diags, DIAG_WARNING, path, parse_line_of(s, "forwarding"),
+			 "full-nat works only on the fast path; the kernel plane uses nat");
+	if (parse_line_of(s, "tunnel-port") && g->forwarding != CONF_FORWARDING_GUE)
+		diag_add(p->diags, DIAG_WARNING, path, parse_line_of(s, "tunnel-port"),
+			 "tunnel-port has no effect without forwarding = gue");
+	if (parse_line_of(s, "tunnel-checksum") && g->forwarding != CONF_FORWARDING_GUE &&
+	    g->forwarding != CONF_FORWARDING_GRE)
+		diag_add(p->diags, DIAG_WARNING, path, parse_line_of(s, "tunnel-checksum"),
+			 "tunnel-checksum has no effect without forwarding = gue or gre");
+	if (g->tunnel_flags == 2 && g->forwarding == CONF_FORWARDING_GRE)
+		diag_add(p->diags, DIAG_ERROR, path, parse_line_of(s, "tunnel-checksum"),
+			 "tunnel-checksum: remcsum is for gue only; accepted for gre: nocsum or "
+			 "csum");
+}
+
+static void check_limits(const struct parse *p, const struct parse_section *s,
+			 const struct conf_group *g)
+{
+	static const char *const sticky[] = { "stickiness-duration", "stickiness-prefix-ipv4",
+					      "stickiness-prefix-ipv6" };
+	const char *path = s->origin.path;
+
+	for (size_t i = 0; i < ARRAY_SIZE(sticky); i++)
+		if (parse_line_of(s, sticky[i]) && !g->stickiness)
+			diag_add(p->diags, DIAG_WARNING, path, parse_line_of(s, sticky[i]),
+				 "%s has no effect without stickiness = yes", sticky[i]);
+	if (g->min_connections && !g->max_connections)
+		diag_add(p->diags, DIAG_ERROR, path, parse_line_of(s, "min-connections"),
+			 "min-connections needs max-connections");
+	else if (g->min_connections > g->max_connections)
+		diag_add(p->diags, DIAG_ERROR, path, parse_line_of(s, "min-connections"),
+			 "min-connections: %u is more than max-connections, which is %u",
+			 g->min_connections, g->max_connections);
+	if (parse_is_set(s, "dns-failover-minimum-count") && g->minimum_healthy_dns.count &&
+	    g->minimum_healthy_dns.count < g->minimum_healthy_routing.count)
+		diag_add(p->diags, DIAG_ERROR, path, parse_line_of(s, "dns-failover-minimum-count"),
+			 "dns-failover-minimum-count: %u is less than "
+			 "unhealthy-state-routing-minimum-count, which is %u",
+			 g->minimum_healthy_dns.count, g->minimum_healthy_routing.count);
+	if (g->minimum_healthy_dns.percent &&
+	    g->minimum_healthy_dns.percent < g->minimum_healthy_routing.percent)
+		diag_add(p->diags, DIAG_ERROR, path,
+			 parse_line_of(s, "dns-failover-minimum-percentage"),
+			 "dns-failover-minimum-percentage: %u is less than "
+			 "unhealthy-state-routing-minimum-percentage, which is %u",
+			 g->minimum_healthy_dns.percent, g->minimum_healthy_routing.percent);
+}
+
+int rules_check_group(struct parse *p, const struct parse_section *s)
+{
+	struct conf_group *g = &p->conf->groups[s->index];
+	int r = check_health(p, s, g);
+
+	if (r == 0)
+		r = check_repeated_targets(p, g);
+	if (r < 0)
+		return r;
+	check_hash_size(p, s, g);
+	check_forwarding(p, s, g);
+	check_limits(p, s, g);
+	if (g->n_targets == 0 && !g->discovery && !diag_has_errors(p->diags))
+		diag_add(p->diags, DIAG_WARNING, s->origin.path, s->origin.line,
+			 "[target-group %s] has no targets", g->name);
+	return 0;
+}

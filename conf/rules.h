@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+/*
+ * What validate() applies: rules within one listener, within one target group, and between them. All report to
+ * p->diags. Pure.
+ */
+
+struct parse;
+struct parse_section;
+
+/* Also completes the listener: family, VIP interface and prefix length. */
+void rules_check_listener(struct parse *p, const struct parse_section *s);
+
+/* Also completes the group: defaults that depend on other keys. -ENOMEM. */
+int rules_check_group(struct parse *p, const struct parse_section *s);
+
+/* Listeners against the groups behind them, and groups that nothing uses. Marks groups as in use. */
+void rules_check_forwards(struct parse *p);
+
+/* Two listeners for the same packets. -ENOMEM. */
+int rules_check_overlaps(struct parse *p);
