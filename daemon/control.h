@@ -21,8 +21,10 @@
 struct manager;
 struct control;
 
+/* Needs m->event; m->events is read when a request waits. Logs its own errors. -EADDRINUSE: another ipvsd is running. */
 int control_new(struct manager *m, const char *path, struct control **ret);
+/* Answers who waits, closes, removes the socket file. Not from inside a request (a reload cannot move the socket). */
 void control_free(struct control *c);
 
-/* New events are there: answers the requests that wait for them. */
+/* New events are there: the requests that wait for them are answered soon. Callable from anywhere in the loop. */
 void control_notify_events(struct control *c);
