@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+/* The two verbs that are processes of the daemon: run, and health-worker. */
+
+#include "daemon/cli.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <syslog.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/log.h"
+#include "daemon/manager.h"
+#include "health/worker.h"
+
+enum {
+	WORKER_FD = 3, /* health/worker.h */
+};
+
+/* Absolute, but a symbolic link stays one: it may point elsewhere at the next reload. NULL = no memory. */
+static char *absolute(const char *path)
+{
+	_cleanup_free_ char *here = NULL;
+	char *joined;
+
+	if (path[0] == '/')
+		return strdup(path);
+	here = getcwd(NULL, 0);
+	return here && asprintf(&joined, "%s/%s", here, path) >= 0 ? joined : NULL;
+}
+
+int cli_run(const struct cli *cli)
+{
+	_cleanup_free_ char *config = absolute(cli->config);
+	struct manager_options options = {
+		.control_socket = cli->socket,
+		.state_directory = cli->state_directory,
+	};
+	struct manager *m = NULL;
+	int error;
+
+	log_init(LOG_INFO);
+	if (!config) {
+		log_err("%s: %s", cli->config, strerror(errno));
+		return CLI_FAILED;
+	}
+	options.config_path = config;
+	error = manager_new(&options, &m);
+	if (error < 0)
+		return CLI_FAILED;
+	error = manager_run(m);
+	manager_free(m);
+	return error < 0 ? CLI_FAILED : CLI_OK;
+}
+
+int cli_health_worker(const struct cli *cli)
+{
+	log_init(LOG_INFO);
+	return worker_main(WORKER_FD, cli->args[0]);
+}

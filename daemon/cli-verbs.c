@@ -1,0 +1,273 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+/* The tables of verbs and options, and what is made from them: the parser, help, suggestions. */
+
+#include "daemon/cli.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "conf/conf.h"
+
+const struct cli_verb cli_verbs[] = {
+	{ "run", "", "cSDh", 0, 0, false, "run the daemon in the foreground, as systemd does", cli_run },
+	{ "check", "[FILE]", "ch", 0, 1, false, "check the configuration; needs no privilege", cli_check },
+	{ "plan", "[FILE]", "cSjh", 0, 1, false,
+	  "show what a reload would do, and to how many live connections", cli_plan },
+	{ "reload", "", "cSjh", 0, 0, false, "apply the configuration on disk, or say why not", cli_reload },
+	{ "status", "", "cSjwh", 0, 1, false, "show listeners, groups and targets", cli_status },
+	{ "register", "GROUP TARGET", "cSWzjh", 2, 2, false, "add a target to a group", cli_register },
+	{ "deregister", "GROUP TARGET", "cSjh", 2, 2, false,
+	  "take a target out of a group: drain it, then remove it", cli_deregister },
+	{ "drain", "GROUP TARGET", "cSjh", 2, 2, false, "send a target no new connections", cli_drain },
+	{ "undrain", "GROUP TARGET", "cSjh", 2, 2, false, "end a drain", cli_undrain },
+	{ "events", "", "cSfnjh", 0, 0, false, "show what changed, and why", cli_events },
+	{ "version", "", "h", 0, 0, false, "show the version", cli_version },
+	{ "help", "[VERB]", "h", 0, 1, false, "show the verbs, or one verb's options", cli_help },
+	{ "health-worker", "USER", "h", 1, 1, true, "internal: the daemon starts it", cli_health_worker },
+	{ .name = NULL },
+};
+
+const struct cli_option cli_options[] = {
+	{ "config", 'c', required_argument, "FILE", "configuration (default: " CLI_CONFIG_DEFAULT ")" },
+	{ "socket", 'S', required_argument, "PATH",
+	  "control socket (default: the configuration's, else " CLI_SOCKET_DEFAULT ")" },
+	{ "state-directory", 'D', required_argument, "DIR", "where state is kept (default: the configuration's)" },
+	{ "json", 'j', no_argument, NULL, "print the daemon's JSON" },
+	{ "watch", 'w', optional_argument, "SECONDS", "redraw every SECONDS (default 2) until Ctrl-C" },
+	{ "weight", 'W', required_argument, "N", "weight of the target (default 1)" },
+	{ "zone", 'z', required_argument, "ZONE", "zone of the target" },
+	{ "follow", 'f', no_argument, NULL, "wait for more until Ctrl-C" },
+	{ "lines", 'n', required_argument, "N", "only the last N" },
+	{ "help", 'h', no_argument, NULL, "show this help" },
+	{ .name = NULL },
+};
+
+enum {
+	WATCH_SECONDS_DEFAULT = 2,
+	WATCH_SECONDS_MAX = 3600,
+	LINES_MAX = 1000000,
+	NAME_MAX_LEN = 32,
+};
+
+const struct cli_verb *cli_find_verb(const char *name)
+{
+	for (const struct cli_verb *v = cli_verbs; v->name; v++) {
+		if (!strcmp(v->name, name))
+			return v;
+	}
+	return NULL;
+}
+
+/* Levenshtein's distance, of short strings. */
+static size_t distance(const char *a, const char *b)
+{
+	size_t row[NAME_MAX_LEN + 1];
+	size_t len = strlen(b);
+
+	if (strlen(a) > NAME_MAX_LEN || len > NAME_MAX_LEN)
+		return SIZE_MAX;
+	for (size_t j = 0; j <= len; j++)
+		row[j] = j;
+	for (size_t i = 1; a[i - 1]; i++) {
+		size_t diagonal = row[0];
+
+		row[0] = i;
+		for (size_t j = 1; j <= len; j++) {
+			size_t above = row[j];
+			size_t change = diagonal + (a[i - 1] != b[j - 1]);
+
+			row[j] = MIN(change, MIN(above, row[j - 1]) + 1);
+			diagonal = above;
+		}
+	}
+	return row[len];
+}
+
+const char *cli_suggest_verb(const char *name)
+{
+	const char *best = NULL;
+	size_t least = 3; /* two slips of the finger */
+
+	for (const struct cli_verb *v = cli_verbs; v->name; v++) {
+		size_t d = v->hidden ? SIZE_MAX : distance(name, v->name);
+
+		if (d < least) {
+			least = d;
+			best = v->name;
+		}
+	}
+	return best;
+}
+
+void cli_print_overview(void)
+{
+	(void)puts("ipvsd: a load balancer out of kernel IPVS\n\n"
+		   "usage: ipvsd VERB [OPTION…] [ARGUMENT…]\n");
+	for (const struct cli_verb *v = cli_verbs; v->name; v++) {
+		if (!v->hidden)
+			(void)printf("  %-10s %-13s %s\n", v->name, v->arguments, v->summary);
+	}
+	(void)puts("\n`ipvsd VERB --help` shows a verb's options; ipvsd(8) and ipvsd.conf(5) the rest.\n"
+		   "exit status: 0 done, 1 failed or invalid, 2 plan has changes, 64 wrong usage");
+}
+
+static const char *option_value(const struct cli_option *o, char buf[static 64])
+{
+	if (o->argument == no_argument)
+		(void)snprintf(buf, 64, "--%s", o->name);
+	else if (o->argument == optional_argument)
+		(void)snprintf(buf, 64, "--%s[=%s]", o->name, o->value);
+	else
+		(void)snprintf(buf, 64, "--%s %s", o->name, o->value);
+	return buf;
+}
+
+void cli_print_help(const struct cli_verb *verb)
+{
+	char buf[64];
+
+	(void)printf("usage: ipvsd %s [OPTION…]%s%s\n\n%s\n\n", verb->name,
+		     *verb->arguments ? " " : "", verb->arguments, verb->summary);
+	for (const struct cli_option *o = cli_options; o->name; o++) {
+		if (!strchr(verb->options, o->letter))
+			continue;
+		if (o->letter == 'S' || o->letter == 'D' || o->letter == 'W')
+			(void)printf("      %-24s %s\n", option_value(o, buf), o->summary);
+		else
+			(void)printf("  -%c, %-24s %s\n", o->letter, option_value(o, buf),
+				     o->summary);
+	}
+}
+
+static int parse_number(const struct cli *cli, const char *name, const char *text, long max,
+			long *ret)
+{
+	char *end;
+	long n;
+
+	errno = 0;
+	n = strtol(text, &end, 10);
+	if (errno || end == text || *end || n < 0 || n > max) {
+		(void)fprintf(stderr, "ipvsd %s: %s: \"%s\" is not a number from 0 to %ld\n",
+			      cli->verb->name, name, text, max);
+		return CLI_USAGE;
+	}
+	*ret = n;
+	return CLI_OK;
+}
+
+static int parse_watch(struct cli *cli, const char *text)
+{
+	int ret = CLI_OK;
+
+	cli->watch_seconds = WATCH_SECONDS_DEFAULT;
+	if (text)
+		ret = parse_number(cli, "--watch", text, WATCH_SECONDS_MAX, &cli->watch_seconds);
+	if (cli->watch_seconds == 0)
+		cli->watch_seconds = 1;
+	return ret;
+}
+
+static int take_option(struct cli *cli, int letter, bool *ret_help)
+{
+	switch (letter) {
+	case 'c':
+		cli->config = optarg;
+		cli->has_config = true;
+		return CLI_OK;
+	case 'S':
+		cli->socket = optarg;
+		return CLI_OK;
+	case 'D':
+		cli->state_directory = optarg;
+		return CLI_OK;
+	case 'z':
+		cli->zone = optarg;
+		return CLI_OK;
+	case 'j':
+		cli->json = true;
+		return CLI_OK;
+	case 'f':
+		cli->follow = true;
+		return CLI_OK;
+	case 'h':
+		*ret_help = true;
+		return CLI_OK;
+	case 'w':
+		return parse_watch(cli, optarg);
+	case 'W':
+		return parse_number(cli, "--weight", optarg, CONF_TARGET_WEIGHT_MAX, &cli->weight);
+	case 'n':
+		return parse_number(cli, "--lines", optarg, LINES_MAX, &cli->lines);
+	default:
+		(void)fprintf(stderr, "see ipvsd %s --help\n", cli->verb->name);
+		return CLI_USAGE;
+	}
+}
+
+/* What getopt_long() wants, of the options that the verb has. */
+static void make_getopt_tables(const struct cli_verb *verb, struct option *options, char *letters)
+{
+	size_t n = 0;
+
+	for (const struct cli_option *o = cli_options; o->name; o++) {
+		if (!strchr(verb->options, o->letter))
+			continue;
+		options[n++] = (struct option){ o->name, o->argument, NULL, o->letter };
+		*letters++ = o->letter;
+		for (int colons = o->argument; colons > 0; colons--)
+			*letters++ = ':';
+	}
+	options[n] = (struct option){ 0 };
+	*letters = '\0';
+}
+
+static int take_arguments(struct cli *cli)
+{
+	const struct cli_verb *v = cli->verb;
+
+	/* "--watch 5": getopt takes an optional value only when it is joined. */
+	if (cli->watch_seconds && cli->n_args == 1) {
+		cli->n_args = 0;
+		return parse_watch(cli, cli->args[0]);
+	}
+	if (cli->n_args < v->min_args || cli->n_args > v->max_args ||
+	    (cli->n_args > 0 && !*v->arguments)) {
+		(void)fprintf(stderr, "usage: ipvsd %s [OPTION…]%s%s\n", v->name,
+			      *v->arguments ? " " : "", v->arguments);
+		return CLI_USAGE;
+	}
+	return CLI_OK;
+}
+
+int cli_parse(const struct cli_verb *verb, int argc, char **argv, struct cli *ret, bool *ret_help)
+{
+	struct cli cli = {
+		.verb = verb,
+		.config = CLI_CONFIG_DEFAULT,
+		.weight = -1,
+		.lines = -1,
+	};
+	struct option options[16];
+	char letters[64];
+	int letter, status = CLI_OK;
+
+	*ret_help = false;
+	make_getopt_tables(verb, options, letters);
+	optind = 0; /* glibc: begin anew */
+	while (status == CLI_OK && (letter = getopt_long(argc, argv, letters, options, NULL)) != -1)
+		status = take_option(&cli, letter, ret_help);
+	cli.args = argv + optind;
+	cli.n_args = argc - optind;
+	if (status == CLI_OK && !*ret_help)
+		status = take_arguments(&cli);
+	if (status == CLI_OK)
+		*ret = cli;
+	return status;
+}
