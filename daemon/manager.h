@@ -26,7 +26,7 @@ struct vip_set;
 struct worker_link;
 
 struct manager_options {
-	const char *config_path; /* borrowed, absolute */
+	const char *config_path;     /* borrowed, absolute */
 	const char *control_socket;  /* borrowed; NULL = the configuration's */
 	const char *state_directory; /* borrowed; NULL = the configuration's */
 };
@@ -37,19 +37,23 @@ struct manager {
 	struct conf *conf;
 	struct registry registry;
 	struct channel *channel;
-	struct ipvs_ruleset actual; /* the last dump, with what was applied since */
-	usec_t actual_usec;	    /* monotonic time of that dump */
+	struct ipvs_ruleset actual;		 /* the last dump, with what was applied since */
+	usec_t actual_usec;			 /* monotonic time of that dump */
 	struct ipvs_service_key *owned_services; /* sorted; persisted before they are created */
 	size_t n_owned_services;
 	struct worker_link *worker;
 	struct control *control;
 	struct vip_set *vips;
 	struct event_ring events;
-	sd_event_source *reconcile_timer, *apply_source, *drain_timer, *save_timer;
+	sd_event_source *reconcile_timer, *apply_timer, *drain_timer, *save_timer, *watchdog_timer;
+	usec_t apply_at_usec; /* monotonic; USEC_NEVER = nothing is waiting to be applied */
+	json_t *warnings; /* texts for `status`: kernel settings, addresses that no interface has */
 	usec_t started_usec, loaded_usec; /* wall clock */
 	uint64_t reloads, reloads_failed, drift_repairs;
 	char *last_error; /* why the configuration on disk is not the one that runs; NULL = it is */
+	bool save_failed; /* the last save; so that a full disk is one line */
 	bool stopping;
+	usec_t stop_deadline_usec; /* monotonic; stop = drain */
 };
 
 /* Reads configuration and state, opens the channel, starts the worker, applies. Logs its own errors. */
@@ -57,6 +61,22 @@ int manager_new(const struct manager_options *options, struct manager **ret);
 /* Leaves the planes as they are, unless `stop` in the configuration says otherwise. */
 void manager_free(struct manager *m);
 int manager_run(struct manager *m);
+
+/*
+ * Weights and drains have changed: apply within delay_usec. Several calls before that are one apply: downs ask for
+ * 0, ups can wait.
+ */
+void manager_apply_within(struct manager *m, usec_t delay_usec);
+
+/* Answers those who wait for new events. */
+void manager_wake_event_waiters(struct manager *m);
+
+/* The probes that the registry asks for, to the worker. */
+int manager_sync_probes(struct manager *m);
+
+/* Logs, keeps for `ipvsd events`, and wakes those who wait for events. */
+void manager_event(struct manager *m, int level, const char *kind, const char *object,
+		   const char *format, ...) __attribute__((format(printf, 5, 6)));
 
 int manager_reload(struct manager *m, json_t **ret_report);
 

@@ -29,23 +29,38 @@ struct target {
 	uint32_t configured_weight;
 	char zone[CONF_ZONE_MAX];
 	enum target_origin origin;
-	bool deregistered; /* a target of the configuration that `ipvsd deregister` took out */
+	bool deregistered; /* of the configuration, but `ipvsd deregister` took it out */
 	bool drained;	   /* by `ipvsd drain` */
-	struct target_health health;
 	bool awaiting_first_result;
+	struct target_health health;
 	struct weight_output weight; /* as last computed */
+	/* What the last log line said, so that a transition is logged once. */
+	enum target_state logged_state;
+	uint32_t logged_weight;
 };
 
 struct target_group {
-	const struct conf_group *conf; /* borrowed from the configuration that the registry was built for */
-	struct target *targets;	       /* owned; in order of registration */
+	char name[CONF_NAME_MAX + 1];
+	const struct conf_group
+		*conf; /* borrowed from the configuration that the registry was built for */
+	uint16_t
+		listener_port; /* of the first listener that forwards here; 0 = none or every port */
+	struct target *targets; /* owned; in order of registration */
 	size_t n;
 	struct weight_summary summary;
+	bool logged_fail_open;
+};
+
+struct registry_ref {
+	uint64_t id;
+	size_t group, target;
 };
 
 struct registry {
 	struct target_group *groups; /* owned; same indices as conf->groups */
 	size_t n;
+	struct registry_ref *by_id; /* owned; sorted */
+	size_t n_by_id;
 };
 
 #define REGISTRY_INIT ((struct registry){ 0 })
@@ -54,8 +69,9 @@ void registry_deinit(struct registry *r);
 
 /*
  * The registry for `conf`, with what is known of each target in `old` (same group name, address and port): verdicts,
- * drains, runtime registrations. Targets of `old` that `conf` lacks drain, if their group is still there. Overrides
- * that the configuration contradicts are dropped: a change of the configuration wins.
+ * drains, runtime registrations. `old` may come from the state file and then has no conf pointers. Targets of the
+ * old configuration that `conf` lacks drain, if their group is still there and they were in use. Overrides that the
+ * configuration contradicts are dropped: a change of the configuration wins. -ENOMEM only.
  */
 int registry_build(const struct conf *conf, const struct registry *old, usec_t now_wall_usec,
 		   struct registry *ret);
@@ -63,20 +79,38 @@ int registry_build(const struct conf *conf, const struct registry *old, usec_t n
 struct target_group *registry_find_group(const struct registry *r, const char *name);
 struct target *registry_find_target(const struct target_group *g, const struct addr *addr,
 				    uint16_t port);
-/* By probe id; NULL when unknown. */
+
+/* By probe id; NULL when unknown. Borrowed, like the group. */
 struct target *registry_find_id(const struct registry *r, uint64_t id,
 				struct target_group **ret_group);
 
-/* Appends; the group must not have it yet. Returns a borrowed pointer, NULL on lack of memory. */
-struct target *target_group_append(struct target_group *g, const struct target *t);
-void target_group_remove(struct target_group *g, struct target *t);
+/* A target in its first state. */
+void target_init(struct target *t, const struct target_group *g, const struct addr *addr,
+		 uint16_t port, usec_t now_wall_usec);
 
-/* Probe specification of a target, or false when it is not to be probed now. */
+/* Is it neither out of the group for good nor on its way out? */
+bool target_is_registered(const struct target *t);
+
+/* Appends; the group must not have it yet. -ENOMEM. Both invalidate pointers to targets. */
+int registry_append(struct registry *r, struct target_group *g, const struct target *t);
+int registry_remove(struct registry *r, struct target_group *g, struct target *t);
+
+/*
+ * Ends the drains that are over. connections(): live connections of a target. Targets that only `ipvsd register` or
+ * an older configuration knew disappear; deregistered ones of the configuration become unused. Returns how many
+ * ended, or -ENOMEM.
+ */
+typedef uint64_t (*registry_connections_fn)(const struct target_group *g, const struct target *t,
+					    void *userdata);
+int registry_finish_drains(struct registry *r, registry_connections_fn connections, void *userdata,
+			   usec_t now_wall_usec);
+
+/* Probe specification of a target; false when it is not to be probed now. */
 bool registry_probe(const struct target_group *g, const struct target *t,
 		    struct protocol_probe *ret);
 
-/* Recomputes every target's weight and every group's summary. */
+/* Recomputes every target's weight and every group's summary. -ENOMEM. */
 int registry_compute_weights(struct registry *r);
 
-/* The weights as desired_compute() wants them; *ret_groups is one block, owned by the caller. */
+/* The weights as desired_compute() wants them, in one block owned by the caller. -ENOMEM. */
 int registry_to_desired(const struct registry *r, struct desired_group **ret_groups);

@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "daemon/connections.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+
+#include "base/cleanup.h"
+#include "daemon/manager.h"
+
+void connection_table_deinit(struct connection_table *t)
+{
+	free(t->items);
+	*t = (struct connection_table){ 0 };
+}
+
+bool connections_service_is_of(const struct conf_listener *l, const struct ipvs_service_key *k)
+{
+	if (k->family != l->family || k->fwmark != l->firewall_mark)
+		return false;
+	if (l->firewall_mark)
+		return true;
+	if (!addr_eq(&k->addr, &l->address) || k->port < l->ports.low || k->port > l->ports.high)
+		return false;
+	switch (l->protocol) {
+	case CONF_PROTOCOL_TCP:
+		return k->protocol == IPPROTO_TCP;
+	case CONF_PROTOCOL_UDP:
+		return k->protocol == IPPROTO_UDP;
+	case CONF_PROTOCOL_SCTP:
+		return k->protocol == IPPROTO_SCTP;
+	default:
+		return k->protocol == IPPROTO_TCP || k->protocol == IPPROTO_UDP;
+	}
+}
+
+static bool forwards_to(const struct conf_listener *l, size_t group)
+{
+	for (size_t i = 0; i < l->n_forwards; i++)
+		if (l->forwards[i].group == group)
+			return true;
+	return false;
+}
+
+static bool service_is_of_group(const struct conf *conf, size_t group,
+				const struct ipvs_service_key *k)
+{
+	for (size_t i = 0; i < conf->n_listeners; i++)
+		if (connections_service_is_of(&conf->listeners[i], k))
+			return forwards_to(&conf->listeners[i], group);
+	return false;
+}
+
+static int counts_cmp(const void *a, const void *b)
+{
+	const struct connection_counts *x = a, *y = b;
+	int r = addr_cmp(&x->addr, &y->addr);
+
+	return r ? r : x->port - y->port;
+}
+
+static void counts_add(struct connection_counts *to, const struct connection_counts *c)
+{
+	to->active += c->active;
+	to->inactive += c->inactive;
+	to->stats.conns += c->stats.conns;
+	to->stats.in_packets += c->stats.in_packets;
+	to->stats.out_packets += c->stats.out_packets;
+	to->stats.in_bytes += c->stats.in_bytes;
+	to->stats.out_bytes += c->stats.out_bytes;
+	to->stats.cps += c->stats.cps;
+	to->stats.in_pps += c->stats.in_pps;
+	to->stats.out_pps += c->stats.out_pps;
+	to->stats.in_bps += c->stats.in_bps;
+	to->stats.out_bps += c->stats.out_bps;
+}
+
+static void table_push(struct connection_table *t, const struct ipvs_dest *d, uint16_t port)
+{
+	t->items[t->n++] = (struct connection_counts){
+		.addr = d->addr,
+		.port = port,
+		.active = d->active_conns,
+		.inactive = d->inactive_conns,
+		.stats = d->stats,
+	};
+}
+
+int connection_table_of_group(const struct conf *conf, const struct ipvs_ruleset *actual,
+			      size_t group, struct connection_table *ret)
+{
+	struct connection_table t = { 0 };
+	size_t n_dests = 0, n = 0;
+
+	for (size_t i = 0; i < actual->n; i++)
+		if (service_is_of_group(conf, group, &actual->services[i].key))
+			n_dests += actual->services[i].n_dests;
+	t.items = calloc(2 * n_dests + 1, sizeof(*t.items));
+	if (!t.items)
+		return -ENOMEM;
+	for (size_t i = 0; i < actual->n; i++) {
+		const struct ipvs_service *s = &actual->services[i];
+
+		if (!service_is_of_group(conf, group, &s->key))
+			continue;
+		for (size_t j = 0; j < s->n_dests; j++) {
+			table_push(&t, &s->dests[j], s->dests[j].port);
+			if (s->dests[j].port && s->dests[j].port == s->key.port)
+				table_push(&t, &s->dests[j], 0);
+		}
+	}
+	qsort(t.items, t.n, sizeof(*t.items), counts_cmp);
+	for (size_t i = 0; i < t.n; i++) {
+		if (n > 0 && counts_cmp(&t.items[n - 1], &t.items[i]) == 0)
+			counts_add(&t.items[n - 1], &t.items[i]);
+		else
+			t.items[n++] = t.items[i];
+	}
+	t.n = n;
+	*ret = t;
+	return 0;
+}
+
+const struct connection_counts *connection_table_find(const struct connection_table *t,
+						      const struct addr *addr, uint16_t port)
+{
+	const struct connection_counts key = { .addr = *addr, .port = port };
+
+	return t->n ? bsearch(&key, t->items, t->n, sizeof(key), counts_cmp) : NULL;
+}
+
+/* registry_finish_drains() goes group by group: one table at a time serves all targets of a group. */
+struct drain_counter {
+	const struct manager *m;
+	const struct target_group *group;
+	struct connection_table table;
+	bool unknown;
+};
+
+static uint64_t target_connections(const struct target_group *g, const struct target *t,
+				   void *userdata)
+{
+	struct drain_counter *counter = userdata;
+	const struct connection_counts *c;
+
+	if (counter->group != g) {
+		connection_table_deinit(&counter->table);
+		counter->group = g;
+		counter->unknown =
+			connection_table_of_group(counter->m->conf, &counter->m->actual,
+						  (size_t)(g - counter->m->registry.groups),
+						  &counter->table) < 0;
+	}
+	if (counter->unknown)
+		return 1; /* only the deadline ends the drain */
+	c = connection_table_find(&counter->table, &t->addr, t->port);
+	return c ? c->active + c->inactive : 0;
+}
+
+int connections_finish_drains(struct manager *m)
+{
+	struct drain_counter counter = { .m = m };
+	int r = registry_finish_drains(&m->registry, target_connections, &counter,
+				       clock_wall_usec());
+
+	connection_table_deinit(&counter.table);
+	return r;
+}

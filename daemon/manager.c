@@ -1,0 +1,435 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "daemon/manager.h"
+
+#include <errno.h>
+#include <pwd.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <systemd/sd-daemon.h>
+
+#include "base/cleanup.h"
+#include "base/log.h"
+#include "conf/diag.h"
+#include "conf/load.h"
+#include "daemon/connections.h"
+#include "daemon/control.h"
+#include "daemon/persist.h"
+#include "daemon/reconcile.h"
+#include "daemon/reload.h"
+#include "daemon/state.h"
+#include "daemon/stop.h"
+#include "daemon/transitions.h"
+#include "daemon/vip.h"
+#include "daemon/worker-link.h"
+#include "ipvs/channel.h"
+
+#define DRAIN_CHECK_USEC USEC_PER_SEC
+#define UP_DELAY_USEC (100 * USEC_PER_MSEC) /* ups are coalesced, downs are not */
+
+void manager_wake_event_waiters(struct manager *m)
+{
+	if (m->control)
+		control_notify_events(m->control);
+}
+
+void manager_event(struct manager *m, int level, const char *kind, const char *object,
+		   const char *format, ...)
+{
+	_cleanup_free_ char *text = NULL;
+	va_list ap;
+	int r;
+
+	va_start(ap, format);
+	r = vasprintf(&text, format, ap);
+	va_end(ap);
+	if (r < 0) {
+		text = NULL;
+		return;
+	}
+	if (*object)
+		log_full(level, NULL, 0, "%s: %s", object, text);
+	else
+		log_full(level, NULL, 0, "%s", text);
+	event_ring_add(&m->events, clock_wall_usec(), kind, object, text);
+	manager_wake_event_waiters(m);
+}
+
+static bool has_drains(const struct registry *r)
+{
+	for (size_t i = 0; i < r->n; i++)
+		for (size_t j = 0; j < r->groups[i].n; j++)
+			if (r->groups[i].targets[j].health.state == TARGET_DRAINING)
+				return true;
+	return false;
+}
+
+/* Weights, plane, log, in this order: the plane first, people afterwards. */
+static void apply_now(struct manager *m)
+{
+	_cleanup_(reconcile_report_deinit) struct reconcile_report report = RECONCILE_REPORT_INIT;
+	int r;
+
+	m->apply_at_usec = USEC_NEVER;
+	if (m->stopping)
+		return;
+	r = registry_compute_weights(&m->registry);
+	if (r == 0)
+		r = reconcile_apply(m, m->conf, &m->registry, &report);
+	if (r < 0)
+		log_err("cannot apply weights: %s; trying again at the next reconcile",
+			report.error ? report.error : strerror(-r));
+	transitions_log(m);
+	if (has_drains(&m->registry))
+		(void)sd_event_source_set_enabled(m->drain_timer, SD_EVENT_ONESHOT);
+}
+
+static int on_apply(sd_event_source *s, uint64_t usec, void *userdata)
+{
+	(void)s;
+	(void)usec;
+	apply_now(userdata);
+	return 0;
+}
+
+void manager_apply_within(struct manager *m, usec_t delay_usec)
+{
+	usec_t at = clock_monotonic_usec() + delay_usec;
+
+	if (m->apply_at_usec <= at)
+		return;
+	m->apply_at_usec = at;
+	(void)sd_event_source_set_time(m->apply_timer, at);
+	(void)sd_event_source_set_enabled(m->apply_timer, SD_EVENT_ONESHOT);
+}
+
+static void on_result(const struct protocol_result *result, void *userdata)
+{
+	const struct probe_report report = {
+		.outcome = (enum probe_outcome)result->outcome,
+		.detail = result->detail,
+		.duration_usec = result->duration_usec,
+	};
+	struct manager *m = userdata;
+	struct target_thresholds thresholds;
+	struct target_group *g;
+	struct target *t;
+	bool first;
+
+	t = registry_find_id(&m->registry, result->id, &g);
+	if (!t || !target_is_registered(t) || report.outcome == PROBE_INTERNAL_ERROR)
+		return;
+	thresholds = (struct target_thresholds){ g->conf->check.healthy_threshold,
+						 g->conf->check.unhealthy_threshold };
+	first = t->awaiting_first_result;
+	t->awaiting_first_result = false;
+	if (target_health_report(&t->health, &thresholds, &report, clock_wall_usec()))
+		manager_apply_within(m,
+				     target_state_is_routable(t->health.state) ? UP_DELAY_USEC : 0);
+	else if (first)
+		manager_apply_within(m, UP_DELAY_USEC);
+}
+
+static void on_worker_trouble(const char *text, void *userdata)
+{
+	manager_event(userdata, LOG_WARNING, "worker", "", "%s", text);
+}
+
+int manager_sync_probes(struct manager *m)
+{
+	_cleanup_free_ struct protocol_probe *probes = NULL;
+	size_t n = 0;
+
+	probes = calloc(m->registry.n_by_id + 1, sizeof(*probes));
+	if (!probes)
+		return -ENOMEM;
+	for (size_t i = 0; i < m->registry.n; i++)
+		for (size_t j = 0; j < m->registry.groups[i].n; j++)
+			if (registry_probe(&m->registry.groups[i],
+					   &m->registry.groups[i].targets[j], &probes[n]))
+				n++;
+	return worker_link_sync(m->worker, probes, n);
+}
+
+/* Drift: what the plane has is not what we left there. */
+static int on_reconcile(sd_event_source *s, uint64_t usec, void *userdata)
+{
+	_cleanup_(reconcile_report_deinit) struct reconcile_report report = RECONCILE_REPORT_INIT;
+	struct manager *m = userdata;
+	int r;
+
+	(void)usec;
+	(void)sd_event_source_set_time_relative(s, m->conf->global.reconcile_interval_usec);
+	(void)sd_event_source_set_enabled(s, SD_EVENT_ONESHOT);
+	if (m->stopping)
+		return 0;
+	r = reconcile_dump(m);
+	if (r == 0)
+		r = reconcile_apply(m, m->conf, &m->registry, &report);
+	if (r < 0)
+		log_err("reconcile: %s", report.error ? report.error : strerror(-r));
+	if (!report.n_ops)
+		return 0;
+	m->drift_repairs++;
+	for (size_t i = 0; i < json_array_size(report.changes); i++)
+		manager_event(m, LOG_WARNING, "drift", "",
+			      "repaired what was changed behind us: %s",
+			      json_string_value(json_array_get(report.changes, i)));
+	return 0;
+}
+
+static int on_drain_check(sd_event_source *s, uint64_t usec, void *userdata)
+{
+	struct manager *m = userdata;
+	int n;
+
+	(void)usec;
+	(void)sd_event_source_set_time_relative(s, DRAIN_CHECK_USEC);
+	if (reconcile_dump(m) < 0) {
+		(void)sd_event_source_set_enabled(s, SD_EVENT_ONESHOT);
+		return 0;
+	}
+	n = connections_finish_drains(m);
+	if (n > 0) {
+		apply_now(m);
+		persist_soon(m);
+	}
+	(void)sd_event_source_set_enabled(s, has_drains(&m->registry) ? SD_EVENT_ONESHOT
+								      : SD_EVENT_OFF);
+	return 0;
+}
+
+/* The service manager hears from us only while the probes are on time too. */
+static int on_watchdog(sd_event_source *s, uint64_t usec, void *userdata)
+{
+	struct manager *m = userdata;
+	uint64_t period = 0;
+
+	(void)usec;
+	if (worker_link_on_time(m->worker, clock_monotonic_usec()))
+		(void)sd_notify(0, "WATCHDOG=1");
+	(void)sd_watchdog_enabled(0, &period);
+	(void)sd_event_source_set_time_relative(s, period / 3);
+	(void)sd_event_source_set_enabled(s, SD_EVENT_ONESHOT);
+	return 0;
+}
+
+static int on_hangup(sd_event_source *s, const struct signalfd_siginfo *si, void *userdata)
+{
+	json_t *report = NULL;
+
+	(void)s;
+	(void)si;
+	(void)manager_reload(userdata, &report); /* logs */
+	json_decref(report);
+	return 0;
+}
+
+static int on_terminate(sd_event_source *s, const struct signalfd_siginfo *si, void *userdata)
+{
+	(void)s;
+	(void)si;
+	stop_begin(userdata);
+	return 0;
+}
+
+static int add_sources(struct manager *m)
+{
+	sigset_t signals;
+	uint64_t period = 0;
+	int r;
+
+	(void)sigemptyset(&signals);
+	(void)sigaddset(&signals, SIGHUP);
+	(void)sigaddset(&signals, SIGTERM);
+	(void)sigaddset(&signals, SIGINT);
+	(void)sigaddset(&signals, SIGCHLD);
+	if (sigprocmask(SIG_BLOCK, &signals, NULL) < 0)
+		return -errno;
+	r = sd_event_add_signal(m->event, NULL, SIGHUP, on_hangup, m);
+	if (r >= 0)
+		r = sd_event_add_signal(m->event, NULL, SIGTERM, on_terminate, m);
+	if (r >= 0)
+		r = sd_event_add_signal(m->event, NULL, SIGINT, on_terminate, m);
+	if (r >= 0)
+		r = sd_event_add_time_relative(m->event, &m->reconcile_timer, CLOCK_MONOTONIC,
+					       m->conf->global.reconcile_interval_usec, 0,
+					       on_reconcile, m);
+	if (r >= 0)
+		r = sd_event_add_time(m->event, &m->apply_timer, CLOCK_MONOTONIC, 0, 1, on_apply,
+				      m);
+	if (r >= 0)
+		r = sd_event_source_set_enabled(m->apply_timer, SD_EVENT_OFF);
+	if (r >= 0)
+		r = sd_event_add_time_relative(m->event, &m->drain_timer, CLOCK_MONOTONIC,
+					       DRAIN_CHECK_USEC, 0, on_drain_check, m);
+	if (r >= 0 && sd_watchdog_enabled(0, &period) > 0)
+		r = sd_event_add_time_relative(m->event, &m->watchdog_timer, CLOCK_MONOTONIC, 0, 0,
+					       on_watchdog, m);
+	return r < 0 ? r : 0;
+}
+
+static int open_plane(struct manager *m)
+{
+	int r = channel_open_kernel(&m->channel);
+
+	if (r == -ENOENT)
+		log_err("this kernel has no IPVS: load it with `modprobe ip_vs`, or install the "
+			"package with the kernel's modules");
+	else if (r < 0)
+		log_err("cannot open the IPVS channel: %s", strerror(-r));
+	if (r < 0)
+		return r;
+	r = reconcile_dump(m);
+	if (r == -EPERM)
+		log_err("IPVS: not permitted: ipvsd needs CAP_NET_ADMIN in the initial user "
+			"namespace: run it as root or by its systemd unit");
+	else if (r < 0)
+		log_err("cannot read the IPVS table: %s", strerror(-r));
+	return r;
+}
+
+static int load_configuration(struct manager *m)
+{
+	_cleanup_(diag_list_deinit) struct diag_list diags = { 0 };
+	int r;
+
+	r = conf_load(m->options.config_path, &m->conf, &diags);
+	for (size_t i = 0; i < diags.n; i++) {
+		const struct diag *d = &diags.items[i];
+		static const int levels[] = {
+			[DIAG_ERROR] = LOG_ERR,
+			[DIAG_WARNING] = LOG_WARNING,
+			[DIAG_NOTE] = LOG_INFO,
+		};
+
+		log_full(levels[d->severity], NULL, 0, "%s:%u: %s", d->path, d->line, d->message);
+	}
+	if (r < 0)
+		log_err("%s: not usable, not starting; `ipvsd check` shows the errors",
+			m->options.config_path);
+	return r;
+}
+
+/* What this process needs before it touches the plane. */
+static int prepare(struct manager *m)
+{
+	_cleanup_(state_deinit) struct state remembered = STATE_INIT;
+	int r;
+
+	r = load_configuration(m);
+	if (r < 0)
+		return r;
+	log_set_level((int)m->conf->global.log_level);
+	if (geteuid() == 0 && !getpwnam(m->conf->global.health_user)) {
+		log_err("user %s for the health worker does not exist: run systemd-sysusers, or "
+			"set health-user",
+			m->conf->global.health_user);
+		return -ENOENT;
+	}
+	r = event_ring_init(&m->events, m->conf->global.event_history);
+	if (r == 0)
+		r = sd_event_new(&m->event);
+	if (r >= 0)
+		r = add_sources(m);
+	if (r >= 0)
+		r = vip_set_new(&m->vips);
+	if (r < 0) {
+		log_err("cannot start: %s", strerror(-r));
+		return r;
+	}
+	r = open_plane(m);
+	if (r < 0)
+		return r;
+	r = persist_restore(m, &remembered);
+	if (r == 0)
+		r = registry_build(m->conf, &remembered.registry, clock_wall_usec(), &m->registry);
+	return r;
+}
+
+static int start(struct manager *m)
+{
+	const struct worker_handlers handlers = { on_result, on_worker_trouble, m };
+	const char *socket = m->options.control_socket ? m->options.control_socket
+						       : m->conf->global.control_socket;
+	_cleanup_free_ char *error = NULL;
+	int r;
+
+	r = control_new(m, socket, &m->control);
+	if (r < 0) {
+		log_err("control socket %s: %s", socket,
+			r == -EADDRINUSE ? "another ipvsd serves it" : strerror(-r));
+		return r;
+	}
+	r = reload_first(m, &error);
+	if (r < 0) {
+		log_err("cannot apply the configuration: %s", error ? error : strerror(-r));
+		return r;
+	}
+	r = worker_link_new(m->event, m->conf->global.health_user, &handlers, &m->worker);
+	if (r == 0)
+		r = manager_sync_probes(m);
+	if (r < 0)
+		log_err("cannot start the health worker: %s", strerror(-r));
+	return r;
+}
+
+int manager_new(const struct manager_options *options, struct manager **ret)
+{
+	struct manager *m = calloc(1, sizeof(*m));
+	int r;
+
+	if (!m)
+		return -ENOMEM;
+	m->options = *options;
+	m->apply_at_usec = USEC_NEVER;
+	m->started_usec = m->loaded_usec = clock_wall_usec();
+	r = prepare(m);
+	if (r >= 0)
+		r = start(m);
+	if (r < 0) {
+		manager_free(m);
+		return r;
+	}
+	*ret = m;
+	return 0;
+}
+
+void manager_free(struct manager *m)
+{
+	if (!m)
+		return;
+	control_free(m->control);
+	worker_link_free(m->worker);
+	vip_set_free(m->vips);
+	channel_free(m->channel);
+	sd_event_source_disable_unref(m->reconcile_timer);
+	sd_event_source_disable_unref(m->apply_timer);
+	sd_event_source_disable_unref(m->drain_timer);
+	sd_event_source_disable_unref(m->save_timer);
+	sd_event_source_disable_unref(m->watchdog_timer);
+	sd_event_unref(m->event);
+	event_ring_deinit(&m->events);
+	registry_deinit(&m->registry);
+	ipvs_ruleset_deinit(&m->actual);
+	free(m->owned_services);
+	json_decref(m->warnings);
+	free(m->last_error);
+	conf_free(m->conf);
+	free(m);
+}
+
+int manager_run(struct manager *m)
+{
+	int r;
+
+	(void)sd_notifyf(0, "READY=1\nMAINPID=%d", (int)getpid());
+	transitions_notify_status(m);
+	manager_event(m, LOG_NOTICE, "daemon", "", "started: %zu listeners, %zu groups",
+		      m->conf->n_listeners, m->conf->n_groups);
+	r = sd_event_loop(m->event);
+	(void)persist_now(m);
+	return r;
+}

@@ -1,0 +1,334 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "daemon/reconcile.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "daemon/manager.h"
+#include "daemon/persist.h"
+#include "ipvs/channel.h"
+#include "ipvs/plan.h"
+
+enum {
+	ATTEMPTS =
+		3, /* a plane that is changed by others all the time is left for the next reconcile */
+};
+
+DEFINE_CLEANUP(json_t *, json_decref)
+
+void reconcile_report_deinit(struct reconcile_report *r)
+{
+	json_decref(r->changes);
+	free(r->error);
+	*r = RECONCILE_REPORT_INIT;
+}
+
+int reconcile_dump(struct manager *m)
+{
+	struct ipvs_ruleset fresh = IPVS_RULESET_INIT;
+	int r;
+
+	r = channel_dump(m->channel, &fresh);
+	if (r < 0)
+		return r;
+	ipvs_ruleset_deinit(&m->actual);
+	m->actual = fresh;
+	m->actual_usec = clock_monotonic_usec();
+	return 0;
+}
+
+static int compute_desired(const struct conf *conf, const struct registry *registry,
+			   struct ipvs_ruleset *ret)
+{
+	_cleanup_free_ struct desired_group *groups = NULL;
+	int r;
+
+	r = registry_to_desired(registry, &groups);
+	return r < 0 ? r : desired_compute(conf, groups, ret);
+}
+
+static int key_cmp(const void *a, const void *b)
+{
+	return ipvs_service_key_cmp(a, b);
+}
+
+/* The services that the plan may touch: those that were ours and those that will be. */
+static int owned_union(const struct manager *m, const struct ipvs_ruleset *desired,
+		       struct ipvs_service_key **ret, size_t *ret_n)
+{
+	struct ipvs_service_key *keys;
+	size_t n = m->n_owned_services;
+
+	keys = calloc(n + desired->n + 1, sizeof(*keys));
+	if (!keys)
+		return -ENOMEM;
+	if (n)
+		memcpy(keys, m->owned_services, n * sizeof(*keys));
+	for (size_t i = 0; i < desired->n; i++)
+		if (!bsearch(&desired->services[i].key, keys, m->n_owned_services, sizeof(*keys),
+			     key_cmp))
+			keys[n++] = desired->services[i].key;
+	qsort(keys, n, sizeof(*keys), key_cmp);
+	*ret = keys;
+	*ret_n = n;
+	return 0;
+}
+
+/* Before a service is created it is on disk as ours: a crash in between must not leave a stranger behind. */
+static int own_desired(struct manager *m, const struct ipvs_ruleset *desired)
+{
+	struct ipvs_service_key *keys;
+	size_t n;
+	int r;
+
+	r = owned_union(m, desired, &keys, &n);
+	if (r < 0)
+		return r;
+	if (n == m->n_owned_services) {
+		free(keys);
+		return 0;
+	}
+	free(m->owned_services);
+	m->owned_services = keys;
+	m->n_owned_services = n;
+	(void)persist_now(m); /* logs; a full disk must not stop the traffic's configuration */
+	return 0;
+}
+
+/* After all has been applied only what is desired is ours. */
+static void disown_removed(struct manager *m, const struct ipvs_ruleset *desired)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < m->n_owned_services; i++)
+		if (ipvs_ruleset_find(desired, &m->owned_services[i]))
+			m->owned_services[n++] = m->owned_services[i];
+	if (n != m->n_owned_services)
+		persist_soon(m);
+	m->n_owned_services = n;
+}
+
+static int describe_ops(const struct plan *p, struct reconcile_report *report)
+{
+	report->n_ops = p->n;
+	report->changes = json_array();
+	if (!report->changes)
+		return -ENOMEM;
+	for (size_t i = 0; i < p->n && i < RECONCILE_CHANGES_MAX; i++) {
+		_cleanup_free_ char *text = plan_op_describe(&p->ops[i]);
+
+		if (!text || json_array_append_new(report->changes, json_string(text)) < 0)
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+/* Did it fail because the plane is not what the last dump said? Then a new dump and a new plan help. */
+static bool is_stale(const struct plan_op *op, int error)
+{
+	switch (op->kind) {
+	case PLAN_SERVICE_NEW:
+		return error == -EEXIST;
+	case PLAN_SERVICE_SET:
+	case PLAN_SERVICE_DEL:
+		return error == -ESRCH;
+	default:
+		return error == -ESRCH || error == -ENOENT || error == -EEXIST;
+	}
+}
+
+static const char *remedy(const struct plan_op *op, int error)
+{
+	switch (error) {
+	case -ENOENT:
+		return "the kernel has no such scheduler: load the module ip_vs_<scheduler>, or "
+		       "install the package with the kernel's modules";
+	case -EPERM:
+		return "ipvsd needs CAP_NET_ADMIN in the initial user namespace: run it as root or "
+		       "by its systemd unit";
+	case -EINVAL:
+		if (op->kind == PLAN_DEST_NEW)
+			return "the kernel takes only destinations that it has a unicast route to: "
+			       "see `ip route get`";
+		return "the kernel refuses the combination: see ipvsd.conf(5)";
+	case -EAFNOSUPPORT:
+		return "the kernel has no IPv6: enable it, or remove the IPv6 listeners";
+	case -ENOMEM:
+		return "the kernel is out of memory";
+	default:
+		return "see ipvsd(8)";
+	}
+}
+
+static void note_failure(struct reconcile_report *report, const struct plan_op *op, int error)
+{
+	_cleanup_free_ char *text = NULL;
+
+	if (report->error)
+		return;
+	text = plan_op_describe(op);
+	if (asprintf(&report->error, "%s: %s (%s)", text ? text : plan_op_kind_to_string(op->kind),
+		     strerror(-error), remedy(op, error)) < 0)
+		report->error = NULL;
+}
+
+/* 0 all done, 1 plan again, negative errno. */
+static int apply_plan(struct manager *m, const struct plan *p, struct reconcile_report *report)
+{
+	_cleanup_free_ struct channel_result *results = calloc(p->n + 1, sizeof(*results));
+	size_t n_failed = 0;
+	bool stale = false;
+	int r;
+
+	if (!results)
+		return -ENOMEM;
+	r = channel_apply(m->channel, p, results, &n_failed);
+	if (r < 0)
+		return r == -ENOMEM ? r : 1;
+	for (size_t i = 0; i < p->n; i++) {
+		if (results[i].error == 0)
+			stale |= plan_op_apply(&p->ops[i], &m->actual) < 0;
+		else if (is_stale(&p->ops[i], results[i].error))
+			stale = true;
+		else
+			note_failure(report, &p->ops[i], results[i].error);
+	}
+	if (report->error)
+		return -EIO;
+	return stale ? 1 : 0;
+}
+
+static int plan_against_actual(struct manager *m, const struct conf *conf,
+			       const struct ipvs_ruleset *desired,
+			       const struct ipvs_service_key *owned, size_t n_owned,
+			       struct plan *ret)
+{
+	const struct plan_ownership ownership = {
+		.keys = owned,
+		.n = n_owned,
+		.exclusive = conf->global.exclusive,
+	};
+
+	return plan_compute(&m->actual, desired, &ownership, ret);
+}
+
+static int apply_desired(struct manager *m, const struct conf *conf,
+			 const struct ipvs_ruleset *desired, struct reconcile_report *report)
+{
+	for (int attempt = 0; attempt < ATTEMPTS; attempt++) {
+		_cleanup_(plan_deinit) struct plan plan = PLAN_INIT;
+		int r;
+
+		if (attempt > 0) {
+			r = reconcile_dump(m);
+			if (r < 0)
+				return r;
+		}
+		r = plan_against_actual(m, conf, desired, m->owned_services, m->n_owned_services,
+					&plan);
+		if (r < 0)
+			return r;
+		if (attempt == 0) {
+			r = describe_ops(&plan, report);
+			if (r < 0)
+				return r;
+		}
+		r = plan.n ? apply_plan(m, &plan, report) : 0;
+		if (r <= 0)
+			return r;
+	}
+	return -EAGAIN;
+}
+
+int reconcile_apply(struct manager *m, const struct conf *conf, const struct registry *registry,
+		    struct reconcile_report *ret_report)
+{
+	_cleanup_(reconcile_report_deinit) struct reconcile_report report = RECONCILE_REPORT_INIT;
+	_cleanup_(ipvs_ruleset_deinit) struct ipvs_ruleset desired = IPVS_RULESET_INIT;
+	int r;
+
+	r = compute_desired(conf, registry, &desired);
+	if (r < 0)
+		return r;
+	r = own_desired(m, &desired);
+	if (r < 0)
+		return r;
+	r = apply_desired(m, conf, &desired, &report);
+	if (r == 0)
+		disown_removed(m, &desired);
+	else
+		(void)reconcile_dump(m); /* the next attempt starts from what is */
+	*ret_report = report;
+	report = RECONCILE_REPORT_INIT;
+	return r;
+}
+
+/* The live connections that an operation drains (weight 0) or strands (destination or service gone). */
+static int op_impact(const struct manager *m, const struct plan_op *op, json_t *impact)
+{
+	uint64_t active = 0, inactive = 0;
+	_cleanup_free_ char *text = NULL;
+
+	if (op->kind == PLAN_DEST_DEL && !op->reorder) {
+		active = op->dest.active_conns;
+		inactive = op->dest.inactive_conns;
+	} else if (op->kind == PLAN_DEST_SET && op->dest.weight == 0 && op->old_dest.weight > 0) {
+		active = op->old_dest.active_conns;
+		inactive = op->old_dest.inactive_conns;
+	} else if (op->kind == PLAN_SERVICE_DEL) {
+		const struct ipvs_service *s = ipvs_ruleset_find(&m->actual, &op->service.key);
+
+		for (size_t i = 0; s && i < s->n_dests; i++) {
+			active += s->dests[i].active_conns;
+			inactive += s->dests[i].inactive_conns;
+		}
+	}
+	text = plan_op_describe(op);
+	if (!text)
+		return -ENOMEM;
+	return json_array_append_new(impact, json_pack("{s:s,s:s,s:I,s:I}", "change", text, "kind",
+						       plan_op_kind_to_string(op->kind), "active",
+						       (json_int_t)active, "inactive",
+						       (json_int_t)inactive)) < 0
+		       ? -ENOMEM
+		       : 0;
+}
+
+int reconcile_preview(struct manager *m, const struct conf *conf, const struct registry *registry,
+		      struct reconcile_report *ret_report, json_t **ret_impact)
+{
+	_cleanup_(reconcile_report_deinit) struct reconcile_report report = RECONCILE_REPORT_INIT;
+	_cleanup_(ipvs_ruleset_deinit) struct ipvs_ruleset desired = IPVS_RULESET_INIT;
+	_cleanup_(plan_deinit) struct plan plan = PLAN_INIT;
+	_cleanup_(json_decref_p) json_t *impact = json_array();
+	_cleanup_free_ struct ipvs_service_key *owned = NULL;
+	size_t n_owned;
+	int r;
+
+	if (!impact)
+		return -ENOMEM;
+	r = reconcile_dump(m);
+	if (r < 0)
+		return r;
+	r = compute_desired(conf, registry, &desired);
+	if (r < 0)
+		return r;
+	r = owned_union(m, &desired, &owned, &n_owned);
+	if (r < 0)
+		return r;
+	r = plan_against_actual(m, conf, &desired, owned, n_owned, &plan);
+	if (r < 0)
+		return r;
+	r = describe_ops(&plan, &report);
+	for (size_t i = 0; r == 0 && i < plan.n; i++)
+		r = op_impact(m, &plan.ops[i], impact);
+	if (r < 0)
+		return r;
+	*ret_impact = take_ptr(impact);
+	*ret_report = report;
+	report = RECONCILE_REPORT_INIT;
+	return 0;
+}

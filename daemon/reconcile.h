@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+/*
+ * Actual, desired, difference: the one way in which the daemon changes a plane, at start, reload, health change and
+ * drift alike. The last dump is kept in the manager with every applied operation added, so a change of health needs
+ * no dump; a dump is taken at start, before a reload, and every reconcile-interval.
+ */
+
+#include <jansson.h>
+#include <stddef.h>
+
+struct conf;
+struct manager;
+struct registry;
+
+struct reconcile_report {
+	json_t *changes; /* owned; array of texts, at most RECONCILE_CHANGES_MAX of them */
+	size_t n_ops;
+	char *error; /* owned; what failed and the remedy, one line; NULL = nothing failed */
+};
+
+enum {
+	RECONCILE_CHANGES_MAX = 200,
+};
+
+#define RECONCILE_REPORT_INIT ((struct reconcile_report){ 0 })
+
+void reconcile_report_deinit(struct reconcile_report *r);
+
+/* Takes a new dump into m->actual. On error the old one stays. Negative errno. */
+int reconcile_dump(struct manager *m);
+
+/*
+ * Makes the plane what `conf` and `registry` say. Operations that failed because the plane had changed behind our
+ * back are planned anew after a dump, a bounded number of times. -EIO: some operation failed for good (see
+ * ret_report->error); the others have been done. Other negative errno: the plane cannot be talked to.
+ */
+int reconcile_apply(struct manager *m, const struct conf *conf, const struct registry *registry,
+		    struct reconcile_report *ret_report);
+
+/* What reconcile_apply() would do, with live connections: [{"change", "active", "inactive"}]. */
+int reconcile_preview(struct manager *m, const struct conf *conf, const struct registry *registry,
+		      struct reconcile_report *ret_report, json_t **ret_impact);

@@ -1,0 +1,500 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "daemon/registry.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+
+void registry_deinit(struct registry *r)
+{
+	for (size_t i = 0; i < r->n; i++)
+		free(r->groups[i].targets);
+	free(r->groups);
+	free(r->by_id);
+	*r = REGISTRY_INIT;
+}
+
+/* FNV-1a, 64 bits: spreads probes and tells specifications apart; nothing depends on its strength. */
+static uint64_t hash_bytes(uint64_t h, const void *bytes, size_t len)
+{
+	const uint8_t *p = bytes;
+
+	for (size_t i = 0; i < len; i++)
+		h = (h ^ p[i]) * 0x100000001b3ULL;
+	return h;
+}
+
+static const uint64_t hash_start = 0xcbf29ce484222325ULL;
+
+static uint64_t target_id(const char *group, const struct addr *addr, uint16_t port)
+{
+	uint64_t h = hash_bytes(hash_start, group, strlen(group) + 1);
+
+	h = hash_bytes(h, addr->bytes, sizeof(addr->bytes));
+	return hash_bytes(h, &port, sizeof(port));
+}
+
+static enum target_use group_use(const struct target_group *g)
+{
+	if (!g->conf->in_use)
+		return TARGET_USE_NONE;
+	return g->conf->check.protocol == CONF_CHECK_NONE ? TARGET_USE_UNCHECKED
+							  : TARGET_USE_CHECKED;
+}
+
+void target_init(struct target *t, const struct target_group *g, const struct addr *addr,
+		 uint16_t port, usec_t now_wall_usec)
+{
+	*t = (struct target){
+		.addr = *addr,
+		.port = port,
+		.id = target_id(g->name, addr, port),
+		.configured_weight = 1,
+		.awaiting_first_result = true,
+	};
+	target_health_init(&t->health, group_use(g), now_wall_usec);
+	t->logged_state = t->health.state;
+}
+
+bool target_is_registered(const struct target *t)
+{
+	return !t->deregistered && t->health.state != TARGET_DRAINING;
+}
+
+/* Out of the group for good, but the configuration still names it. */
+static bool target_is_out(const struct target *t)
+{
+	return t->deregistered && t->health.state != TARGET_DRAINING;
+}
+
+static int target_cmp(const void *a, const void *b)
+{
+	const struct target *const *x = a, *const *y = b;
+	int r = addr_cmp(&(*x)->addr, &(*y)->addr);
+
+	return r ? r : (*x)->port - (*y)->port;
+}
+
+struct target *registry_find_target(const struct target_group *g, const struct addr *addr,
+				    uint16_t port)
+{
+	for (size_t i = 0; i < g->n; i++)
+		if (g->targets[i].port == port && addr_eq(&g->targets[i].addr, addr))
+			return &g->targets[i];
+	return NULL;
+}
+
+struct target_group *registry_find_group(const struct registry *r, const char *name)
+{
+	for (size_t i = 0; i < r->n; i++)
+		if (strcmp(r->groups[i].name, name) == 0)
+			return &r->groups[i];
+	return NULL;
+}
+
+static int ref_cmp(const void *a, const void *b)
+{
+	const struct registry_ref *x = a, *y = b;
+
+	return (x->id > y->id) - (x->id < y->id);
+}
+
+static int registry_index(struct registry *r)
+{
+	struct registry_ref *refs;
+	size_t n = 0;
+
+	for (size_t i = 0; i < r->n; i++)
+		n += r->groups[i].n;
+	refs = calloc(n + 1, sizeof(*refs));
+	if (!refs)
+		return -ENOMEM;
+	n = 0;
+	for (size_t i = 0; i < r->n; i++)
+		for (size_t j = 0; j < r->groups[i].n; j++)
+			refs[n++] = (struct registry_ref){ r->groups[i].targets[j].id, i, j };
+	qsort(refs, n, sizeof(*refs), ref_cmp);
+	free(r->by_id);
+	r->by_id = refs;
+	r->n_by_id = n;
+	return 0;
+}
+
+struct target *registry_find_id(const struct registry *r, uint64_t id,
+				struct target_group **ret_group)
+{
+	const struct registry_ref key = { .id = id };
+	const struct registry_ref *ref;
+
+	ref = r->n_by_id ? bsearch(&key, r->by_id, r->n_by_id, sizeof(key), ref_cmp) : NULL;
+	if (!ref)
+		return NULL;
+	*ret_group = &r->groups[ref->group];
+	return &r->groups[ref->group].targets[ref->target];
+}
+
+/* The targets of an old group, sorted by key: merging ten thousand targets must not be quadratic. */
+struct old_index {
+	const struct target **sorted; /* owned */
+	size_t *placed; /* owned; by position in the old group: 1 + the position in the new one, 0 = leftover */
+	const struct target_group *group;
+};
+
+static void old_index_deinit(struct old_index *x)
+{
+	free(x->sorted);
+	free(x->placed);
+}
+
+static int old_index_init(struct old_index *x, const struct target_group *old)
+{
+	*x = (struct old_index){ .group = old };
+	if (!old || !old->n)
+		return 0;
+	x->sorted = calloc(old->n, sizeof(*x->sorted));
+	x->placed = calloc(old->n, sizeof(*x->placed));
+	if (!x->sorted || !x->placed)
+		return -ENOMEM;
+	for (size_t i = 0; i < old->n; i++)
+		x->sorted[i] = &old->targets[i];
+	qsort(x->sorted, old->n, sizeof(*x->sorted), target_cmp);
+	return 0;
+}
+
+static const struct target *old_index_take(struct old_index *x, const struct target *like,
+					   size_t position)
+{
+	const struct target **found;
+
+	if (!x->sorted)
+		return NULL;
+	found = bsearch(&like, x->sorted, x->group->n, sizeof(*x->sorted), target_cmp);
+	if (!found)
+		return NULL;
+	x->placed[*found - x->group->targets] = position + 1;
+	return *found;
+}
+
+/* A target that the configuration names, with what was known of it. */
+static void merge_configured(struct target *t, const struct target *old, usec_t now_wall_usec)
+{
+	t->awaiting_first_result = old->awaiting_first_result;
+	t->health = old->health;
+	t->weight = old->weight;
+	t->logged_state = old->logged_state;
+	t->logged_weight = old->logged_weight;
+	t->drained = old->drained;
+	/* A runtime registration that is now in the file becomes the file's; so does one that was leaving. */
+	t->deregistered = old->deregistered && old->origin == TARGET_FROM_CONFIG;
+	if (!t->deregistered)
+		(void)target_health_undrain(&t->health, now_wall_usec);
+}
+
+/* Does an old target that the configuration lacks stay, and how? */
+static bool keep_leftover(struct target *t, const struct target_group *g, usec_t now_wall_usec)
+{
+	if (target_is_out(t))
+		return false;
+	if (t->health.state == TARGET_DRAINING)
+		return true;
+	if (t->origin == TARGET_FROM_REGISTER)
+		return true;
+	if (t->health.state == TARGET_UNUSED)
+		return false;
+	(void)target_health_drain(&t->health, g->conf->deregistration_delay_usec, now_wall_usec);
+	return true;
+}
+
+struct leftover {
+	struct target target;
+	size_t behind; /* how many of the configuration's targets stand before it */
+	size_t order;
+};
+
+static int leftover_cmp(const void *a, const void *b)
+{
+	const struct leftover *x = a, *y = b;
+
+	if (x->behind != y->behind)
+		return x->behind < y->behind ? -1 : 1;
+	return (x->order > y->order) - (x->order < y->order);
+}
+
+/*
+ * Leftovers keep their place behind the target that stood before them: mh and sh services would otherwise have to
+ * take a draining destination out and in again to move it. Registrations stand at the end. g->targets has room.
+ */
+static int insert_leftovers(struct target_group *g, const struct old_index *old,
+			    usec_t now_wall_usec)
+{
+	size_t n_old = old->group ? old->group->n : 0, n = 0, behind = 0, from = g->n, to;
+	_cleanup_free_ struct leftover *left = calloc(n_old + 1, sizeof(*left));
+
+	if (!left)
+		return -ENOMEM;
+	for (size_t i = 0; i < n_old; i++) {
+		struct target t = old->group->targets[i];
+
+		if (old->placed[i])
+			behind = old->placed[i];
+		else if (keep_leftover(&t, g, now_wall_usec))
+			left[n++] =
+				(struct leftover){ t, target_is_registered(&t) ? g->n : behind, i };
+	}
+	qsort(left, n, sizeof(*left), leftover_cmp);
+	g->n += n;
+	to = g->n;
+	while (n > 0) {
+		while (from > left[n - 1].behind)
+			g->targets[--to] = g->targets[--from];
+		g->targets[--to] = left[--n].target;
+	}
+	return 0;
+}
+
+static int build_group(struct target_group *g, const struct target_group *old_group,
+		       usec_t now_wall_usec)
+{
+	_cleanup_(old_index_deinit) struct old_index old = { 0 };
+	size_t n_old = old_group ? old_group->n : 0;
+	int r;
+
+	r = old_index_init(&old, old_group);
+	if (r < 0)
+		return r;
+	g->targets = calloc(g->conf->n_targets + n_old + 1, sizeof(*g->targets));
+	if (!g->targets)
+		return -ENOMEM;
+	for (size_t i = 0; i < g->conf->n_targets; i++) {
+		const struct conf_target *ct = &g->conf->targets[i];
+		struct target *t = &g->targets[g->n++];
+		const struct target *known;
+
+		target_init(t, g, &ct->addr, ct->port ? ct->port : g->conf->port, now_wall_usec);
+		t->configured_weight = ct->weight;
+		memcpy(t->zone, ct->zone, sizeof(t->zone));
+		known = old_index_take(&old, t, i);
+		if (known)
+			merge_configured(t, known, now_wall_usec);
+	}
+	r = insert_leftovers(g, &old, now_wall_usec);
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < g->n; i++) {
+		struct target *t = &g->targets[i];
+
+		t->id = target_id(g->name, &t->addr, t->port);
+		if (target_is_registered(t))
+			(void)target_health_set_use(&t->health, group_use(g), now_wall_usec);
+	}
+	return 0;
+}
+
+static uint16_t first_listener_port(const struct conf *conf, size_t group)
+{
+	for (size_t i = 0; i < conf->n_listeners; i++)
+		for (size_t j = 0; j < conf->listeners[i].n_forwards; j++)
+			if (conf->listeners[i].forwards[j].group == group &&
+			    conf->listeners[i].ports.low)
+				return conf->listeners[i].ports.low;
+	return 0;
+}
+
+int registry_build(const struct conf *conf, const struct registry *old, usec_t now_wall_usec,
+		   struct registry *ret)
+{
+	_cleanup_(registry_deinit) struct registry built = REGISTRY_INIT;
+	int r;
+
+	built.groups = calloc(conf->n_groups + 1, sizeof(*built.groups));
+	if (!built.groups)
+		return -ENOMEM;
+	for (size_t i = 0; i < conf->n_groups; i++) {
+		struct target_group *g = &built.groups[built.n++];
+		const struct target_group *known = registry_find_group(old, conf->groups[i].name);
+
+		memcpy(g->name, conf->groups[i].name, sizeof(g->name));
+		g->conf = &conf->groups[i];
+		g->listener_port = first_listener_port(conf, i);
+		g->logged_fail_open = known && known->logged_fail_open;
+		r = build_group(g, known, now_wall_usec);
+		if (r < 0)
+			return r;
+	}
+	r = registry_index(&built);
+	if (r < 0)
+		return r;
+	r = registry_compute_weights(&built);
+	if (r < 0)
+		return r;
+	*ret = built;
+	built = REGISTRY_INIT;
+	return 0;
+}
+
+int registry_append(struct registry *r, struct target_group *g, const struct target *t)
+{
+	struct target *grown = reallocarray(g->targets, g->n + 1, sizeof(*grown));
+
+	if (!grown)
+		return -ENOMEM;
+	g->targets = grown;
+	g->targets[g->n++] = *t;
+	return registry_index(r);
+}
+
+int registry_remove(struct registry *r, struct target_group *g, struct target *t)
+{
+	size_t i = (size_t)(t - g->targets);
+
+	memmove(t, t + 1, (g->n - i - 1) * sizeof(*t));
+	g->n--;
+	return registry_index(r);
+}
+
+int registry_finish_drains(struct registry *r, registry_connections_fn connections, void *userdata,
+			   usec_t now_wall_usec)
+{
+	int n_ended = 0;
+
+	for (size_t i = 0; i < r->n; i++) {
+		struct target_group *g = &r->groups[i];
+
+		for (size_t j = g->n; j-- > 0;) {
+			struct target *t = &g->targets[j];
+
+			if (t->health.state != TARGET_DRAINING ||
+			    !target_health_drain_over(&t->health, connections(g, t, userdata),
+						      now_wall_usec))
+				continue;
+			n_ended++;
+			if (t->deregistered && t->origin == TARGET_FROM_CONFIG) {
+				target_health_init(&t->health, TARGET_USE_NONE, now_wall_usec);
+				t->health.reason = TARGET_REASON_NOT_REGISTERED;
+				continue;
+			}
+			memmove(t, t + 1, (g->n - j - 1) * sizeof(*t));
+			g->n--;
+		}
+	}
+	if (n_ended && registry_index(r) < 0)
+		return -ENOMEM;
+	return n_ended;
+}
+
+static uint16_t probe_port(const struct target_group *g, const struct target *t)
+{
+	if (g->conf->check.port)
+		return g->conf->check.port;
+	return t->port ? t->port : g->listener_port;
+}
+
+bool registry_probe(const struct target_group *g, const struct target *t,
+		    struct protocol_probe *ret)
+{
+	const struct conf_health_check *check = &g->conf->check;
+	struct protocol_probe p = { 0 };
+
+	if (check->protocol == CONF_CHECK_NONE || !g->conf->in_use || !target_is_registered(t) ||
+	    !probe_port(g, t))
+		return false;
+	protocol_init(&p.header, PROTOCOL_PROBE_SET, sizeof(p));
+	p.id = t->id;
+	p.check = check->protocol == CONF_CHECK_HTTP ? PROTOCOL_CHECK_HTTP : PROTOCOL_CHECK_TCP;
+	p.addr = t->addr;
+	p.port = probe_port(g, t);
+	p.source = check->source;
+	p.firewall_mark = check->firewall_mark;
+	p.interval_usec = check->interval_usec;
+	p.timeout_usec = check->timeout_usec;
+	memcpy(p.interface, check->interface, sizeof(p.interface));
+	if (p.check == PROTOCOL_CHECK_HTTP) {
+		for (unsigned i = 0; i < check->matcher.n; i++)
+			p.matcher[i] = (struct protocol_range){ check->matcher.ranges[i].low,
+								check->matcher.ranges[i].high };
+		p.n_matcher = (uint8_t)check->matcher.n;
+		strncpy(p.path, check->path ? check->path : "/", sizeof(p.path) - 1);
+		if (check->host_header)
+			strncpy(p.host_header, check->host_header, sizeof(p.host_header) - 1);
+	}
+	p.generation = (uint32_t)hash_bytes(hash_start, &p, sizeof(p));
+	p.has_history = t->health.checked_usec != 0;
+	*ret = p;
+	return true;
+}
+
+static int compute_group(struct target_group *g)
+{
+	const struct weight_minimum minimum = {
+		.count = g->conf->minimum_healthy_routing.count,
+		.percent = g->conf->minimum_healthy_routing.percent,
+	};
+	_cleanup_free_ struct weight_input *in = calloc(g->n + 1, sizeof(*in));
+	_cleanup_free_ struct weight_output *out = calloc(g->n + 1, sizeof(*out));
+	size_t n = 0;
+
+	if (!in || !out)
+		return -ENOMEM;
+	for (size_t i = 0; i < g->n; i++) {
+		const struct target *t = &g->targets[i];
+
+		if (!target_is_out(t))
+			in[n++] = (struct weight_input){
+				.configured = t->configured_weight,
+				.state = t->health.state,
+				.awaiting_first_result = t->awaiting_first_result,
+				.drained_by_operator = t->drained,
+			};
+	}
+	weight_compute(in, n, &minimum, out, &g->summary);
+	n = 0;
+	for (size_t i = 0; i < g->n; i++) {
+		struct target *t = &g->targets[i];
+
+		t->weight = target_is_out(t) ? (struct weight_output){ 0 } : out[n++];
+	}
+	return 0;
+}
+
+int registry_compute_weights(struct registry *r)
+{
+	for (size_t i = 0; i < r->n; i++) {
+		int err = compute_group(&r->groups[i]);
+
+		if (err < 0)
+			return err;
+	}
+	return 0;
+}
+
+int registry_to_desired(const struct registry *r, struct desired_group **ret_groups)
+{
+	struct desired_target *targets;
+	struct desired_group *groups;
+	size_t n_targets = 0;
+
+	for (size_t i = 0; i < r->n; i++)
+		n_targets += r->groups[i].n;
+	groups = malloc((r->n + 1) * sizeof(*groups) + n_targets * sizeof(*targets));
+	if (!groups)
+		return -ENOMEM;
+	targets = (struct desired_target *)(groups + r->n + 1);
+	for (size_t i = 0; i < r->n; i++) {
+		const struct target_group *g = &r->groups[i];
+		size_t n = 0;
+
+		for (size_t j = 0; j < g->n; j++) {
+			const struct target *t = &g->targets[j];
+
+			if (!target_is_out(t))
+				targets[n++] = (struct desired_target){ t->addr, t->port,
+									t->weight.weight };
+		}
+		groups[i] = (struct desired_group){ targets, n };
+		targets += n;
+	}
+	*ret_groups = groups;
+	return 0;
+}

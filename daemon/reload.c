@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "daemon/reload.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <systemd/sd-daemon.h>
+
+#include "base/cleanup.h"
+#include "base/log.h"
+#include "conf/diag.h"
+#include "conf/load.h"
+#include "daemon/kernel.h"
+#include "daemon/manager.h"
+#include "daemon/persist.h"
+#include "daemon/reconcile.h"
+#include "daemon/transitions.h"
+#include "daemon/vip.h"
+
+DEFINE_CLEANUP(json_t *, json_decref)
+DEFINE_CLEANUP(struct conf *, conf_free)
+
+static json_t *diags_to_json(const struct diag_list *diags)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; list && i < diags->n; i++)
+		(void)json_array_append_new(
+			list, json_pack("{s:s,s:i,s:s,s:s}", "file", diags->items[i].path, "line",
+					(int)diags->items[i].line, "severity",
+					diag_severity_to_string(diags->items[i].severity),
+					"message", diags->items[i].message));
+	return list;
+}
+
+__attribute__((format(printf, 2, 3))) static json_t *error_report(const struct diag_list *diags,
+								  const char *format, ...)
+{
+	_cleanup_free_ char *text = NULL;
+	va_list ap;
+	int r;
+
+	va_start(ap, format);
+	r = vasprintf(&text, format, ap);
+	va_end(ap);
+	if (r < 0)
+		text = NULL;
+	return json_pack("{s:s,s:o*}", "error", text ? text : "out of memory", "diagnostics",
+			 diags ? diags_to_json(diags) : NULL);
+}
+
+/* Kernel settings and addresses that are not as the configuration needs them: said, not fatal. */
+static json_t *collect_warnings(struct manager *m, const struct conf *conf)
+{
+	_cleanup_(json_decref_p) json_t *findings = kernel_prepare(conf);
+	_cleanup_(json_decref_p) json_t *missing = vip_set_missing(m->vips, conf);
+	json_t *warnings = json_array();
+	json_t *item;
+	size_t i;
+
+	json_array_foreach (findings, i, item) {
+		const char *name = "", *wanted = "", *actual = "", *reason = "", *remedy = "";
+		int done = 0;
+
+		(void)json_unpack(item, "{s?s,s?s,s?s,s?s,s?s,s?b}", "name", &name, "wanted",
+				  &wanted, "actual", &actual, "reason", &reason, "remedy", &remedy,
+				  "done", &done);
+		if (done) {
+			log_info("%s: was %s, set to %s: %s", name, actual, wanted, reason);
+			continue;
+		}
+		(void)json_array_append_new(warnings,
+					    json_sprintf("%s is %s, should be %s: %s (%s)", name,
+							 actual, wanted, reason, remedy));
+	}
+	(void)json_array_extend(warnings, missing);
+	json_array_foreach (warnings, i, item)
+		log_warning("%s", json_string_value(item));
+	return warnings;
+}
+
+/* Addresses before services, so that the first packet finds both; taken back when the plane refuses. */
+static int apply_all(struct manager *m, const struct conf *conf, const struct registry *registry,
+		     struct reconcile_report *ret_report, char **ret_error)
+{
+	int r;
+
+	r = vip_set_add_wanted(m->vips, conf, ret_error);
+	if (r < 0)
+		return r;
+	r = reconcile_apply(m, conf, registry, ret_report);
+	if (r < 0 && ret_report->error)
+		*ret_error = take_ptr(ret_report->error);
+	return r;
+}
+
+int reload_first(struct manager *m, char **ret_error)
+{
+	_cleanup_(reconcile_report_deinit) struct reconcile_report report = RECONCILE_REPORT_INIT;
+	int r;
+
+	m->warnings = collect_warnings(m, m->conf);
+	r = apply_all(m, m->conf, &m->registry, &report, ret_error);
+	if (r < 0)
+		return r;
+	vip_set_remove_unwanted(m->vips, m->conf);
+	log_info("applied: %zu operations", report.n_ops);
+	transitions_log(m);
+	(void)persist_now(m);
+	return 0;
+}
+
+static void roll_back(struct manager *m)
+{
+	_cleanup_(reconcile_report_deinit) struct reconcile_report report = RECONCILE_REPORT_INIT;
+	int r = reconcile_dump(m);
+
+	if (r == 0)
+		r = reconcile_apply(m, m->conf, &m->registry, &report);
+	if (r < 0)
+		log_err("cannot lead the plane back to the old configuration: %s; trying again at "
+			"the next reconcile",
+			report.error ? report.error : strerror(-r));
+	vip_set_remove_unwanted(m->vips, m->conf);
+}
+
+static void commit(struct manager *m, struct conf *conf, struct registry *registry)
+{
+	registry_deinit(&m->registry);
+	m->registry = *registry;
+	*registry = REGISTRY_INIT;
+	conf_free(m->conf);
+	m->conf = conf;
+	log_set_level((int)conf->global.log_level);
+	vip_set_remove_unwanted(m->vips, conf);
+	if (manager_sync_probes(m) < 0)
+		log_err("cannot tell the health worker its probes: %s", strerror(ENOMEM));
+	transitions_log(m);
+	(void)sd_event_source_set_enabled(m->drain_timer, SD_EVENT_ONESHOT);
+}
+
+static json_t *success_report(const struct manager *m, const struct reconcile_report *report,
+			      const struct diag_list *diags)
+{
+	size_t n_dests = 0;
+
+	for (size_t i = 0; i < m->actual.n; i++)
+		n_dests += m->actual.services[i].n_dests;
+	return json_pack("{s:O?,s:I,s:I,s:I,s:O?,s:o?}", "changes", report->changes, "operations",
+			 (json_int_t)report->n_ops, "services", (json_int_t)m->actual.n,
+			 "destinations", (json_int_t)n_dests, "warnings", m->warnings,
+			 "diagnostics", diags_to_json(diags));
+}
+
+static int reload(struct manager *m, struct diag_list *diags, json_t **ret_report)
+{
+	_cleanup_(reconcile_report_deinit) struct reconcile_report report = RECONCILE_REPORT_INIT;
+	_cleanup_(registry_deinit) struct registry registry = REGISTRY_INIT;
+	_cleanup_(conf_free_p) struct conf *conf = NULL;
+	_cleanup_free_ char *error = NULL;
+	json_t *warnings;
+	int r;
+
+	r = conf_load(m->options.config_path, &conf, diags);
+	if (r < 0) {
+		*ret_report = error_report(diags, "%s: %zu errors; nothing was changed",
+					   m->options.config_path, diags->n_errors);
+		return r;
+	}
+	r = registry_build(conf, &m->registry, clock_wall_usec(), &registry);
+	if (r == 0)
+		r = reconcile_dump(m);
+	if (r < 0) {
+		*ret_report = error_report(diags, "%s; nothing was changed", strerror(-r));
+		return r;
+	}
+	warnings = collect_warnings(m, conf);
+	r = apply_all(m, conf, &registry, &report, &error);
+	if (r < 0) {
+		json_decref(warnings);
+		roll_back(m);
+		*ret_report = error_report(diags, "%s; the old configuration runs on",
+					   error ? error : strerror(-r));
+		return r;
+	}
+	json_decref(m->warnings);
+	m->warnings = warnings;
+	commit(m, take_ptr(conf), &registry);
+	*ret_report = success_report(m, &report, diags);
+	if (report.n_ops)
+		persist_soon(m);
+	manager_event(m, LOG_NOTICE, "reload", "", "reloaded: %zu operations", report.n_ops);
+	return 0;
+}
+
+int manager_reload(struct manager *m, json_t **ret_report)
+{
+	_cleanup_(diag_list_deinit) struct diag_list diags = { 0 };
+	const char *error = NULL;
+	int r;
+
+	if (m->stopping) {
+		*ret_report = error_report(NULL, "ipvsd is stopping");
+		return -ESHUTDOWN;
+	}
+	(void)sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%llu",
+			 (unsigned long long)clock_monotonic_usec());
+	free(m->last_error);
+	m->last_error = NULL;
+	r = reload(m, &diags, ret_report);
+	if (r < 0) {
+		m->reloads_failed++;
+		(void)json_unpack(*ret_report, "{s:s}", "error", &error);
+		m->last_error = strdup(error ? error : strerror(-r));
+		for (size_t i = 0; i < diags.n; i++)
+			if (diags.items[i].severity == DIAG_ERROR)
+				log_err("%s:%u: %s", diags.items[i].path, diags.items[i].line,
+					diags.items[i].message);
+		manager_event(m, LOG_ERR, "reload", "", "reload refused: %s", m->last_error);
+	} else {
+		m->reloads++;
+		m->loaded_usec = clock_wall_usec();
+	}
+	(void)sd_notify(0, "READY=1");
+	transitions_notify_status(m);
+	return r;
+}
+
+int manager_plan(struct manager *m, const char *path, json_t **ret_report)
+{
+	_cleanup_(reconcile_report_deinit) struct reconcile_report report = RECONCILE_REPORT_INIT;
+	_cleanup_(diag_list_deinit) struct diag_list diags = { 0 };
+	_cleanup_(registry_deinit) struct registry registry = REGISTRY_INIT;
+	_cleanup_(conf_free_p) struct conf *conf = NULL;
+	json_t *impact = NULL;
+	int r;
+
+	if (!path)
+		path = m->options.config_path;
+	r = conf_load(path, &conf, &diags);
+	if (r < 0) {
+		*ret_report = error_report(&diags, "%s: %zu errors", path, diags.n_errors);
+		return r;
+	}
+	r = registry_build(conf, &m->registry, clock_wall_usec(), &registry);
+	if (r == 0)
+		r = reconcile_preview(m, conf, &registry, &report, &impact);
+	if (r < 0) {
+		*ret_report = error_report(&diags, "%s", strerror(-r));
+		return r;
+	}
+	*ret_report = success_report(m, &report, &diags);
+	if (json_object_set_new(*ret_report, "impact", impact) < 0)
+		return -ENOMEM;
+	return 0;
+}

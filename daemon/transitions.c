@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "daemon/transitions.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <systemd/sd-daemon.h>
+
+#include "base/cleanup.h"
+#include "base/log.h"
+#include "daemon/manager.h"
+#include "daemon/persist.h"
+
+enum {
+	TEXT_MAX = 256,
+};
+
+/* " (connect timed out, 2001 ms, 3 of 3)", or the reason where no probe decided. */
+static void format_cause(const struct target_group *g, const struct target *t,
+			 char buf[static TEXT_MAX])
+{
+	const struct target_health *h = &t->health;
+	unsigned count = h->failures ? h->failures : h->successes;
+	unsigned of = h->failures ? g->conf->check.unhealthy_threshold
+				  : g->conf->check.healthy_threshold;
+	char detail[32] = "";
+
+	*buf = '\0';
+	switch (h->state) {
+	case TARGET_HEALTHY:
+	case TARGET_UNHEALTHY:
+		if (!h->checked_usec)
+			break;
+		if (h->detail)
+			(void)snprintf(detail, sizeof(detail), " %d", h->detail);
+		if (t->logged_state == TARGET_INITIAL && h->state == TARGET_HEALTHY)
+			of = 1;
+		(void)snprintf(buf, TEXT_MAX, " (%s%s, %u ms, %u of %u)",
+			       probe_outcome_to_string(h->outcome), detail,
+			       h->duration_usec / (unsigned)USEC_PER_MSEC, count, of);
+		break;
+	default:
+		if (h->reason != TARGET_REASON_NONE)
+			(void)snprintf(buf, TEXT_MAX, " (%s)", target_reason_to_string(h->reason));
+	}
+}
+
+static void log_target(struct manager *m, const struct target_group *g, const struct target *t)
+{
+	char name[ADDR_PORT_STR_MAX], object[CONF_NAME_MAX + 1 + ADDR_PORT_STR_MAX];
+	char cause[TEXT_MAX], text[2 * TEXT_MAX], weight[16];
+	const char *suffix = t->weight.by_fail_open ? " (fail open)"
+			     : t->drained	    ? " (drained)"
+						    : "";
+	const struct log_field fields[] = {
+		{ "IPVSD_GROUP", g->name },
+		{ "IPVSD_TARGET", name },
+		{ "IPVSD_STATE", target_state_to_string(t->health.state) },
+		{ "IPVSD_REASON", target_reason_to_string(t->health.reason) },
+		{ "IPVSD_WEIGHT", weight },
+	};
+
+	addr_port_format(&t->addr, t->port, name);
+	(void)snprintf(object, sizeof(object), "%s/%s", g->name, name);
+	(void)snprintf(weight, sizeof(weight), "%u", t->weight.weight);
+	if (t->logged_state != t->health.state) {
+		format_cause(g, t, cause);
+		(void)snprintf(text, sizeof(text), "%s -> %s%s, weight %u -> %u%s",
+			       target_state_to_string(t->logged_state),
+			       target_state_to_string(t->health.state), cause, t->logged_weight,
+			       t->weight.weight, suffix);
+	} else {
+		(void)snprintf(text, sizeof(text), "weight %u -> %u%s", t->logged_weight,
+			       t->weight.weight, suffix);
+	}
+	log_full(LOG_NOTICE, fields, ARRAY_SIZE(fields), "%s: %s", object, text);
+	event_ring_add(&m->events, clock_wall_usec(), "target", object, text);
+}
+
+static void log_group(struct manager *m, struct target_group *g)
+{
+	if (g->summary.fail_open)
+		manager_event(m, LOG_WARNING, "group", g->name,
+			      "fails open: %u of %u targets are healthy, all get traffic",
+			      g->summary.healthy, g->summary.registered);
+	else
+		manager_event(m, LOG_NOTICE, "group", g->name,
+			      "no longer fails open: %u of %u targets are healthy",
+			      g->summary.healthy, g->summary.registered);
+	g->logged_fail_open = g->summary.fail_open;
+}
+
+void transitions_log(struct manager *m)
+{
+	bool any = false;
+
+	for (size_t i = 0; i < m->registry.n; i++) {
+		struct target_group *g = &m->registry.groups[i];
+
+		for (size_t j = 0; j < g->n; j++) {
+			struct target *t = &g->targets[j];
+
+			if (t->logged_state == t->health.state &&
+			    t->logged_weight == t->weight.weight)
+				continue;
+			log_target(m, g, t);
+			t->logged_state = t->health.state;
+			t->logged_weight = t->weight.weight;
+			any = true;
+		}
+		if (g->logged_fail_open != g->summary.fail_open && g->n && g->conf->in_use)
+			log_group(m, g);
+	}
+	if (!any)
+		return;
+	persist_soon(m);
+	transitions_notify_status(m);
+	manager_wake_event_waiters(m);
+}
+
+void transitions_notify_status(const struct manager *m)
+{
+	size_t n_targets = 0, n_healthy = 0;
+
+	for (size_t i = 0; i < m->registry.n; i++) {
+		n_targets += m->registry.groups[i].summary.registered;
+		n_healthy += m->registry.groups[i].summary.healthy;
+	}
+	(void)sd_notifyf(0, "STATUS=%zu listeners, %zu groups, %zu targets: %zu healthy%s%s",
+			 m->conf->n_listeners, m->registry.n, n_targets, n_healthy,
+			 m->last_error ? "; the configuration on disk is not in use: " : "",
+			 m->last_error ? m->last_error : "");
+}

@@ -1,0 +1,422 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "daemon/worker-link.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+
+#include "base/cleanup.h"
+#include "base/log.h"
+
+enum {
+	WORKER_FD = 3,		       /* where `ipvsd health-worker` finds its socket */
+	SOCKET_BUFFER_BYTES = 4 << 20, /* a burst of results of ten thousand targets */
+	RECORDS_PER_WAKE = 256,	       /* then the loop's other sources get their turn */
+};
+
+#define CHECK_USEC (500 * USEC_PER_MSEC)
+#define RESTART_MIN_USEC (200 * USEC_PER_MSEC)
+#define RESTART_MAX_USEC (10 * USEC_PER_SEC)
+
+/* One specification and whether the worker has been told. */
+struct held {
+	struct protocol_probe probe;
+	bool unsent;
+	bool remove; /* to be forgotten once the worker has been told */
+};
+
+struct worker_link {
+	sd_event *event; /* owned reference */
+	const char *user;
+	struct worker_handlers handlers;
+	struct held *held; /* owned; sorted by id */
+	size_t n_held;
+	size_t next_unsent; /* none before this one is unsent */
+	int fd;		    /* owned; -1 = no worker */
+	pid_t pid;
+	sd_event_source *io, *child, *timer; /* owned */
+	usec_t started_usec, heartbeat_usec, restart_at_usec, backoff_usec;
+	uint64_t restarts;
+	struct protocol_heartbeat last;
+};
+
+static int start_worker(struct worker_link *l);
+
+/* Ends the present process, if any; the next start is due after the back-off. */
+static void drop_worker(struct worker_link *l, const char *why)
+{
+	char text[160];
+
+	l->io = sd_event_source_disable_unref(l->io);
+	cleanup_close(&l->fd);
+	l->fd = -1;
+	if (l->pid > 0)
+		(void)kill(l->pid, SIGKILL);
+	(void)snprintf(text, sizeof(text), "health worker %d %s: weights stay as they are", l->pid,
+		       why);
+	l->restart_at_usec = clock_monotonic_usec() + l->backoff_usec;
+	l->backoff_usec = MIN(l->backoff_usec * 2, RESTART_MAX_USEC);
+	l->handlers.on_trouble(text, l->handlers.userdata);
+}
+
+static void watch_output(struct worker_link *l, bool wanted)
+{
+	(void)sd_event_source_set_io_events(l->io, wanted ? EPOLLIN | EPOLLOUT : EPOLLIN);
+}
+
+static void forget_removed(struct worker_link *l)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < l->n_held; i++)
+		if (!l->held[i].remove)
+			l->held[n++] = l->held[i];
+	l->n_held = n;
+	l->next_unsent = n;
+}
+
+static ssize_t send_held(struct worker_link *l, const struct held *h)
+{
+	struct protocol_probe_del del = { .id = h->probe.id };
+
+	if (!h->remove)
+		return send(l->fd, &h->probe, sizeof(h->probe), MSG_DONTWAIT | MSG_NOSIGNAL);
+	protocol_init(&del.header, PROTOCOL_PROBE_DEL, sizeof(del));
+	return send(l->fd, &del, sizeof(del), MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+/* Sends as much as the socket takes; the rest when it is writable again. */
+static void flush(struct worker_link *l)
+{
+	for (; l->next_unsent < l->n_held; l->next_unsent++) {
+		struct held *h = &l->held[l->next_unsent];
+
+		if (!h->unsent)
+			continue;
+		if (l->fd < 0)
+			return;
+		if (send_held(l, h) < 0) {
+			if (errno == EAGAIN || errno == ENOBUFS)
+				watch_output(l, true);
+			else
+				drop_worker(l, "closed its socket");
+			return;
+		}
+		h->unsent = false;
+	}
+	forget_removed(l);
+	if (l->fd >= 0)
+		watch_output(l, false);
+}
+
+static struct held *find_held(const struct worker_link *l, uint64_t id)
+{
+	size_t low = 0, high = l->n_held;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (l->held[middle].probe.id == id)
+			return &l->held[middle];
+		if (l->held[middle].probe.id < id)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return NULL;
+}
+
+static void take_result(struct worker_link *l, const struct protocol_result *result)
+{
+	struct held *h = find_held(l, result->id);
+
+	/* A result of a specification that has been replaced or removed meanwhile says nothing. */
+	if (!h || h->remove || h->probe.generation != result->generation)
+		return;
+	h->probe.has_history = 1;
+	l->handlers.on_result(result, l->handlers.userdata);
+}
+
+/* False when the worker has been dropped. */
+static bool take_record(struct worker_link *l, const void *record, size_t size)
+{
+	enum protocol_kind kind;
+	int r = protocol_check(record, size, &kind);
+
+	if (r < 0) {
+		drop_worker(l, r == -EPROTONOSUPPORT ? "speaks another version"
+						     : "sent a malformed record");
+		return false;
+	}
+	switch (kind) {
+	case PROTOCOL_RESULT:
+		take_result(l, record);
+		break;
+	case PROTOCOL_HEARTBEAT:
+		memcpy(&l->last, record, sizeof(l->last));
+		l->heartbeat_usec = clock_monotonic_usec();
+		l->backoff_usec = RESTART_MIN_USEC;
+		break;
+	case PROTOCOL_HELLO:
+		break;
+	default:
+		drop_worker(l, "sent a record that only the daemon may send");
+		return false;
+	}
+	return true;
+}
+
+static int on_io(sd_event_source *s, int fd, uint32_t revents, void *userdata)
+{
+	struct worker_link *l = userdata;
+	union {
+		struct protocol_header header;
+		struct protocol_probe largest;
+	} record;
+
+	(void)s;
+	for (int i = 0; i < RECORDS_PER_WAKE; i++) {
+		ssize_t n = recv(fd, &record, sizeof(record), MSG_DONTWAIT | MSG_TRUNC);
+
+		if (n < 0 && (errno == EAGAIN || errno == EINTR))
+			break;
+		if (n <= 0) {
+			drop_worker(l, "closed its socket");
+			return 0;
+		}
+		if (!take_record(l, &record, (size_t)n))
+			return 0;
+	}
+	if (revents & EPOLLOUT)
+		flush(l);
+	return 0;
+}
+
+static int on_child(sd_event_source *s, const siginfo_t *si, void *userdata)
+{
+	struct worker_link *l = userdata;
+	char why[64];
+
+	(void)s;
+	l->child = sd_event_source_disable_unref(l->child);
+	if (l->fd >= 0) {
+		(void)snprintf(why, sizeof(why), "%s %d",
+			       si->si_code == CLD_EXITED ? "exited with status"
+							 : "was killed by signal",
+			       si->si_status);
+		drop_worker(l, why);
+	}
+	l->pid = 0;
+	return 0;
+}
+
+static int on_timer(sd_event_source *s, uint64_t usec, void *userdata)
+{
+	struct worker_link *l = userdata;
+	usec_t now = clock_monotonic_usec();
+
+	(void)usec;
+	if (l->fd >= 0 && !worker_link_on_time(l, now))
+		drop_worker(l, "is late by more than 3 s");
+	if (l->fd < 0 && l->pid == 0 && now >= l->restart_at_usec) {
+		int r = start_worker(l);
+
+		if (r < 0)
+			log_err("health worker: cannot start: %s", strerror(-r));
+		else
+			l->restarts++;
+	}
+	(void)sd_event_source_set_time(s, now + CHECK_USEC);
+	(void)sd_event_source_set_enabled(s, SD_EVENT_ONESHOT);
+	return 0;
+}
+
+static int spawn(struct worker_link *l, int child_fd, pid_t *ret_pid)
+{
+	char *const argv[] = { (char *)"ipvsd", (char *)"health-worker", (char *)"--user",
+			       (char *)l->user, NULL };
+	posix_spawn_file_actions_t actions;
+	posix_spawnattr_t attr;
+	sigset_t none, all;
+	int r;
+
+	(void)sigemptyset(&none);
+	(void)sigfillset(&all);
+	if (posix_spawn_file_actions_init(&actions) != 0)
+		return -ENOMEM;
+	if (posix_spawnattr_init(&attr) != 0) {
+		(void)posix_spawn_file_actions_destroy(&actions);
+		return -ENOMEM;
+	}
+	r = posix_spawn_file_actions_adddup2(&actions, child_fd, WORKER_FD);
+	if (r == 0)
+		r = posix_spawn_file_actions_addclosefrom_np(&actions, WORKER_FD + 1);
+	(void)posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
+	(void)posix_spawnattr_setsigmask(&attr, &none);
+	(void)posix_spawnattr_setsigdefault(&attr, &all);
+	if (r == 0)
+		r = posix_spawn(ret_pid, "/proc/self/exe", &actions, &attr, argv, environ);
+	(void)posix_spawnattr_destroy(&attr);
+	(void)posix_spawn_file_actions_destroy(&actions);
+	return -r;
+}
+
+static int greet(int fd)
+{
+	struct protocol_hello hello = { .pid = (uint32_t)getpid() };
+
+	protocol_init(&hello.header, PROTOCOL_HELLO, sizeof(hello));
+	return send(fd, &hello, sizeof(hello), MSG_DONTWAIT | MSG_NOSIGNAL) < 0 ? -errno : 0;
+}
+
+static int start_worker(struct worker_link *l)
+{
+	_cleanup_close_ int ours = -1, theirs = -1;
+	const int size = SOCKET_BUFFER_BYTES;
+	int pair[2], r;
+	pid_t pid = 0;
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) < 0)
+		return -errno;
+	ours = pair[0];
+	theirs = pair[1];
+	for (int i = 0; i < 2; i++)
+		if (setsockopt(pair[i], SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof(size)) < 0)
+			(void)setsockopt(pair[i], SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
+	r = spawn(l, theirs, &pid);
+	if (r < 0)
+		return r;
+	l->pid = pid;
+	r = sd_event_add_child(l->event, &l->child, pid, WEXITED, on_child, l);
+	if (r < 0)
+		return r;
+	r = sd_event_add_io(l->event, &l->io, ours, EPOLLIN, on_io, l);
+	if (r < 0)
+		return r;
+	r = greet(ours);
+	if (r < 0)
+		return r;
+	l->fd = take_fd(&ours);
+	l->started_usec = l->heartbeat_usec = clock_monotonic_usec();
+	l->next_unsent = 0;
+	forget_removed(l);
+	for (size_t i = 0; i < l->n_held; i++)
+		l->held[i].unsent = true;
+	l->next_unsent = 0;
+	flush(l);
+	return 0;
+}
+
+int worker_link_new(sd_event *event, const char *user, const struct worker_handlers *handlers,
+		    struct worker_link **ret)
+{
+	struct worker_link *l = calloc(1, sizeof(*l));
+	int r;
+
+	if (!l)
+		return -ENOMEM;
+	l->event = sd_event_ref(event);
+	l->user = user;
+	l->handlers = *handlers;
+	l->fd = -1;
+	l->backoff_usec = RESTART_MIN_USEC;
+	r = sd_event_add_time_relative(event, &l->timer, CLOCK_MONOTONIC, CHECK_USEC, 0, on_timer,
+				       l);
+	if (r >= 0)
+		r = start_worker(l);
+	if (r < 0) {
+		worker_link_free(l);
+		return r;
+	}
+	*ret = l;
+	return 0;
+}
+
+void worker_link_free(struct worker_link *l)
+{
+	if (!l)
+		return;
+	sd_event_source_disable_unref(l->timer);
+	sd_event_source_disable_unref(l->io);
+	sd_event_source_disable_unref(l->child);
+	cleanup_close(&l->fd);
+	if (l->pid > 0) {
+		(void)kill(l->pid, SIGKILL);
+		(void)waitpid(l->pid, NULL, 0); /* SIGKILL ends it: bounded */
+	}
+	free(l->held);
+	sd_event_unref(l->event);
+	free(l);
+}
+
+static int held_cmp(const void *a, const void *b)
+{
+	const struct held *x = a, *y = b;
+
+	return (x->probe.id > y->probe.id) - (x->probe.id < y->probe.id);
+}
+
+/* has_history speaks of the past, not of what to do. */
+static bool probe_eq(const struct protocol_probe *a, const struct protocol_probe *b)
+{
+	struct protocol_probe x = *a;
+
+	x.has_history = b->has_history;
+	return memcmp(&x, b, sizeof(x)) == 0;
+}
+
+int worker_link_sync(struct worker_link *l, const struct protocol_probe *probes, size_t n)
+{
+	struct held *merged = calloc(n + l->n_held + 1, sizeof(*merged));
+	size_t n_merged = n;
+
+	if (!merged)
+		return -ENOMEM;
+	for (size_t i = 0; i < n; i++) {
+		const struct held *known = find_held(l, probes[i].id);
+
+		merged[i] = (struct held){ .probe = probes[i], .unsent = true };
+		if (known && !known->remove && probe_eq(&probes[i], &known->probe))
+			merged[i] = *known;
+	}
+	qsort(merged, n, sizeof(*merged), held_cmp);
+	for (size_t i = 0; i < l->n_held; i++) {
+		const struct held *old = &l->held[i];
+
+		if (bsearch(old, merged, n, sizeof(*merged), held_cmp))
+			continue;
+		merged[n_merged] = *old;
+		merged[n_merged].remove = merged[n_merged].unsent = true;
+		n_merged++;
+	}
+	qsort(merged, n_merged, sizeof(*merged), held_cmp);
+	free(l->held);
+	l->held = merged;
+	l->n_held = n_merged;
+	l->next_unsent = 0;
+	flush(l);
+	return 0;
+}
+
+bool worker_link_on_time(const struct worker_link *l, usec_t now_usec)
+{
+	return l->fd >= 0 && now_usec - l->heartbeat_usec <= WORKER_LATE_USEC;
+}
+
+void worker_link_status(const struct worker_link *l, usec_t now_usec, struct worker_status *ret)
+{
+	*ret = (struct worker_status){
+		.pid = l->pid,
+		.alive = l->fd >= 0,
+		.frozen = !worker_link_on_time(l, now_usec),
+		.restarts = l->restarts,
+		.heartbeat_age_usec = now_usec - l->heartbeat_usec,
+		.last = l->last,
+	};
+}

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+/*
+ * The daemon's end of the health worker: starts the process, holds the specifications that it must have, hands its
+ * results on, and starts another one when it dies, says nonsense or goes silent. While no worker reports, no result
+ * arrives, so weights stay as they are (fail static).
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <systemd/sd-event.h>
+
+#include "base/clock.h"
+#include "health/protocol.h"
+
+struct worker_link;
+
+/* A heartbeat older than this means that the worker is late. */
+#define WORKER_LATE_USEC (3 * USEC_PER_SEC)
+
+struct worker_handlers {
+	void (*on_result)(const struct protocol_result *result, void *userdata);
+	/* The worker went away or was put away; text is borrowed, one line. */
+	void (*on_trouble)(const char *text, void *userdata);
+	void *userdata; /* borrowed */
+};
+
+struct worker_status {
+	pid_t pid; /* 0 = none runs now */
+	bool alive, frozen;
+	uint64_t restarts;
+	usec_t heartbeat_age_usec;
+	struct protocol_heartbeat last;
+};
+
+/* user: borrowed for the life of the link. The first process is started at once. */
+int worker_link_new(sd_event *event, const char *user, const struct worker_handlers *handlers,
+		    struct worker_link **ret);
+void worker_link_free(struct worker_link *l);
+
+/*
+ * The probes that shall run, any order, ids unique; what is equal to what the worker has already is left alone.
+ * Takes a copy. -ENOMEM: nothing has changed.
+ */
+int worker_link_sync(struct worker_link *l, const struct protocol_probe *probes, size_t n);
+
+/* Has it reported within WORKER_LATE_USEC, or been started within that time? */
+bool worker_link_on_time(const struct worker_link *l, usec_t now_usec);
+
+void worker_link_status(const struct worker_link *l, usec_t now_usec, struct worker_status *ret);

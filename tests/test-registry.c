@@ -1,0 +1,326 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/cleanup.h"
+#include "daemon/registry.h"
+
+#define NOW (1000 * USEC_PER_SEC)
+#define DELAY (60 * USEC_PER_SEC)
+
+enum {
+	TARGETS_MAX = 16,
+};
+
+/* A configuration of one group "g" with the targets 10.0.0.<digits>, in this order. */
+struct fixture {
+	struct conf conf;
+	struct conf_group group;
+	struct conf_listener listener;
+	struct conf_forward forward;
+	struct conf_target targets[TARGETS_MAX];
+};
+
+static struct addr numbered(unsigned n)
+{
+	char text[ADDR_STR_MAX];
+	struct addr a;
+
+	(void)snprintf(text, sizeof(text), "10.0.0.%u", n);
+	assert_int_equal(addr_parse(text, &a), 0);
+	return a;
+}
+
+static void fixture_init(struct fixture *f, const char *order)
+{
+	*f = (struct fixture){ 0 };
+	strcpy(f->group.name, "g");
+	f->group.port = 80;
+	f->group.in_use = true;
+	f->group.check.protocol = CONF_CHECK_TCP;
+	f->group.check.interval_usec = 5 * USEC_PER_SEC;
+	f->group.check.timeout_usec = USEC_PER_SEC;
+	f->group.check.healthy_threshold = 2;
+	f->group.check.unhealthy_threshold = 2;
+	f->group.minimum_healthy_routing.count = 1;
+	f->group.deregistration_delay_usec = DELAY;
+	f->group.targets = f->targets;
+	for (; *order; order++) {
+		struct conf_target *t = &f->targets[f->group.n_targets++];
+
+		t->addr = numbered((unsigned)(*order - '0'));
+		t->weight = 10;
+	}
+	f->conf.groups = &f->group;
+	f->conf.n_groups = 1;
+	f->listener.ports = (struct conf_range){ 8080, 8080 };
+	f->listener.forwards = &f->forward;
+	f->listener.n_forwards = 1;
+	f->conf.listeners = &f->listener;
+	f->conf.n_listeners = 1;
+}
+
+/* The last octets of a group's targets in order; a draining one is followed by 'd', an unused one by 'u'. */
+static const char *order_of(const struct registry *r, char buf[static 64])
+{
+	char *p = buf;
+
+	for (size_t i = 0; i < r->groups[0].n; i++) {
+		const struct target *t = &r->groups[0].targets[i];
+
+		*p++ = (char)('0' + t->addr.bytes[3]);
+		if (t->health.state == TARGET_DRAINING)
+			*p++ = 'd';
+		if (t->health.state == TARGET_UNUSED)
+			*p++ = 'u';
+	}
+	*p = '\0';
+	return buf;
+}
+
+static void make_healthy(struct registry *r)
+{
+	const struct target_thresholds thresholds = { 2, 2 };
+	const struct probe_report ok = { .outcome = PROBE_OK };
+
+	for (size_t i = 0; i < r->groups[0].n; i++) {
+		struct target *t = &r->groups[0].targets[i];
+
+		t->awaiting_first_result = false;
+		(void)target_health_report(&t->health, &thresholds, &ok, NOW);
+	}
+	assert_int_equal(registry_compute_weights(r), 0);
+}
+
+static void test_order_after_reload(void **state)
+{
+	static const struct {
+		const char *before, *after, *expected;
+	} cases[] = {
+		{ "123", "123", "123" },       { "123", "1234", "1234" },
+		{ "123", "13", "12d3" },       { "123", "3", "1d2d3" },
+		{ "123", "12", "123d" },       { "123", "321", "321" },
+		{ "1234", "43", "1d2d43" },    { "123", "", "1d2d3d" },
+		{ "", "123", "123" },	       { "123", "456", "1d2d3d456" },
+		{ "12345", "51", "512d3d4d" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct registry none = REGISTRY_INIT, old, fresh;
+		struct fixture a, b;
+		char buf[64];
+
+		fixture_init(&a, cases[i].before);
+		fixture_init(&b, cases[i].after);
+		assert_int_equal(registry_build(&a.conf, &none, NOW, &old), 0);
+		make_healthy(&old);
+		assert_int_equal(registry_build(&b.conf, &old, NOW, &fresh), 0);
+		assert_string_equal(order_of(&fresh, buf), cases[i].expected);
+		registry_deinit(&old);
+		registry_deinit(&fresh);
+	}
+}
+
+static void test_reload_without_change_is_identity(void **state)
+{
+	struct registry none = REGISTRY_INIT, a, b;
+	struct fixture f;
+
+	(void)state;
+	fixture_init(&f, "123456789");
+	assert_int_equal(registry_build(&f.conf, &none, NOW, &a), 0);
+	make_healthy(&a);
+	assert_int_equal(registry_build(&f.conf, &a, NOW + USEC_PER_SEC, &b), 0);
+	assert_int_equal(a.groups[0].n, b.groups[0].n);
+	for (size_t i = 0; i < a.groups[0].n; i++) {
+		struct protocol_probe p, q;
+
+		assert_memory_equal(&a.groups[0].targets[i].health, &b.groups[0].targets[i].health,
+				    sizeof(struct target_health));
+		assert_int_equal(b.groups[0].targets[i].weight.weight, 10);
+		assert_true(registry_probe(&a.groups[0], &a.groups[0].targets[i], &p));
+		assert_true(registry_probe(&b.groups[0], &b.groups[0].targets[i], &q));
+		assert_memory_equal(&p, &q, sizeof(p));
+	}
+	registry_deinit(&a);
+	registry_deinit(&b);
+}
+
+static void test_ids_find_their_targets(void **state)
+{
+	struct registry none = REGISTRY_INIT, r;
+	struct fixture f;
+
+	(void)state;
+	fixture_init(&f, "987654321");
+	assert_int_equal(registry_build(&f.conf, &none, NOW, &r), 0);
+	for (size_t i = 0; i < r.groups[0].n; i++) {
+		struct target_group *g = NULL;
+
+		assert_ptr_equal(registry_find_id(&r, r.groups[0].targets[i].id, &g),
+				 &r.groups[0].targets[i]);
+		assert_ptr_equal(g, &r.groups[0]);
+	}
+	assert_int_equal(registry_remove(&r, &r.groups[0], &r.groups[0].targets[3]), 0);
+	for (size_t i = 0; i < r.groups[0].n; i++) {
+		struct target_group *g = NULL;
+
+		assert_ptr_equal(registry_find_id(&r, r.groups[0].targets[i].id, &g),
+				 &r.groups[0].targets[i]);
+	}
+	registry_deinit(&r);
+}
+
+static void test_registration_survives_and_configuration_wins(void **state)
+{
+	struct registry none = REGISTRY_INIT, a, b, c;
+	struct fixture f, with;
+	struct addr four = numbered(4);
+	struct target t;
+	char buf[64];
+
+	(void)state;
+	fixture_init(&f, "12");
+	fixture_init(&with, "142");
+	assert_int_equal(registry_build(&f.conf, &none, NOW, &a), 0);
+	target_init(&t, &a.groups[0], &four, 80, NOW);
+	t.origin = TARGET_FROM_REGISTER;
+	t.configured_weight = 77;
+	assert_int_equal(registry_append(&a, &a.groups[0], &t), 0);
+	assert_int_equal(registry_build(&f.conf, &a, NOW, &b), 0);
+	assert_string_equal(order_of(&b, buf), "124");
+	assert_int_equal(b.groups[0].targets[2].configured_weight, 77);
+	assert_int_equal(registry_build(&with.conf, &b, NOW, &c), 0);
+	assert_string_equal(order_of(&c, buf), "142");
+	assert_int_equal(c.groups[0].targets[1].configured_weight, 10);
+	assert_int_equal(c.groups[0].targets[1].origin, TARGET_FROM_CONFIG);
+	registry_deinit(&a);
+	registry_deinit(&b);
+	registry_deinit(&c);
+}
+
+static uint64_t connections_of_two(const struct target_group *g, const struct target *t,
+				   void *userdata)
+{
+	(void)g;
+	(void)userdata;
+	return t->addr.bytes[3] == 2 ? 5 : 0;
+}
+
+static void test_drains_end(void **state)
+{
+	struct registry none = REGISTRY_INIT, a, b;
+	struct fixture f, fewer;
+	char buf[64];
+
+	(void)state;
+	fixture_init(&f, "1234");
+	fixture_init(&fewer, "34");
+	assert_int_equal(registry_build(&f.conf, &none, NOW, &a), 0);
+	make_healthy(&a);
+	assert_int_equal(registry_build(&fewer.conf, &a, NOW, &b), 0);
+	b.groups[0].targets[2].deregistered = true;
+	(void)target_health_drain(&b.groups[0].targets[2].health, DELAY, NOW);
+	assert_string_equal(order_of(&b, buf), "1d2d3d4");
+	/* 1 has no connection and goes; 2 has some and stays; 3 is of the configuration and stays as unused. */
+	assert_int_equal(registry_finish_drains(&b, connections_of_two, NULL, NOW + 1), 2);
+	assert_string_equal(order_of(&b, buf), "2d3u4");
+	assert_int_equal(registry_finish_drains(&b, connections_of_two, NULL, NOW + DELAY - 1), 0);
+	assert_int_equal(registry_finish_drains(&b, connections_of_two, NULL, NOW + DELAY), 1);
+	assert_string_equal(order_of(&b, buf), "3u4");
+	registry_deinit(&a);
+	/* The configuration still names 3: a reload leaves it out; without it in the file it is forgotten. */
+	assert_int_equal(registry_build(&fewer.conf, &b, NOW, &a), 0);
+	assert_string_equal(order_of(&a, buf), "3u4");
+	registry_deinit(&b);
+	registry_deinit(&a);
+}
+
+static void test_a_target_that_comes_back_resumes(void **state)
+{
+	struct registry none = REGISTRY_INIT, a, b, c;
+	struct fixture f, fewer;
+
+	(void)state;
+	fixture_init(&f, "12");
+	fixture_init(&fewer, "1");
+	assert_int_equal(registry_build(&f.conf, &none, NOW, &a), 0);
+	make_healthy(&a);
+	assert_int_equal(registry_build(&fewer.conf, &a, NOW, &b), 0);
+	assert_int_equal(b.groups[0].targets[1].health.state, TARGET_DRAINING);
+	assert_int_equal(b.groups[0].targets[1].weight.weight, 0);
+	assert_int_equal(registry_build(&f.conf, &b, NOW, &c), 0);
+	assert_int_equal(c.groups[0].targets[1].health.state, TARGET_HEALTHY);
+	assert_int_equal(c.groups[0].targets[1].weight.weight, 10);
+	registry_deinit(&a);
+	registry_deinit(&b);
+	registry_deinit(&c);
+}
+
+static void test_probe_specification(void **state)
+{
+	struct registry none = REGISTRY_INIT, r;
+	struct protocol_probe p, q;
+	struct fixture f;
+
+	(void)state;
+	fixture_init(&f, "12");
+	f.group.port = 0;
+	assert_int_equal(registry_build(&f.conf, &none, NOW, &r), 0);
+	assert_true(registry_probe(&r.groups[0], &r.groups[0].targets[0], &p));
+	assert_int_equal(p.port, 8080); /* traffic-port of a target on the listener's port */
+	f.group.check.port = 9000;
+	assert_true(registry_probe(&r.groups[0], &r.groups[0].targets[0], &q));
+	assert_int_equal(q.port, 9000);
+	assert_int_not_equal(p.generation, q.generation);
+	f.group.in_use = false;
+	assert_false(registry_probe(&r.groups[0], &r.groups[0].targets[0], &q));
+	f.group.in_use = true;
+	(void)target_health_drain(&r.groups[0].targets[0].health, DELAY, NOW);
+	assert_false(registry_probe(&r.groups[0], &r.groups[0].targets[0], &q));
+	registry_deinit(&r);
+}
+
+static void test_deregistered_targets_get_nothing(void **state)
+{
+	_cleanup_free_ struct desired_group *groups = NULL;
+	struct registry none = REGISTRY_INIT, r;
+	struct fixture f;
+
+	(void)state;
+	fixture_init(&f, "123");
+	assert_int_equal(registry_build(&f.conf, &none, NOW, &r), 0);
+	make_healthy(&r);
+	r.groups[0].targets[1].deregistered = true;
+	target_health_init(&r.groups[0].targets[1].health, TARGET_USE_NONE, NOW);
+	assert_int_equal(registry_compute_weights(&r), 0);
+	assert_int_equal(r.groups[0].summary.registered, 2);
+	assert_int_equal(registry_to_desired(&r, &groups), 0);
+	assert_int_equal(groups[0].n, 2);
+	assert_int_equal(groups[0].targets[1].addr.bytes[3], 3);
+	registry_deinit(&r);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_order_after_reload),
+		cmocka_unit_test(test_reload_without_change_is_identity),
+		cmocka_unit_test(test_ids_find_their_targets),
+		cmocka_unit_test(test_registration_survives_and_configuration_wins),
+		cmocka_unit_test(test_drains_end),
+		cmocka_unit_test(test_a_target_that_comes_back_resumes),
+		cmocka_unit_test(test_probe_specification),
+		cmocka_unit_test(test_deregistered_targets_get_nothing),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
