@@ -239,8 +239,7 @@ static int on_timer(sd_event_source *s, uint64_t usec, void *userdata)
 
 static int spawn(struct worker_link *l, int child_fd, pid_t *ret_pid)
 {
-	char *const argv[] = { (char *)"ipvsd", (char *)"health-worker", (char *)"--user",
-			       (char *)l->user, NULL };
+	char *const argv[] = { (char *)"ipvsd", (char *)"health-worker", (char *)l->user, NULL };
 	posix_spawn_file_actions_t actions;
 	posix_spawnattr_t attr;
 	sigset_t none, all;
