@@ -170,13 +170,7 @@ static int on_reconcile(sd_event_source *s, uint64_t usec, void *userdata)
 		r = reconcile_apply(m, m->conf, &m->registry, &report);
 	if (r < 0)
 		log_err("reconcile: %s", report.error ? report.error : strerror(-r));
-	if (!report.n_ops)
-		return 0;
-	m->drift_repairs++;
-	for (size_t i = 0; i < json_array_size(report.changes); i++)
-		manager_event(m, LOG_WARNING, "drift", "",
-			      "repaired what was changed behind us: %s",
-			      json_string_value(json_array_get(report.changes, i)));
+	reconcile_log_drift(m, &report);
 	return 0;
 }
 

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/log.h"
 #include "daemon/manager.h"
 #include "daemon/persist.h"
 #include "ipvs/channel.h"
@@ -215,6 +216,26 @@ static int plan_against_actual(struct manager *m, const struct conf *conf,
 	return plan_compute(&m->actual, desired, &ownership, ret);
 }
 
+void reconcile_log_drift(struct manager *m, const struct reconcile_report *report)
+{
+	if (!report->n_ops)
+		return;
+	m->drift_repairs++;
+	for (size_t i = 0; i < json_array_size(report->changes); i++)
+		manager_event(m, LOG_WARNING, "drift", "",
+			      "repaired what was changed behind us: %s",
+			      json_string_value(json_array_get(report->changes, i)));
+}
+
+/* A plan that was made against a dump that no longer held: what the new dump asks for beyond it is drift. */
+static void log_replanned(struct manager *m, const struct plan *p)
+{
+	_cleanup_(reconcile_report_deinit) struct reconcile_report drift = RECONCILE_REPORT_INIT;
+
+	if (describe_ops(p, &drift) == 0)
+		reconcile_log_drift(m, &drift);
+}
+
 static int apply_desired(struct manager *m, const struct conf *conf,
 			 const struct ipvs_ruleset *desired, struct reconcile_report *report)
 {
@@ -231,11 +252,10 @@ static int apply_desired(struct manager *m, const struct conf *conf,
 					&plan);
 		if (r < 0)
 			return r;
-		if (attempt == 0) {
-			r = describe_ops(&plan, report);
-			if (r < 0)
-				return r;
-		}
+		if (attempt > 0)
+			log_replanned(m, &plan);
+		else if (describe_ops(&plan, report) < 0)
+			return -ENOMEM;
 		r = plan.n ? apply_plan(m, &plan, report) : 0;
 		if (r <= 0)
 			return r;

@@ -39,6 +39,9 @@ int reconcile_dump(struct manager *m);
 int reconcile_apply(struct manager *m, const struct conf *conf, const struct registry *registry,
 		    struct reconcile_report *ret_report);
 
+/* The changes of an apply that nobody asked for, since the plane had been changed by others: logged one by one. */
+void reconcile_log_drift(struct manager *m, const struct reconcile_report *report);
+
 /* What reconcile_apply() would do, with live connections: [{"change", "active", "inactive"}]. */
 int reconcile_preview(struct manager *m, const struct conf *conf, const struct registry *registry,
 		      struct reconcile_report *ret_report, json_t **ret_impact);

@@ -47,7 +47,7 @@ static void format_cause(const struct target_group *g, const struct target *t,
 static void log_target(struct manager *m, const struct target_group *g, const struct target *t)
 {
 	char name[ADDR_PORT_STR_MAX], object[CONF_NAME_MAX + 1 + ADDR_PORT_STR_MAX];
-	char cause[TEXT_MAX], text[2 * TEXT_MAX], weight[16];
+	char cause[TEXT_MAX], weights[64], text[2 * TEXT_MAX], weight[16];
 	const char *suffix = t->weight.by_fail_open ? " (fail open)"
 			     : t->drained	    ? " (drained)"
 						    : "";
@@ -62,16 +62,19 @@ static void log_target(struct manager *m, const struct target_group *g, const st
 	addr_port_format(&t->addr, t->port, name);
 	(void)snprintf(object, sizeof(object), "%s/%s", g->name, name);
 	(void)snprintf(weight, sizeof(weight), "%u", t->weight.weight);
-	if (t->logged_state != t->health.state) {
-		format_cause(g, t, cause);
-		(void)snprintf(text, sizeof(text), "%s -> %s%s, weight %u -> %u%s",
+	if (t->logged_weight != t->weight.weight)
+		(void)snprintf(weights, sizeof(weights), "weight %u -> %u%s", t->logged_weight,
+			       t->weight.weight, suffix);
+	else
+		(void)snprintf(weights, sizeof(weights), "weight %u%s", t->weight.weight, suffix);
+	format_cause(g, t, cause);
+	if (t->logged_state != t->health.state)
+		(void)snprintf(text, sizeof(text), "%s -> %s%s, %s",
 			       target_state_to_string(t->logged_state),
-			       target_state_to_string(t->health.state), cause, t->logged_weight,
-			       t->weight.weight, suffix);
-	} else {
-		(void)snprintf(text, sizeof(text), "weight %u -> %u%s", t->logged_weight,
-			       t->weight.weight, suffix);
-	}
+			       target_state_to_string(t->health.state), cause, weights);
+	else
+		(void)snprintf(text, sizeof(text), "%s, %s",
+			       target_state_to_string(t->health.state), weights);
 	log_full(LOG_NOTICE, fields, ARRAY_SIZE(fields), "%s: %s", object, text);
 	event_ring_add(&m->events, clock_wall_usec(), "target", object, text);
 }
