@@ -133,8 +133,9 @@ static void on_done(void *userdata, enum probe_outcome outcome, int32_t detail)
 static usec_t deadline(const struct probe *p)
 {
 	usec_t at = p->attempt_start_usec + p->spec.timeout_usec;
+	bool whole_interval = p->due_usec - p->attempt_due_usec == p->spec.interval_usec;
 
-	if (at > p->due_usec && at - p->due_usec <= p->spec.timeout_usec / 10)
+	if (whole_interval && at > p->due_usec && at - p->due_usec <= p->spec.timeout_usec / 10)
 		return p->due_usec;
 	return at;
 }

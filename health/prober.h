@@ -5,8 +5,8 @@
  * The specifications that a worker holds and their schedule: starts each probe when it is due, ends it at its
  * deadline, reports each result once. One timer serves all probes.
  *
- * A probe that is still running when its next one is due is not doubled: the next is skipped and counted. That
- * happens only when this process was late, because the timeout is not longer than the interval.
+ * A probe that is still running when its next one is due is not doubled: the next is skipped and counted. The timeout
+ * being at most the interval, that happens only when this process was late, or after a target's early first probe.
  */
 
 #include <systemd/sd-event.h>
