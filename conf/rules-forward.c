@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/cleanup.h"
@@ -160,6 +162,11 @@ static void check_pair(const struct pair *pair)
 	check_probe_protocol(pair);
 }
 
+static unsigned family_bit(uint16_t family)
+{
+	return family == AF_INET ? 1 : 2;
+}
+
 /* A target that no listener can use: the others of its group are of the listeners' family, but it is not. */
 static void check_stranded(const struct parse *p, size_t group, unsigned families)
 {
@@ -170,34 +177,24 @@ static void check_stranded(const struct parse *p, size_t group, unsigned familie
 		return;
 	for (size_t i = 0; i < g->n_targets; i++) {
 		const struct conf_target *t = &g->targets[i];
-		unsigned bit = t->addr.family == AF_INET ? 1 : 2;
+		unsigned bit = family_bit(t->addr.family);
 
 		if (families && !(families & bit))
 			diag_add(p->diags, DIAG_WARNING, t->origin.path, t->origin.line,
 				 "targets: %s gets no traffic: no listener of [target-group %s] is "
 				 "%s",
-				 addr_format(&t->addr, text), g->name, bit == 1 ? "IPv4" : "IPv6");
+				 addr_format(&t->addr, text), g->name,
+				 t->addr.family == AF_INET ? "IPv4" : "IPv6");
 	}
 }
 
-static unsigned families_of(const struct parse *p, size_t group)
-{
-	unsigned families = 0;
-
-	for (size_t i = 0; i < p->n_references; i++) {
-		const struct parse_reference *ref = &p->references[i];
-		const struct conf_listener *l = &p->conf->listeners[ref->listener];
-
-		if (ref->kind == KEY_SECTION_GROUP && l->forwards[ref->item].group == group)
-			families |= l->family == AF_INET ? 1 : 2;
-	}
-	return families;
-}
-
-void rules_check_forwards(struct parse *p)
+int rules_check_forwards(struct parse *p)
 {
 	struct conf *c = p->conf;
+	_cleanup_free_ unsigned *families = calloc(c->n_groups + 1, sizeof(*families));
 
+	if (!families)
+		return -ENOMEM;
 	for (size_t i = 0; i < p->n_references; i++) {
 		const struct parse_reference *ref = &p->references[i];
 		struct conf_listener *l = &c->listeners[ref->listener];
@@ -206,6 +203,7 @@ void rules_check_forwards(struct parse *p)
 		if (ref->kind != KEY_SECTION_GROUP)
 			continue;
 		check_pair(&(struct pair){ p, l, &c->groups[f->group], ref->line });
+		families[f->group] |= family_bit(l->family);
 		if (f->weight)
 			c->groups[f->group].in_use = true;
 	}
@@ -217,6 +215,7 @@ void rules_check_forwards(struct parse *p)
 				 "[target-group %s] is not used: no listener forwards to it with a "
 				 "weight",
 				 g->name);
-		check_stranded(p, i, families_of(p, i));
+		check_stranded(p, i, families[i]);
 	}
+	return 0;
 }

@@ -15,8 +15,8 @@ void rules_check_listener(struct parse *p, const struct parse_section *s);
 /* Also completes the group: defaults that depend on other keys. -ENOMEM. */
 int rules_check_group(struct parse *p, const struct parse_section *s);
 
-/* Listeners against the groups behind them, and groups that nothing uses. Marks groups as in use. */
-void rules_check_forwards(struct parse *p);
+/* Listeners against the groups behind them, and groups that nothing uses. Marks groups as in use. -ENOMEM. */
+int rules_check_forwards(struct parse *p);
 
 /* Two listeners for the same packets. -ENOMEM. */
 int rules_check_overlaps(struct parse *p);

@@ -142,6 +142,6 @@ int validate(struct parse *p)
 	/* what follows reads indices, which are there only when every name was found */
 	if (r < 0 || diag_has_errors(p->diags))
 		return r;
-	rules_check_forwards(p);
-	return rules_check_overlaps(p);
+	r = rules_check_forwards(p);
+	return r < 0 ? r : rules_check_overlaps(p);
 }
