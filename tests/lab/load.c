@@ -254,23 +254,25 @@ struct lab_load_summary lab_load_summarize(const struct lab_load *l, usec_t from
 	return sum;
 }
 
-void lab_load_print_failures(const struct lab_load *l, usec_t from_usec, usec_t to_usec)
+size_t lab_load_failed_outside(const struct lab_load *l, usec_t from_usec, usec_t to_usec)
 {
-	unsigned printed = 0;
+	size_t failed = 0;
 
-	for (size_t i = 0, n = lab_load_count(l); i < n && printed < PRINTED_MAX; i++) {
+	for (size_t i = 0, n = lab_load_count(l); i < n; i++) {
 		const struct lab_reply *r = &l->records[i];
 
-		if (r->start_usec < from_usec || r->start_usec >= to_usec ||
-		    (r->outcome == LAB_ANSWERED && r->status == 200))
+		if ((r->outcome == LAB_ANSWERED && r->status == 200) ||
+		    (r->end_usec >= from_usec && r->start_usec < to_usec))
 			continue;
-		printed++;
-		(void)fprintf(stderr,
-			      "lab: request at +%lu us: %s, status %d, target %s, %s, %lu us\n",
-			      (unsigned long)(r->start_usec - from_usec),
-			      lab_outcome_to_string(r->outcome), r->status, r->target,
-			      strerror(r->error), (unsigned long)(r->end_usec - r->start_usec));
+		if (failed++ < PRINTED_MAX)
+			(void)fprintf(
+				stderr,
+				"lab: request at %+ld us: %s, status %d, target %s, %s, %lu us\n",
+				(long)(r->start_usec - from_usec),
+				lab_outcome_to_string(r->outcome), r->status, r->target,
+				strerror(r->error), (unsigned long)(r->end_usec - r->start_usec));
 	}
+	return failed;
 }
 
 size_t lab_load_answered_by(const struct lab_load *l, const char *target, usec_t from_usec,

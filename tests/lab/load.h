@@ -42,8 +42,8 @@ struct lab_load_summary {
 struct lab_load_summary lab_load_summarize(const struct lab_load *l, usec_t from_usec,
 					   usec_t to_usec);
 
-/* One line on standard error for each of the first failed ones. */
-void lab_load_print_failures(const struct lab_load *l, usec_t from_usec, usec_t to_usec);
+/* Failed requests that ended before from or began at or after to; the first ones are printed. */
+size_t lab_load_failed_outside(const struct lab_load *l, usec_t from_usec, usec_t to_usec);
 
 /* Answered by `target`, started in [from, to). */
 size_t lab_load_answered_by(const struct lab_load *l, const char *target, usec_t from_usec,

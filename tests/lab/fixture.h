@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+/*
+ * What most tests of the product begin with: a lab, one lab-server a target, and a gateway with ipvsd. All functions
+ * fail the running cmocka test themselves.
+ */
+
+#include "tests/lab/gateway.h"
+#include "tests/lab/lab.h"
+#include "tests/lab/load.h"
+#include "tests/lab/realserver.h"
+
+/* A fast schedule, and the longest time from a fault to weight 0 that it allows (issue: … + 100 ms). */
+#define FIXTURE_INTERVAL_USEC (400 * USEC_PER_MSEC)
+#define FIXTURE_TIMEOUT_USEC (200 * USEC_PER_MSEC)
+#define FIXTURE_UNHEALTHY 2
+#define FIXTURE_DETECTION_USEC                                                                     \
+	(FIXTURE_INTERVAL_USEC * FIXTURE_UNHEALTHY + FIXTURE_TIMEOUT_USEC + 100 * USEC_PER_MSEC)
+
+#define FIXTURE_CHECKS                                                                             \
+	"health-check-protocol = http\n"                                                           \
+	"health-check-path = /healthz\n"                                                           \
+	"health-check-interval = 400ms\n"                                                          \
+	"health-check-timeout = 200ms\n"                                                           \
+	"healthy-threshold = 2\n"                                                                  \
+	"unhealthy-threshold = 2\n"                                                                \
+	"matcher = 200-299\n"                                                                      \
+	"algorithm = round-robin\n"
+
+/* Port 80 of LAB_VIP to blue, port 7 to echo; the groups follow. */
+#define FIXTURE_LISTENERS                                                                          \
+	"[listener web]\naddress = " LAB_VIP "\nport = 80\nforward = blue\n"                       \
+	"[listener echo]\naddress = " LAB_VIP "\nport = 7\nforward = echo\n"
+
+struct fixture {
+	struct lab *lab;
+	struct gateway *gateway;
+	struct lab_server servers[LAB_ZONES * LAB_ZONE_TARGETS_MAX]; /* as lab->targets */
+};
+
+void fixture_init(struct fixture *f, unsigned targets_a, unsigned targets_b);
+void fixture_deinit(struct fixture *f);
+
+/* Starts the daemon and waits until all targets of `group` are healthy. */
+void fixture_start(struct fixture *f, const char *group);
+void fixture_wait_healthy(struct fixture *f, const char *group);
+
+/* The state of a target of a group as `status` says, "" when it is not there. Returns buf. */
+enum {
+	FIXTURE_STATE_MAX = 32,
+};
+const char *fixture_state(struct fixture *f, const char *group, const char *address,
+			  char buf[static FIXTURE_STATE_MAX]);
+
+/* Runs `ipvsd VERB` and demands this exit status; prints the output when it is another. */
+void fixture_reload(struct fixture *f, int status, struct lab_result *ret);
+
+/* 200 from the VIP over IPv4. Returns the target's name in buf. */
+const char *fixture_get(struct fixture *f, const char *path, char buf[static LAB_TARGET_MAX]);
+
+struct lab_load *fixture_load(struct fixture *f, const char *vip, unsigned rate);
+struct lab_echo *fixture_echo(struct fixture *f, unsigned connections);
