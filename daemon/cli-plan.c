@@ -81,11 +81,10 @@ static int add_op(json_t *changes, json_t *impact, const struct plan_op *op)
 	_cleanup_free_ char *text = plan_op_describe(op);
 
 	if (!text || json_array_append_new(changes, json_string(text)) < 0 ||
-	    json_array_append_new(impact,
-				  json_pack("{s:s, s:I, s:I}", "change", text, "active",
-					    (json_int_t)(drains ? live->active_conns : 0),
-					    "inactive",
-					    (json_int_t)(drains ? live->inactive_conns : 0))) < 0)
+	    json_array_append_new(
+		    impact, json_pack("{s:s, s:I, s:I}", "change", text, "active",
+				      (json_int_t)(drains ? live->active_conns : 0), "inactive",
+				      (json_int_t)(drains ? live->inactive_conns : 0))) < 0)
 		return -ENOMEM;
 	return 0;
 }

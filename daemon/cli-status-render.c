@@ -51,8 +51,8 @@ static void print_worker(const json_t *health, const struct table_style *style, 
 	if (!json_is_object(health))
 		return;
 	if (!yes(health, "alive"))
-		alarm_line(f, style, TABLE_RED, "! HEALTH WORKER DOWN: ",
-			   "weights are frozen until it is back");
+		alarm_line(f, style, TABLE_RED,
+			   "! HEALTH WORKER DOWN: ", "weights are frozen until it is back");
 	else if (yes(health, "frozen"))
 		alarm_line(f, style, TABLE_RED, "! WEIGHTS FROZEN: ",
 			   "the health worker is late; verdicts are not acted upon");
@@ -82,12 +82,12 @@ static void print_head(const json_t *status, const struct table_style *style, FI
 		      (unsigned long long)num(status, "drift_repairs"));
 	print_worker(json_object_get(status, "health"), style, f);
 	if (json_is_string(json_object_get(status, "last_error")))
-		alarm_line(f, style, TABLE_RED,
-			   "! THE CONFIGURATION ON DISK IS NOT IN EFFECT: ", str(status, "last_error"));
+		alarm_line(f, style, TABLE_RED, "! THE CONFIGURATION ON DISK IS NOT IN EFFECT: ",
+			   str(status, "last_error"));
 	json_array_foreach (json_object_get(status, "warnings"), i, warning) {
 		if (json_is_string(warning))
-			alarm_line(f, style, TABLE_YELLOW, "! warning: ",
-				   json_string_value(warning));
+			alarm_line(f, style, TABLE_YELLOW,
+				   "! warning: ", json_string_value(warning));
 	}
 }
 
@@ -121,9 +121,9 @@ static void add_listener_place(struct table *t, const json_t *l)
 static void print_listeners(const json_t *listeners, const struct table_style *style, FILE *f)
 {
 	static const struct table_column columns[] = {
-		{ "LISTENER", false, 0 },   { "ADDRESS", false, 0 },   { "FORWARD TO", false, 7 },
-		{ "SCHEDULER", false, 1 },  { "ACTIVE", true, 8 },     { "INACTIVE", true, 3 },
-		{ "NEW/S", true, 6 },	    { "IN", true, 4 },	       { "OUT", true, 5 },
+		{ "LISTENER", false, 0 },   { "ADDRESS", false, 0 }, { "FORWARD TO", false, 7 },
+		{ "SCHEDULER", false, 1 },  { "ACTIVE", true, 8 },   { "INACTIVE", true, 3 },
+		{ "NEW/S", true, 6 },	    { "IN", true, 4 },	     { "OUT", true, 5 },
 		{ "CONNECTIONS", true, 2 },
 	};
 	_cleanup_(table_deinit) struct table t;
@@ -234,9 +234,9 @@ static void print_group_head(const json_t *g, const struct table_style *style, F
 		(void)snprintf(text, sizeof(text), "%llu of %llu healthy",
 			       (unsigned long long)healthy, (unsigned long long)registered);
 		table_put(f, style,
-			  healthy == registered ? TABLE_GREEN :
-			  healthy	       ? TABLE_YELLOW :
-						  TABLE_RED,
+			  healthy == registered ? TABLE_GREEN
+			  : healthy		? TABLE_YELLOW
+						: TABLE_RED,
 			  text);
 	} else {
 		table_put(f, style, TABLE_DIM, "no listener forwards to it");
@@ -247,17 +247,17 @@ static void print_group_head(const json_t *g, const struct table_style *style, F
 	}
 	(void)fputc('\n', f);
 	if (yes(g, "fail_open"))
-		alarm_line(f, style, TABLE_RED, "! FAIL OPEN: ",
-			   "too few healthy targets, so all of them get traffic");
+		alarm_line(f, style, TABLE_RED,
+			   "! FAIL OPEN: ", "too few healthy targets, so all of them get traffic");
 }
 
 static void print_group(const json_t *g, const struct table_style *style, usec_t now, FILE *f)
 {
 	static const struct table_column columns[] = {
-		{ "TARGET", false, 0 },	 { "ZONE", false, 5 },	{ "STATE", false, 0 },
-		{ "WEIGHT", true, 9 },	 { "ACTIVE", true, 8 }, { "INACTIVE", true, 1 },
-		{ "NEW/S", true, 4 },	 { "IN", true, 2 },	{ "OUT", true, 3 },
-		{ "SINCE", false, 6 },	 { "REASON", false, 7 },
+		{ "TARGET", false, 0 }, { "ZONE", false, 5 },	{ "STATE", false, 0 },
+		{ "WEIGHT", true, 9 },	{ "ACTIVE", true, 8 },	{ "INACTIVE", true, 1 },
+		{ "NEW/S", true, 4 },	{ "IN", true, 2 },	{ "OUT", true, 3 },
+		{ "SINCE", false, 6 },	{ "REASON", false, 7 },
 	};
 	_cleanup_(table_deinit) struct table t;
 	const json_t *targets = json_object_get(g, "targets"), *target;

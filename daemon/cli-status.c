@@ -49,9 +49,9 @@ static int show(const struct cli *cli, FILE *f)
 	if (cli->json)
 		ret = json_dumpf(status, f,
 				 JSON_PRESERVE_ORDER |
-					 (cli->watch_seconds ? JSON_COMPACT : JSON_INDENT(2))) < 0 ?
-			      CLI_FAILED :
-			      CLI_OK;
+					 (cli->watch_seconds ? JSON_COMPACT : JSON_INDENT(2))) < 0
+			      ? CLI_FAILED
+			      : CLI_OK;
 	else
 		cli_status_render(status, &style, clock_wall_usec(), f);
 	if (cli->json)

@@ -20,7 +20,8 @@ static int ask(const struct cli *cli, const char *path)
 			 cli->zone);
 	if (!body)
 		return cli_fail(cli, "the arguments are not UTF-8");
-	if (cli->weight >= 0 && json_object_set_new(body, "weight", json_integer(cli->weight)) < 0) {
+	if (cli->weight >= 0 &&
+	    json_object_set_new(body, "weight", json_integer(cli->weight)) < 0) {
 		json_decref(body);
 		return cli_fail(cli, "out of memory");
 	}
@@ -36,7 +37,8 @@ static int ask(const struct cli *cli, const char *path)
 		(void)puts(message);
 	else
 		(void)printf("%s/%s: %s\n", cli->args[0], cli->args[1],
-			     json_is_true(json_object_get(report, "changed")) ? "done" : "no change");
+			     json_is_true(json_object_get(report, "changed")) ? "done"
+									      : "no change");
 	json_decref(report);
 	return status;
 }

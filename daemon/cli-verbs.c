@@ -15,31 +15,40 @@
 #include "conf/conf.h"
 
 const struct cli_verb cli_verbs[] = {
-	{ "run", "", "cSDh", 0, 0, false, "run the daemon in the foreground, as systemd does", cli_run },
-	{ "check", "[FILE]", "ch", 0, 1, false, "check the configuration; needs no privilege", cli_check },
+	{ "run", "", "cSDh", 0, 0, false, "run the daemon in the foreground, as systemd does",
+	  cli_run },
+	{ "check", "[FILE]", "ch", 0, 1, false, "check the configuration; needs no privilege",
+	  cli_check },
 	{ "plan", "[FILE]", "cSjh", 0, 1, false,
 	  "show what a reload would do, and to how many live connections", cli_plan },
-	{ "reload", "", "cSjh", 0, 0, false, "apply the configuration on disk, or say why not", cli_reload },
+	{ "reload", "", "cSjh", 0, 0, false, "apply the configuration on disk, or say why not",
+	  cli_reload },
 	{ "status", "", "cSjwh", 0, 1, false, "show listeners, groups and targets", cli_status },
-	{ "register", "GROUP TARGET", "cSWzjh", 2, 2, false, "add a target to a group", cli_register },
+	{ "register", "GROUP TARGET", "cSWzjh", 2, 2, false, "add a target to a group",
+	  cli_register },
 	{ "deregister", "GROUP TARGET", "cSjh", 2, 2, false,
 	  "take a target out of a group: drain it, then remove it", cli_deregister },
-	{ "drain", "GROUP TARGET", "cSjh", 2, 2, false, "send a target no new connections", cli_drain },
+	{ "drain", "GROUP TARGET", "cSjh", 2, 2, false, "send a target no new connections",
+	  cli_drain },
 	{ "undrain", "GROUP TARGET", "cSjh", 2, 2, false, "end a drain", cli_undrain },
 	{ "events", "", "cSfnjh", 0, 0, false, "show what changed, and why", cli_events },
 	{ "version", "", "h", 0, 0, false, "show the version", cli_version },
 	{ "help", "[VERB]", "h", 0, 1, false, "show the verbs, or one verb's options", cli_help },
-	{ "health-worker", "USER", "h", 1, 1, true, "internal: the daemon starts it", cli_health_worker },
+	{ "health-worker", "USER", "h", 1, 1, true, "internal: the daemon starts it",
+	  cli_health_worker },
 	{ .name = NULL },
 };
 
 const struct cli_option cli_options[] = {
-	{ "config", 'c', required_argument, "FILE", "configuration (default: " CLI_CONFIG_DEFAULT ")" },
+	{ "config", 'c', required_argument, "FILE",
+	  "configuration (default: " CLI_CONFIG_DEFAULT ")" },
 	{ "socket", 'S', required_argument, "PATH",
 	  "control socket (default: the configuration's, else " CLI_SOCKET_DEFAULT ")" },
-	{ "state-directory", 'D', required_argument, "DIR", "where state is kept (default: the configuration's)" },
+	{ "state-directory", 'D', required_argument, "DIR",
+	  "where state is kept (default: the configuration's)" },
 	{ "json", 'j', no_argument, NULL, "print the daemon's JSON" },
-	{ "watch", 'w', optional_argument, "SECONDS", "redraw every SECONDS (default 2) until Ctrl-C" },
+	{ "watch", 'w', optional_argument, "SECONDS",
+	  "redraw every SECONDS (default 2) until Ctrl-C" },
 	{ "weight", 'W', required_argument, "N", "weight of the target (default 1)" },
 	{ "zone", 'z', required_argument, "ZONE", "zone of the target" },
 	{ "follow", 'f', no_argument, NULL, "wait for more until Ctrl-C" },
@@ -113,7 +122,7 @@ void cli_print_overview(void)
 		if (!v->hidden)
 			(void)printf("  %-10s %-13s %s\n", v->name, v->arguments, v->summary);
 	}
-	(void)puts("\n`ipvsd VERB --help` shows a verb's options; ipvsd(8) and ipvsd.conf(5) the rest.\n"
+	(void)puts("\n`ipvsd VERB --help` shows a verb's options; ipvsd(8) has the rest.\n"
 		   "exit status: 0 done, 1 failed or invalid, 2 plan has changes, 64 wrong usage");
 }
 

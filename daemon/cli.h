@@ -56,7 +56,7 @@ struct cli_option {
 	const char *summary;
 };
 
-extern const struct cli_verb cli_verbs[]; /* ends with a NULL name */
+extern const struct cli_verb cli_verbs[];     /* ends with a NULL name */
 extern const struct cli_option cli_options[]; /* likewise */
 
 const struct cli_verb *cli_find_verb(const char *name);

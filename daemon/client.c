@@ -79,13 +79,15 @@ static int explain_failure(CURL *curl, CURLcode code, const char *socket, char *
 	}
 	if (code == CURLE_COULDNT_CONNECT && os_error == ENOENT) {
 		explain(ret_error,
-			"ipvsd is not running: no socket at %s; start it with systemctl start ipvsd",
+			"ipvsd is not running: no socket at %s; start it with systemctl start "
+			"ipvsd",
 			socket);
 		return -ENOENT;
 	}
 	if (code == CURLE_COULDNT_CONNECT && os_error == ECONNREFUSED) {
 		explain(ret_error,
-			"ipvsd is not running: nobody listens on %s; start it with systemctl start ipvsd",
+			"ipvsd is not running: nobody listens on %s; start it with systemctl start "
+			"ipvsd",
 			socket);
 		return -ECONNREFUSED;
 	}
@@ -113,9 +115,9 @@ static int prepare(CURL *curl, const char *socket, const char *url, const char *
 		curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_bytes),
 		curl_easy_setopt(curl, CURLOPT_WRITEDATA, answer),
 		curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, request->method),
-		!strcmp(request->method, "POST") ?
-			curl_easy_setopt(curl, CURLOPT_POSTFIELDS, body ? body : "") :
-			CURLE_OK,
+		!strcmp(request->method, "POST")
+			? curl_easy_setopt(curl, CURLOPT_POSTFIELDS, body ? body : "")
+			: CURLE_OK,
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(codes); i++) {

@@ -48,7 +48,8 @@ static int remove_stale(const struct sockaddr_un *address, socklen_t len)
 	if (lstat(address->sun_path, &st) < 0)
 		return errno == ENOENT ? 0 : -errno;
 	if (!S_ISSOCK(st.st_mode)) {
-		log_err("control socket: %s is there and is no socket; move it away or set control-socket",
+		log_err("control socket: %s is there and is no socket; move it away or set "
+			"control-socket",
 			address->sun_path);
 		return -EEXIST;
 	}
@@ -86,8 +87,9 @@ static void admit_group(struct control_socket *s)
 	if (!g)
 		return;
 	if (chown(s->path, (uid_t)-1, g->gr_gid) < 0 || chmod(s->path, 0660) < 0) {
-		log_warning("control socket: cannot give %s to group ipvsd: %s; only root can use it",
-			    s->path, strerror(errno));
+		log_warning(
+			"control socket: cannot give %s to group ipvsd: %s; only root can use it",
+			s->path, strerror(errno));
 		return;
 	}
 	s->group = g->gr_gid;

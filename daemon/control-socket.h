@@ -10,9 +10,9 @@
 #include <sys/types.h>
 
 struct control_socket {
-	int fd;	     /* owned; non-blocking, listening */
-	char *path;  /* owned */
-	dev_t dev;   /* of the socket file: it is removed only if it is still this one */
+	int fd;	    /* owned; non-blocking, listening */
+	char *path; /* owned */
+	dev_t dev;  /* of the socket file: it is removed only if it is still this one */
 	ino_t inode;
 	gid_t group; /* whose members may use it; (gid_t)-1 = nobody's */
 };

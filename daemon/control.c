@@ -33,7 +33,7 @@ enum {
 };
 
 struct exchange {
-	LIST_ENTRY(exchange) waiting; /* linked while suspended */
+	LIST_ENTRY(exchange) waiting;	   /* linked while suspended */
 	struct MHD_Connection *connection; /* borrowed */
 	bool suspended;
 	usec_t deadline_usec; /* monotonic; of the wait for events; 0 = none yet */
@@ -47,7 +47,7 @@ LIST_HEAD(exchange_list, exchange);
 struct control {
 	struct manager *manager; /* borrowed */
 	struct control_socket socket;
-	struct MHD_Daemon *http;		/* owned, as all below */
+	struct MHD_Daemon *http; /* owned, as all below */
 	sd_event_source *io_source, *timer_source;
 	struct exchange_list waiting;
 	bool stopping;
@@ -243,8 +243,9 @@ static enum MHD_Result on_headers(struct control *c, struct MHD_Connection *conn
 		MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
 	const char *length =
 		MHD_lookup_connection_value(connection, MHD_HEADER_KIND, "Content-Length");
-	struct control_error e = { .status = 403,
-				   .text = "permission denied: be root or a member of group ipvsd" };
+	struct control_error e = {
+		.status = 403, .text = "permission denied: be root or a member of group ipvsd"
+	};
 	enum control_verb verb;
 	struct exchange *x;
 
@@ -258,15 +259,18 @@ static enum MHD_Result on_headers(struct control *c, struct MHD_Connection *conn
 		return respond_error(connection, &e);
 	if (control_request_route(method, path, &verb, &e) < 0)
 		return respond_error(connection, &e);
-	/* MHD has refused a malformed length; here only its digits count. */
-	if (length && (strlen(length) > 9 || atol(length) > CONTROL_BODY_MAX))
-		return respond_error(connection, &(struct control_error){
-							 .status = 413,
-							 .text = "the body is too large" });
+	/*
+	 * A client that is still sending when the connection closes may not see the answer, so what is moderately
+	 * too large is read and refused then. MHD has refused a malformed length; here only its digits count.
+	 */
+	if (length && (strlen(length) > 9 || atol(length) > DISCARD_MAX))
+		return respond_error(connection,
+				     &(struct control_error){ .status = 413,
+							      .text = "the body is too large" });
 	return MHD_YES;
 }
 
-/* A body over the limit (it can only be a chunked one) is counted, not kept; the parser refuses it by its length. */
+/* A body over the limit is counted, not kept; the parser refuses it by its length. */
 static enum MHD_Result on_body(struct exchange *x, const char *data, size_t len)
 {
 	if (x->body_len + len > DISCARD_MAX)
@@ -340,13 +344,12 @@ static void rearm(struct control *c)
 	if (MHD_get_timeout(c->http, &timeout_msec) == MHD_YES)
 		due = now + (usec_t)timeout_msec * USEC_PER_MSEC;
 	LIST_FOREACH(x, &c->waiting, waiting)
-		due = MIN(due, x->deadline_usec);
+	due = MIN(due, x->deadline_usec);
 
 	ret = due == USEC_NEVER ? 0 : sd_event_source_set_time(c->timer_source, due);
 	if (ret >= 0)
-		ret = sd_event_source_set_enabled(c->timer_source, due == USEC_NEVER ?
-									  SD_EVENT_OFF :
-									  SD_EVENT_ONESHOT);
+		ret = sd_event_source_set_enabled(
+			c->timer_source, due == USEC_NEVER ? SD_EVENT_OFF : SD_EVENT_ONESHOT);
 	if (ret < 0)
 		log_err("control socket: cannot set its timer: %s", strerror(-ret));
 }
@@ -384,14 +387,14 @@ static int on_timer(sd_event_source *s, uint64_t usec, void *userdata)
 
 static int start_http(struct control *c)
 {
-	c->http = MHD_start_daemon(
-		MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, NULL, NULL,
-		on_request, c, MHD_OPTION_EXTERNAL_LOGGER, on_http_log, c, MHD_OPTION_LISTEN_SOCKET,
-		c->socket.fd, MHD_OPTION_NOTIFY_COMPLETED, on_completed, c,
-		MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS_MAX,
-		MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY,
-		MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)INACTIVITY_SECONDS,
-		MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_END);
+	c->http = MHD_start_daemon(MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0,
+				   NULL, NULL, on_request, c, MHD_OPTION_EXTERNAL_LOGGER,
+				   on_http_log, c, MHD_OPTION_LISTEN_SOCKET, c->socket.fd,
+				   MHD_OPTION_NOTIFY_COMPLETED, on_completed, c,
+				   MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS_MAX,
+				   MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY,
+				   MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)INACTIVITY_SECONDS,
+				   MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_END);
 	if (!c->http) {
 		log_err("control socket: the HTTP server does not start");
 		return -EIO;

@@ -251,10 +251,11 @@ static int check_module(const char *module, enum conf_kernel_policy policy, json
 		return 0;
 	if (!module_is_absent(module))
 		return 0;
-	(void)snprintf(remedy, sizeof(remedy),
-		       "install the kernel package that has %s.ko (Debian: linux-image-amd64, not a "
-		       "custom kernel without CONFIG_IP_VS)",
-		       module);
+	(void)snprintf(
+		remedy, sizeof(remedy),
+		"install the kernel package that has %s.ko (Debian: linux-image-amd64, not a "
+		"custom kernel without CONFIG_IP_VS)",
+		module);
 	return add_finding(findings, module, "loaded", "not in this kernel",
 			   "the configuration needs it", false, remedy);
 }

@@ -16,7 +16,7 @@ enum {
 };
 
 static const char *const colours[_TABLE_COLOUR_MAX] = {
-	[TABLE_PLAIN] = "",	      [TABLE_DIM] = "\033[2m",	 [TABLE_GREEN] = "\033[32m",
+	[TABLE_PLAIN] = "",	     [TABLE_DIM] = "\033[2m",	 [TABLE_GREEN] = "\033[32m",
 	[TABLE_YELLOW] = "\033[33m", [TABLE_RED] = "\033[1;31m", [TABLE_BOLD] = "\033[1m",
 };
 

@@ -149,8 +149,7 @@ static int on_address(struct nl_msg *message, void *userdata)
 		return NL_SKIP;
 	memcpy(vip.addr.bytes, nla_data(address), addr_len_bytes(&vip.addr));
 	vip.prefix_len = ifa->ifa_prefixlen;
-	vip.ours = attributes[IFA_PROTO] &&
-		   nla_len(attributes[IFA_PROTO]) >= 1 &&
+	vip.ours = attributes[IFA_PROTO] && nla_len(attributes[IFA_PROTO]) >= 1 &&
 		   nla_get_u8(attributes[IFA_PROTO]) == VIP_ADDRESS_PROTOCOL;
 	if (a->dump && vip_list_append(a->dump, &vip) < 0)
 		a->error = -ENOMEM;
@@ -210,8 +209,8 @@ static int change(struct vip_set *v, const struct vip *vip, bool add)
 {
 	_cleanup_(nlmsg_free_p) nl_message message = NULL;
 	_cleanup_(rtnl_addr_put_p) rtnl_address address = rtnl_addr_alloc();
-	_cleanup_(nl_addr_put_p) nl_address local = nl_addr_build(
-		vip->addr.family, vip->addr.bytes, addr_len_bytes(&vip->addr));
+	_cleanup_(nl_addr_put_p) nl_address local =
+		nl_addr_build(vip->addr.family, vip->addr.bytes, addr_len_bytes(&vip->addr));
 	struct answer a = { 0 };
 	unsigned index = if_nametoindex(vip->interface);
 
@@ -232,8 +231,8 @@ static int change(struct vip_set *v, const struct vip *vip, bool add)
 		rtnl_addr_set_valid_lifetime(address, UINT32_MAX);
 		rtnl_addr_set_preferred_lifetime(address, 0);
 	}
-	if (add ? rtnl_addr_build_add_request(address, NLM_F_CREATE | NLM_F_EXCL, &message) :
-		  rtnl_addr_build_delete_request(address, 0, &message))
+	if (add ? rtnl_addr_build_add_request(address, NLM_F_CREATE | NLM_F_EXCL, &message)
+		: rtnl_addr_build_delete_request(address, 0, &message))
 		return -ENOMEM;
 	/* Kernels before 5.18 ignore it. */
 	if (add && nla_put_u8(message, IFA_PROTO, VIP_ADDRESS_PROTOCOL) < 0)
@@ -447,10 +446,11 @@ json_t *vip_set_missing(struct vip_set *v, const struct conf *conf)
 			continue;
 		(void)json_array_append_new(
 			warnings,
-			json_sprintf("listener %s: no interface has %s, so its packets do not reach "
-				     "IPVS unless a local route covers it; set vip-interface, or add "
-				     "the address",
-				     l->name, addr_format(&l->address, addr)));
+			json_sprintf(
+				"listener %s: no interface has %s, so its packets do not reach "
+				"IPVS unless a local route covers it; set vip-interface, or add "
+				"the address",
+				l->name, addr_format(&l->address, addr)));
 	}
 	return warnings;
 }
