@@ -7,6 +7,11 @@
 
 #include "base/cleanup.h"
 #include "daemon/manager.h"
+#include "daemon/proc-conns.h"
+
+enum {
+	PROC_CONNS_MAX = 20000, /* entries; reading more can take seconds on old kernels */
+};
 
 void connection_table_deinit(struct connection_table *t)
 {
@@ -135,7 +140,33 @@ struct drain_counter {
 	const struct target_group *group;
 	struct connection_table table;
 	bool unknown;
+	struct proc_conns live; /* read when the first target has none but closed connections */
+	bool live_read, live_known;
 };
+
+static uint64_t table_length(const struct ipvs_ruleset *actual)
+{
+	uint64_t n = 0;
+
+	for (size_t i = 0; i < actual->n; i++)
+		for (size_t j = 0; j < actual->services[i].n_dests; j++)
+			n += (uint64_t)actual->services[i].dests[j].active_conns +
+			     actual->services[i].dests[j].inactive_conns;
+	return n;
+}
+
+/* Are the inactive connections of this target all closed? */
+static bool only_closed(struct drain_counter *counter, const struct target_group *g,
+			const struct target *t)
+{
+	if (!counter->live_read) {
+		counter->live_read = true;
+		counter->live_known = table_length(&counter->m->actual) <= PROC_CONNS_MAX &&
+				      proc_conns_read(&counter->live) == 0;
+	}
+	return counter->live_known &&
+	       !proc_conns_has(&counter->live, &t->addr, t->port ? t->port : g->listener_port);
+}
 
 static uint64_t target_connections(const struct target_group *g, const struct target *t,
 				   void *userdata)
@@ -154,7 +185,11 @@ static uint64_t target_connections(const struct target_group *g, const struct ta
 	if (counter->unknown)
 		return 1; /* only the deadline ends the drain */
 	c = connection_table_find(&counter->table, &t->addr, t->port);
-	return c ? c->active + c->inactive : 0;
+	if (!c)
+		return 0;
+	if (!c->active && c->inactive && only_closed(counter, g, t))
+		return 0;
+	return c->active + c->inactive;
 }
 
 int connections_finish_drains(struct manager *m)
@@ -164,5 +199,6 @@ int connections_finish_drains(struct manager *m)
 				       clock_wall_usec());
 
 	connection_table_deinit(&counter.table);
+	proc_conns_deinit(&counter.live);
 	return r;
 }
