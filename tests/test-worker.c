@@ -373,19 +373,24 @@ static void test_http_request(void **state)
 						       OK_HEAD "Content-Length: 0\r\n\r\n");
 		struct protocol_probe p =
 			probe_make(i, PROTOCOL_CHECK_HTTP, cases[i].address, s->port);
-		char expected[512], where[ADDR_PORT_STR_MAX];
 
 		strcpy(p.host_header, cases[i].host_header);
 		strcpy(p.path, "/a/../b//?x=%20");
 		send_record(&rig, &p, sizeof(p));
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		const struct scripted_server *s = &rig.servers[i];
+		char expected[512], where[ADDR_PORT_STR_MAX];
+		struct addr a;
+
 		assert_int_equal(wait_result(&rig, i, 1)->outcome, PROBE_OK);
-		(void)addr_port_format(&p.addr, s->port, where);
+		assert_int_equal(addr_parse(cases[i].address, &a), 0);
+		(void)addr_port_format(&a, s->port, where);
 		(void)snprintf(expected, sizeof(expected),
 			       "GET /a/../b//?x=%%20 HTTP/1.1\r\nHost: %s\r\n"
 			       "User-Agent: ipvsd/%s\r\nAccept: */*\r\nConnection: close\r\n\r\n",
 			       cases[i].host ? cases[i].host : where, IPVSD_VERSION);
 		assert_string_equal(s->last_request, expected);
-		assert_int_equal(s->accepted, 1);
 	}
 	assert_return_code(unsetenv("http_proxy"), errno);
 	rig_deinit(&rig);
@@ -548,13 +553,12 @@ static void test_del_and_replace(void **state)
 	assert_int_equal(rig.results[rig.n_results - 1].generation, 2);
 	send_del(&rig, 7);
 	send_del(&rig, 8); /* never known */
-	/* The second heartbeat began after the worker took the deletion. */
-	wait_heartbeats(&rig, 2);
-	assert_int_equal(rig.heartbeat.probes, 0);
-	assert_int_equal(rig.heartbeat.in_flight, 0);
+	wait_heartbeats(&rig, 1);
 	n = rig.n_results;
 	wait_heartbeats(&rig, 1);
 	assert_int_equal(rig.n_results, n);
+	assert_int_equal(rig.heartbeat.probes, 0);
+	assert_int_equal(rig.heartbeat.in_flight, 0);
 	rig_deinit(&rig);
 }
 
@@ -595,7 +599,7 @@ static void test_slow_daemon(void **state)
 		p.interval_usec = p.timeout_usec = 10 * USEC_PER_MSEC;
 		send_record(&rig, &p, sizeof(p));
 	}
-	end = clock_monotonic_usec() + USEC_PER_SEC;
+	end = clock_monotonic_usec() + 300 * USEC_PER_MSEC;
 	while (clock_monotonic_usec() < end)
 		(void)poll(&nobody, 1, 10);
 	while (n < 2000) {
@@ -692,8 +696,8 @@ static void test_privileges(void **state)
 
 	(void)state;
 	rig_init(&rig);
-	send_hello(&rig);
-	wait_heartbeats(&rig, 1);
+	while (rig.n_hellos == 0) /* says it when its privileges are gone */
+		pump(&rig);
 	(void)snprintf(path, sizeof(path), "/proc/%d/status", rig.pid);
 	f = fopen(path, "re");
 	assert_non_null(f);
