@@ -94,6 +94,14 @@ static int reject(const struct assign_place *at, const char *value, int r)
 
 	if (r == -ENOMEM)
 		return r;
+	if (r == -EBADMSG) {
+		diag_add(
+			at->diags, DIAG_ERROR, at->path, at->line,
+			"%s: %s: the quotes are not closed at the end of the line, or an escape is "
+			"none of \\\" \\\\ \\n \\r \\t \\xHH",
+			at->key->name, value);
+		return -EINVAL;
+	}
 	assign_describe(at->key, accepted, sizeof(accepted));
 	diag_add(at->diags, DIAG_ERROR, at->path, at->line, "%s: \"%s\" is %s; accepted: %s",
 		 at->key->name, value, r == -ERANGE ? "out of range" : "not valid", accepted);
@@ -211,11 +219,11 @@ static int assign_algorithm(const struct assign_place *at, void *member, char *v
 
 static int assign_text(const struct key *key, void *member, char *value)
 {
-	int r = value_unquote(value);
-	uint64_t len = strlen(value);
+	uint64_t len;
 
-	if (r < 0)
-		return r;
+	if (value_unquote(value) < 0)
+		return -EBADMSG;
+	len = strlen(value);
 	if (key->type == KEY_TEXT && len > key->max)
 		return -ERANGE;
 	if (key->type == KEY_FILE && (len == 0 || len > 4095 || (key->min && value[0] != '/')))

@@ -361,6 +361,7 @@ static int take_key(struct parse_run *run, const char *name, char *value)
 	struct parse_section *s;
 	const struct key *key;
 	unsigned *line;
+	int r;
 
 	run->key = NULL;
 	if (run->skipping)
@@ -386,11 +387,12 @@ static int take_key(struct parse_run *run, const char *name, char *value)
 	}
 	*line = run->now.line;
 	run->key = key;
-	if (key->later)
+	r = assign_line(run, value, true);
+	if (key->later && !s->failed[key_index(key)])
 		diag_add(p->diags, DIAG_NOTE, run->path, run->now.line,
 			 "%s has no effect in this version; it comes with %s", key->name,
 			 key->later);
-	return assign_line(run, value, true);
+	return r;
 }
 
 /* inih's handler: never reports an error to inih, which may have been compiled to stop at the first. */

@@ -167,19 +167,23 @@ static unsigned family_bit(uint16_t family)
 	return family == AF_INET ? 1 : 2;
 }
 
-/* A target that no listener can use: the others of its group are of the listeners' family, but it is not. */
-static void check_stranded(const struct parse *p, size_t group, unsigned families)
+/*
+ * Targets that no listener can use, because the others of their group are of the listeners' family, but they are not.
+ * Where none fits, check_family() has said so.
+ */
+static void check_stranded(const struct parse *p, const struct conf_group *g, unsigned families)
 {
-	const struct conf_group *g = &p->conf->groups[group];
 	char text[ADDR_STR_MAX];
+	bool some_fit = false;
 
-	if (is_tunnel(g->forwarding))
+	for (size_t i = 0; i < g->n_targets; i++)
+		some_fit = some_fit || families & family_bit(g->targets[i].addr.family);
+	if (is_tunnel(g->forwarding) || !some_fit)
 		return;
 	for (size_t i = 0; i < g->n_targets; i++) {
 		const struct conf_target *t = &g->targets[i];
-		unsigned bit = family_bit(t->addr.family);
 
-		if (families && !(families & bit))
+		if (!(families & family_bit(t->addr.family)))
 			diag_add(p->diags, DIAG_WARNING, t->origin.path, t->origin.line,
 				 "targets: %s gets no traffic: no listener of [target-group %s] is "
 				 "%s",
@@ -215,7 +219,7 @@ int rules_check_forwards(struct parse *p)
 				 "[target-group %s] is not used: no listener forwards to it with a "
 				 "weight",
 				 g->name);
-		check_stranded(p, i, families[i]);
+		check_stranded(p, g, families[i]);
 	}
 	return 0;
 }

@@ -360,14 +360,9 @@ static char take_escape(const char **cursor)
 	return to[known - from];
 }
 
-int value_unquote(char *text)
+/* Writes nothing when out is NULL. */
+static int unquote(const char *in, char *out)
 {
-	const char *in = text + 1;
-	char *out = text;
-
-	if (text[0] != '"')
-		return 0;
-	/* the result is never longer than what has been read, so it can be written over it */
 	while (*in && *in != '"') {
 		char c = *in++;
 
@@ -376,12 +371,24 @@ int value_unquote(char *text)
 			if (!c)
 				return -EINVAL;
 		}
-		*out++ = c;
+		if (out)
+			*out++ = c;
 	}
 	if (in[0] != '"' || in[1])
 		return -EINVAL;
-	*out = '\0';
+	if (out)
+		*out = '\0';
 	return 0;
+}
+
+int value_unquote(char *text)
+{
+	int r = text[0] == '"' ? unquote(text + 1, NULL) : 0;
+
+	/* the result is never longer than what has been read, so it can be written over it */
+	if (r == 0 && text[0] == '"')
+		r = unquote(text + 1, text);
+	return r;
 }
 
 char *value_next_word(char **cursor)

@@ -57,7 +57,7 @@ bool value_is_host(const char *text);
 
 /*
  * Takes the quotes off "text" in place and resolves \" \\ \n \r \t \xHH within them; text that does not begin with a
- * quote is left alone. -EINVAL: no closing quote, text after it, an unknown escape, or \x00.
+ * quote is left alone, and so is what is -EINVAL: no closing quote, text after it, an unknown escape, or \x00.
  */
 int value_unquote(char *text);
 
