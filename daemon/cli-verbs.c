@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
-/* The tables of verbs and options, and what is made from them: the parser, help, suggestions. */
+/* The tables of verbs and options, their parser, and suggestions. */
 
 #include "daemon/cli.h"
 
 #include <errno.h>
 #include <getopt.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -112,46 +111,6 @@ const char *cli_suggest_verb(const char *name)
 		}
 	}
 	return best;
-}
-
-void cli_print_overview(void)
-{
-	(void)puts("ipvsd: a load balancer out of kernel IPVS\n\n"
-		   "usage: ipvsd VERB [OPTION…] [ARGUMENT…]\n");
-	for (const struct cli_verb *v = cli_verbs; v->name; v++) {
-		if (!v->hidden)
-			(void)printf("  %-10s %-13s %s\n", v->name, v->arguments, v->summary);
-	}
-	(void)puts("\n`ipvsd VERB --help` shows a verb's options; ipvsd(8) has the rest.\n"
-		   "exit status: 0 done, 1 failed or invalid, 2 plan has changes, 64 wrong usage");
-}
-
-static const char *option_value(const struct cli_option *o, char buf[static 64])
-{
-	if (o->argument == no_argument)
-		(void)snprintf(buf, 64, "--%s", o->name);
-	else if (o->argument == optional_argument)
-		(void)snprintf(buf, 64, "--%s[=%s]", o->name, o->value);
-	else
-		(void)snprintf(buf, 64, "--%s %s", o->name, o->value);
-	return buf;
-}
-
-void cli_print_help(const struct cli_verb *verb)
-{
-	char buf[64];
-
-	(void)printf("usage: ipvsd %s [OPTION…]%s%s\n\n%s\n\n", verb->name,
-		     *verb->arguments ? " " : "", verb->arguments, verb->summary);
-	for (const struct cli_option *o = cli_options; o->name; o++) {
-		if (!strchr(verb->options, o->letter))
-			continue;
-		if (o->letter == 'S' || o->letter == 'D' || o->letter == 'W')
-			(void)printf("      %-24s %s\n", option_value(o, buf), o->summary);
-		else
-			(void)printf("  -%c, %-24s %s\n", o->letter, option_value(o, buf),
-				     o->summary);
-	}
 }
 
 static int parse_number(const struct cli *cli, const char *name, const char *text, long max,

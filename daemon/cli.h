@@ -62,6 +62,8 @@ extern const struct cli_option cli_options[]; /* likewise */
 const struct cli_verb *cli_find_verb(const char *name);
 /* The verb that was probably meant, or NULL. */
 const char *cli_suggest_verb(const char *name);
+/* Says so, with a suggestion, and returns CLI_USAGE. */
+int cli_unknown_verb(const char *name);
 void cli_print_overview(void);
 void cli_print_help(const struct cli_verb *verb);
 

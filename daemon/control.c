@@ -334,24 +334,28 @@ __attribute__((format(printf, 2, 0))) static void on_http_log(void *userdata, co
 	log_debug("control socket: %s", text);
 }
 
-static void rearm(struct control *c)
+static void set_timer(struct control *c, usec_t due)
 {
-	usec_t due = USEC_NEVER, now = clock_monotonic_usec();
-	MHD_UNSIGNED_LONG_LONG timeout_msec;
-	struct exchange *x;
-	int ret;
+	int ret = due == USEC_NEVER ? 0 : sd_event_source_set_time(c->timer_source, due);
 
-	if (MHD_get_timeout(c->http, &timeout_msec) == MHD_YES)
-		due = now + (usec_t)timeout_msec * USEC_PER_MSEC;
-	LIST_FOREACH(x, &c->waiting, waiting)
-	due = MIN(due, x->deadline_usec);
-
-	ret = due == USEC_NEVER ? 0 : sd_event_source_set_time(c->timer_source, due);
 	if (ret >= 0)
 		ret = sd_event_source_set_enabled(
 			c->timer_source, due == USEC_NEVER ? SD_EVENT_OFF : SD_EVENT_ONESHOT);
 	if (ret < 0)
 		log_err("control socket: cannot set its timer: %s", strerror(-ret));
+}
+
+static void rearm(struct control *c)
+{
+	usec_t due = USEC_NEVER;
+	MHD_UNSIGNED_LONG_LONG timeout_msec;
+	struct exchange *x;
+
+	if (MHD_get_timeout(c->http, &timeout_msec) == MHD_YES)
+		due = clock_monotonic_usec() + (usec_t)timeout_msec * USEC_PER_MSEC;
+	LIST_FOREACH(x, &c->waiting, waiting)
+	due = MIN(due, x->deadline_usec);
+	set_timer(c, due);
 }
 
 static void run_http(struct control *c)
@@ -468,7 +472,10 @@ void control_free(struct control *c)
 
 void control_notify_events(struct control *c)
 {
-	/* The resumed requests are answered by the next MHD_run(), which MHD's own wake-up descriptor causes. */
+	if (LIST_EMPTY(&c->waiting))
+		return;
 	while (!LIST_EMPTY(&c->waiting))
 		resume(LIST_FIRST(&c->waiting));
+	/* The next MHD_run() answers them; MHD 0.9.75's epoll descriptor does not become readable for it. */
+	set_timer(c, 0);
 }
