@@ -156,16 +156,14 @@ static uint64_t table_length(const struct ipvs_ruleset *actual)
 }
 
 /* Are the inactive connections of this target all closed? */
-static bool only_closed(struct drain_counter *counter, const struct target_group *g,
-			const struct target *t)
+static bool only_closed(struct drain_counter *counter, const struct addr *addr, uint16_t port)
 {
 	if (!counter->live_read) {
 		counter->live_read = true;
 		counter->live_known = table_length(&counter->m->actual) <= PROC_CONNS_MAX &&
 				      proc_conns_read(&counter->live) == 0;
 	}
-	return counter->live_known &&
-	       !proc_conns_has(&counter->live, &t->addr, t->port ? t->port : g->listener_port);
+	return counter->live_known && !proc_conns_has(&counter->live, addr, port);
 }
 
 static uint64_t target_connections(const struct target_group *g, const struct target *t,
@@ -187,17 +185,25 @@ static uint64_t target_connections(const struct target_group *g, const struct ta
 	c = connection_table_find(&counter->table, &t->addr, t->port);
 	if (!c)
 		return 0;
-	if (!c->active && c->inactive && only_closed(counter, g, t))
+	if (!c->active && c->inactive &&
+	    only_closed(counter, &t->addr, t->port ? t->port : g->listener_port))
 		return 0;
 	return c->active + c->inactive;
+}
+
+static bool lingering_is_idle(const struct ipvs_dest *d, void *userdata)
+{
+	return !d->active_conns && (!d->inactive_conns || only_closed(userdata, &d->addr, d->port));
 }
 
 int connections_finish_drains(struct manager *m)
 {
 	struct drain_counter counter = { .m = m };
-	int r = registry_finish_drains(&m->registry, target_connections, &counter,
-				       clock_wall_usec());
+	usec_t now = clock_wall_usec();
+	int r = registry_finish_drains(&m->registry, target_connections, &counter, now);
 
+	if (linger_finish(&m->linger, &m->actual, lingering_is_idle, &counter, now) && r >= 0)
+		r++;
 	connection_table_deinit(&counter.table);
 	proc_conns_deinit(&counter.live);
 	return r;

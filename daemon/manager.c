@@ -57,8 +57,12 @@ void manager_event(struct manager *m, int level, const char *kind, const char *o
 	manager_wake_event_waiters(m);
 }
 
-static bool has_drains(const struct registry *r)
+static bool has_drains(const struct manager *m)
 {
+	const struct registry *r = &m->registry;
+
+	if (m->linger.n)
+		return true;
 	for (size_t i = 0; i < r->n; i++)
 		for (size_t j = 0; j < r->groups[i].n; j++)
 			if (r->groups[i].targets[j].health.state == TARGET_DRAINING)
@@ -82,7 +86,7 @@ static void apply_now(struct manager *m)
 		log_err("cannot apply weights: %s; trying again at the next reconcile",
 			report.error ? report.error : strerror(-r));
 	transitions_log(m);
-	if (has_drains(&m->registry))
+	if (has_drains(m))
 		(void)sd_event_source_set_enabled(m->drain_timer, SD_EVENT_ONESHOT);
 }
 
@@ -190,8 +194,7 @@ static int on_drain_check(sd_event_source *s, uint64_t usec, void *userdata)
 		apply_now(m);
 		persist_soon(m);
 	}
-	(void)sd_event_source_set_enabled(s, has_drains(&m->registry) ? SD_EVENT_ONESHOT
-								      : SD_EVENT_OFF);
+	(void)sd_event_source_set_enabled(s, has_drains(m) ? SD_EVENT_ONESHOT : SD_EVENT_OFF);
 	return 0;
 }
 
@@ -408,6 +411,7 @@ void manager_free(struct manager *m)
 	event_ring_deinit(&m->events);
 	registry_deinit(&m->registry);
 	ipvs_ruleset_deinit(&m->actual);
+	linger_set_deinit(&m->linger);
 	free(m->owned_services);
 	json_decref(m->warnings);
 	free(m->last_error);

@@ -17,6 +17,7 @@
 #include "base/clock.h"
 #include "conf/conf.h"
 #include "daemon/events.h"
+#include "daemon/linger.h"
 #include "daemon/registry.h"
 #include "ipvs/ruleset.h"
 
@@ -41,6 +42,7 @@ struct manager {
 	usec_t actual_usec;			 /* monotonic time of that dump */
 	struct ipvs_service_key *owned_services; /* sorted; persisted before they are created */
 	size_t n_owned_services;
+	struct linger_set linger; /* destinations that left their service with connections */
 	struct worker_link *worker;
 	struct control *control;
 	struct vip_set *vips;

@@ -25,8 +25,9 @@ const char *persist_directory(const struct manager *m)
 int persist_now(struct manager *m)
 {
 	_cleanup_(json_decref_p) json_t *vips = vip_set_to_json(m->vips);
-	_cleanup_(json_decref_p) json_t *document = state_format(
-		&m->registry, m->owned_services, m->n_owned_services, vips, clock_wall_usec());
+	_cleanup_(json_decref_p) json_t *document = state_format(&m->registry, m->owned_services,
+								 m->n_owned_services, &m->linger,
+								 vips, clock_wall_usec());
 	int r = document ? state_file_save(persist_directory(m), document) : -ENOMEM;
 
 	if (r < 0 && !m->save_failed)
@@ -93,6 +94,8 @@ int persist_restore(struct manager *m, struct state *ret)
 	m->owned_services = take_ptr(s.owned_services);
 	m->n_owned_services = s.n_owned_services;
 	s.n_owned_services = 0;
+	m->linger = s.linger;
+	s.linger = LINGER_SET_INIT;
 	if (s.vips)
 		vip_set_from_json(m->vips, s.vips);
 	*ret = s;

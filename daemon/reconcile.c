@@ -41,8 +41,8 @@ int reconcile_dump(struct manager *m)
 	return 0;
 }
 
-static int compute_desired(const struct conf *conf, const struct registry *registry,
-			   struct ipvs_ruleset *ret)
+int reconcile_desired(const struct conf *conf, const struct registry *registry,
+		      struct ipvs_ruleset *ret)
 {
 	_cleanup_free_ struct desired_group *groups = NULL;
 	int r;
@@ -263,6 +263,20 @@ static int apply_desired(struct manager *m, const struct conf *conf,
 	return -EAGAIN;
 }
 
+int reconcile_note_farewells(struct manager *m, const struct conf *conf,
+			     const struct registry *registry)
+{
+	_cleanup_(ipvs_ruleset_deinit) struct ipvs_ruleset before = IPVS_RULESET_INIT;
+	_cleanup_(ipvs_ruleset_deinit) struct ipvs_ruleset after = IPVS_RULESET_INIT;
+	int r = reconcile_desired(m->conf, &m->registry, &before);
+
+	if (r == 0)
+		r = reconcile_desired(conf, registry, &after);
+	return r < 0 ? r
+		     : linger_note(&m->linger, m->conf, &m->actual, &before, &after,
+				   clock_wall_usec());
+}
+
 int reconcile_apply(struct manager *m, const struct conf *conf, const struct registry *registry,
 		    struct reconcile_report *ret_report)
 {
@@ -270,7 +284,9 @@ int reconcile_apply(struct manager *m, const struct conf *conf, const struct reg
 	_cleanup_(ipvs_ruleset_deinit) struct ipvs_ruleset desired = IPVS_RULESET_INIT;
 	int r;
 
-	r = compute_desired(conf, registry, &desired);
+	r = reconcile_desired(conf, registry, &desired);
+	if (r == 0)
+		r = linger_merge(&m->linger, &m->actual, &desired);
 	if (r < 0)
 		return r;
 	r = own_desired(m, &desired);
@@ -317,6 +333,25 @@ static int op_impact(const struct manager *m, const struct plan_op *op, json_t *
 		       : 0;
 }
 
+/* What a reload would ask for: with those that leave now and have connections. */
+static int desired_with_farewells(struct manager *m, const struct conf *conf,
+				  const struct registry *registry, struct ipvs_ruleset *ret)
+{
+	_cleanup_(ipvs_ruleset_deinit) struct ipvs_ruleset before = IPVS_RULESET_INIT;
+	_cleanup_(linger_set_deinit) struct linger_set linger = LINGER_SET_INIT;
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < m->linger.n; i++)
+		r = linger_set_add(&linger, &m->linger.items[i]);
+	if (r == 0)
+		r = reconcile_desired(m->conf, &m->registry, &before);
+	if (r == 0)
+		r = reconcile_desired(conf, registry, ret);
+	if (r == 0)
+		r = linger_note(&linger, m->conf, &m->actual, &before, ret, clock_wall_usec());
+	return r < 0 ? r : linger_merge(&linger, &m->actual, ret);
+}
+
 int reconcile_preview(struct manager *m, const struct conf *conf, const struct registry *registry,
 		      struct reconcile_report *ret_report, json_t **ret_impact)
 {
@@ -331,9 +366,8 @@ int reconcile_preview(struct manager *m, const struct conf *conf, const struct r
 	if (!impact)
 		return -ENOMEM;
 	r = reconcile_dump(m);
-	if (r < 0)
-		return r;
-	r = compute_desired(conf, registry, &desired);
+	if (r == 0)
+		r = desired_with_farewells(m, conf, registry, &desired);
 	if (r < 0)
 		return r;
 	r = owned_union(m, &desired, &owned, &n_owned);

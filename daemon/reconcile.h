@@ -11,6 +11,7 @@
 #include <stddef.h>
 
 struct conf;
+struct ipvs_ruleset;
 struct manager;
 struct registry;
 
@@ -38,6 +39,17 @@ int reconcile_dump(struct manager *m);
  */
 int reconcile_apply(struct manager *m, const struct conf *conf, const struct registry *registry,
 		    struct reconcile_report *ret_report);
+
+/* The services and destinations that a configuration and its registry ask for. -ENOMEM. */
+int reconcile_desired(const struct conf *conf, const struct registry *registry,
+		      struct ipvs_ruleset *ret);
+
+/*
+ * Before a reload applies `conf`: destinations that it takes out of a service while they have connections shall
+ * linger (daemon/linger.h). Harmless when the reload fails: who is desired again is forgotten. -ENOMEM.
+ */
+int reconcile_note_farewells(struct manager *m, const struct conf *conf,
+			     const struct registry *registry);
 
 /* The changes of an apply that nobody asked for, since the plane had been changed by others: logged one by one. */
 void reconcile_log_drift(struct manager *m, const struct reconcile_report *report);

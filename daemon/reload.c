@@ -87,7 +87,9 @@ static int apply_all(struct manager *m, const struct conf *conf, const struct re
 {
 	int r;
 
-	r = vip_set_add_wanted(m->vips, conf, ret_error);
+	r = reconcile_note_farewells(m, conf, registry);
+	if (r == 0)
+		r = vip_set_add_wanted(m->vips, conf, ret_error);
 	if (r < 0)
 		return r;
 	r = reconcile_apply(m, conf, registry, ret_report);
@@ -117,6 +119,8 @@ static void roll_back(struct manager *m)
 	_cleanup_(reconcile_report_deinit) struct reconcile_report report = RECONCILE_REPORT_INIT;
 	int r = reconcile_dump(m);
 
+	if (r == 0)
+		r = reconcile_note_farewells(m, m->conf, &m->registry);
 	if (r == 0)
 		r = reconcile_apply(m, m->conf, &m->registry, &report);
 	if (r < 0)

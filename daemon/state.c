@@ -14,6 +14,7 @@ void state_deinit(struct state *s)
 {
 	registry_deinit(&s->registry);
 	free(s->owned_services);
+	linger_set_deinit(&s->linger);
 	json_decref(s->vips);
 	*s = STATE_INIT;
 }
@@ -58,18 +59,36 @@ static json_t *format_groups(const struct registry *r)
 	return take_ptr(groups);
 }
 
+static json_t *format_key(const struct ipvs_service_key *k)
+{
+	char text[ADDR_STR_MAX];
+
+	return json_pack("{s:i,s:i,s:s,s:i,s:I}", "family", k->family == AF_INET6 ? 6 : 4,
+			 "protocol", (int)k->protocol, "address",
+			 k->fwmark ? "" : addr_format(&k->addr, text), "port", (int)k->port,
+			 "fwmark", (json_int_t)k->fwmark);
+}
+
 static json_t *format_owned(const struct ipvs_service_key *owned, size_t n)
 {
 	_cleanup_(json_decref_p) json_t *list = json_array();
 
-	for (size_t i = 0; list && i < n; i++) {
-		char text[ADDR_STR_MAX];
-		json_t *item = json_pack("{s:i,s:i,s:s,s:i,s:I}", "family",
-					 owned[i].family == AF_INET6 ? 6 : 4, "protocol",
-					 (int)owned[i].protocol, "address",
-					 owned[i].fwmark ? "" : addr_format(&owned[i].addr, text),
-					 "port", (int)owned[i].port, "fwmark",
-					 (json_int_t)owned[i].fwmark);
+	for (size_t i = 0; list && i < n; i++)
+		if (json_array_append_new(list, format_key(&owned[i])) < 0)
+			return NULL;
+	return take_ptr(list);
+}
+
+static json_t *format_linger(const struct linger_set *s)
+{
+	_cleanup_(json_decref_p) json_t *list = json_array();
+
+	for (size_t i = 0; list && i < s->n; i++) {
+		char name[ADDR_PORT_STR_MAX];
+		json_t *item = json_pack(
+			"{s:o,s:s,s:I}", "service", format_key(&s->items[i].service), "destination",
+			addr_port_format(&s->items[i].addr, s->items[i].port, name), "deadline",
+			(json_int_t)s->items[i].deadline_usec);
 
 		if (json_array_append_new(list, item) < 0)
 			return NULL;
@@ -78,16 +97,18 @@ static json_t *format_owned(const struct ipvs_service_key *owned, size_t n)
 }
 
 json_t *state_format(const struct registry *r, const struct ipvs_service_key *owned, size_t n_owned,
-		     const json_t *vips, usec_t now_wall_usec)
+		     const struct linger_set *linger, const json_t *vips, usec_t now_wall_usec)
 {
 	_cleanup_(json_decref_p) json_t *groups = format_groups(r);
 	_cleanup_(json_decref_p) json_t *services = format_owned(owned, n_owned);
 
-	if (!groups || !services)
+	_cleanup_(json_decref_p) json_t *lingering = format_linger(linger);
+
+	if (!groups || !services || !lingering)
 		return NULL;
-	return json_pack("{s:i,s:I,s:O,s:O,s:O?}", "version", STATE_VERSION, "saved",
+	return json_pack("{s:i,s:I,s:O,s:O,s:O,s:O?}", "version", STATE_VERSION, "saved",
 			 (json_int_t)now_wall_usec, "owned_services", services, "groups", groups,
-			 "vips", vips);
+			 "lingering", lingering, "vips", vips);
 }
 
 static int parse_health(const json_t *j, struct target_health *ret)
@@ -247,12 +268,34 @@ static int parse_owned(struct state *s, const json_t *list)
 	return 0;
 }
 
+static int parse_linger(struct state *s, const json_t *list)
+{
+	for (size_t i = 0; i < json_array_size(list); i++) {
+		struct linger_entry e = { 0 };
+		const char *destination;
+		json_int_t deadline;
+		json_t *service;
+
+		if (json_unpack(json_array_get(list, i), "{s:o,s:s,s:I}", "service", &service,
+				"destination", &destination, "deadline", &deadline) < 0 ||
+		    parse_key(service, &e.service) < 0 || deadline < 0 ||
+		    addr_port_parse(destination, &e.addr, &e.port) < 0) {
+			s->n_skipped++;
+			continue;
+		}
+		e.deadline_usec = (usec_t)deadline;
+		if (linger_set_add(&s->linger, &e) < 0)
+			return -ENOMEM;
+	}
+	return 0;
+}
+
 int state_parse(const char *text, size_t len_bytes, struct state *ret)
 {
 	_cleanup_(json_decref_p)
 		json_t *root = json_loadb(text, len_bytes, JSON_REJECT_DUPLICATES, NULL);
 	_cleanup_(state_deinit) struct state s = STATE_INIT;
-	json_t *owned, *groups, *vips;
+	json_t *owned, *groups, *lingering, *vips;
 	json_int_t saved;
 	int version, r;
 
@@ -260,15 +303,19 @@ int state_parse(const char *text, size_t len_bytes, struct state *ret)
 		return -EBADMSG;
 	if (version != STATE_VERSION)
 		return -EPROTONOSUPPORT;
-	if (json_unpack(root, "{s:I,s:o,s:o,s:o}", "saved", &saved, "owned_services", &owned,
-			"groups", &groups, "vips", &vips) < 0 ||
-	    saved < 0 || !json_is_array(owned) || !json_is_object(groups))
+	if (json_unpack(root, "{s:I,s:o,s:o,s:o,s:o}", "saved", &saved, "owned_services", &owned,
+			"groups", &groups, "lingering", &lingering, "vips", &vips) < 0 ||
+	    saved < 0 || !json_is_array(owned) || !json_is_object(groups) ||
+	    !json_is_array(lingering))
 		return -EBADMSG;
 	s.saved_usec = (usec_t)saved;
 	r = parse_owned(&s, owned);
 	if (r < 0)
 		return r;
 	r = parse_groups(&s, groups);
+	if (r < 0)
+		return r;
+	r = parse_linger(&s, lingering);
 	if (r < 0)
 		return r;
 	s.vips = json_incref(vips);

@@ -11,6 +11,7 @@
 #include <stddef.h>
 
 #include "base/clock.h"
+#include "daemon/linger.h"
 #include "daemon/registry.h"
 #include "ipvs/ruleset.h"
 
@@ -22,6 +23,7 @@ struct state {
 	struct registry registry;		 /* groups by name; no conf pointers */
 	struct ipvs_service_key *owned_services; /* owned; sorted */
 	size_t n_owned_services;
+	struct linger_set linger;
 	json_t *vips;	   /* owned; as vip_set_to_json() made it */
 	usec_t saved_usec; /* wall clock */
 	size_t n_skipped;  /* entries that made no sense and were left out */
@@ -33,7 +35,7 @@ void state_deinit(struct state *s);
 
 /* The document. NULL on lack of memory. */
 json_t *state_format(const struct registry *r, const struct ipvs_service_key *owned, size_t n_owned,
-		     const json_t *vips, usec_t now_wall_usec);
+		     const struct linger_set *linger, const json_t *vips, usec_t now_wall_usec);
 
 /*
  * Entries that make no sense are skipped and counted. -EBADMSG: not our document; -EPROTONOSUPPORT: another

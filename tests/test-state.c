@@ -87,13 +87,18 @@ static char *make_text(void)
 		{ .family = AF_INET, .fwmark = 0xfffffffe },
 		{ .family = AF_INET6, .protocol = 17, .port = 53, .addr = { .family = AF_INET6 } },
 	};
+	struct linger_entry leaving = { .service = keys[1],
+					.addr = { .family = AF_INET6 },
+					.port = 8053,
+					.deadline_usec = NOW + 7 };
 	_cleanup_(json_decref_p) json_t *vips = json_pack("[{s:s}]", "address", "10.0.0.1");
 	_cleanup_(json_decref_p) json_t *document = NULL;
 	struct target targets[3];
 	struct registry r;
 
 	make_registry(&r, targets);
-	document = state_format(&r, keys, ARRAY_SIZE(keys), vips, NOW);
+	document = state_format(&r, keys, ARRAY_SIZE(keys), &(struct linger_set){ &leaving, 1 },
+				vips, NOW);
 	assert_non_null(document);
 	return json_dumps(document, JSON_COMPACT);
 }
@@ -114,6 +119,10 @@ static void test_round_trip(void **state)
 	assert_targets_equal(&s.registry.groups[0].targets[0], &targets[0]);
 	assert_targets_equal(&s.registry.groups[0].targets[1], &targets[1]);
 	assert_targets_equal(&s.registry.groups[1].targets[0], &targets[2]);
+	assert_int_equal(s.linger.n, 1);
+	assert_int_equal(s.linger.items[0].service.port, 53);
+	assert_int_equal(s.linger.items[0].port, 8053);
+	assert_int_equal(s.linger.items[0].deadline_usec, NOW + 7);
 	assert_int_equal(s.n_owned_services, 2);
 	assert_int_equal(s.owned_services[0].fwmark + s.owned_services[1].fwmark, 0xfffffffe);
 	assert_string_equal(
@@ -146,16 +155,20 @@ static void test_nonsense(void **state)
 		{ "{}", -EBADMSG, 0 },
 		{ "{\"version\":2}", -EPROTONOSUPPORT, 0 },
 		{ "{\"version\":\"1\"}", -EBADMSG, 0 },
-		{ "{\"version\":1,\"saved\":1,\"owned_services\":[],\"groups\":[],\"vips\":[]}",
+		{ "{\"version\":1,\"saved\":1,\"owned_services\":[],\"lingering\":[],\"groups\":[],"
+		  "\"vips\":[]}",
 		  -EBADMSG, 0 },
-		{ "{\"version\":1,\"saved\":-1,\"owned_services\":[],\"groups\":{},\"vips\":[]}",
+		{ "{\"version\":1,\"saved\":-1,\"owned_services\":[],\"lingering\":[],\"groups\":{}"
+		  ",\"vips\":[]}",
 		  -EBADMSG, 0 },
-		{ "{\"version\":1,\"saved\":1,\"owned_services\":[1,{}],\"groups\":{},\"vips\":[]}",
-		  0, 2 },
-		{ "{\"version\":1,\"saved\":1,\"owned_services\":[],\"groups\":{\"a\":[3,{}],\"b\":"
+		{ "{\"version\":1,\"saved\":1,\"owned_services\":[1,{}],\"lingering\":[{}],"
+		  "\"groups\":{},\"vips\":[]}",
+		  0, 3 },
+		{ "{\"version\":1,\"saved\":1,\"owned_services\":[],\"lingering\":[],\"groups\":{"
+		  "\"a\":[3,{}],\"b\":"
 		  "1},\"vips\":null}",
 		  0, 3 },
-		{ "{\"version\":1,\"saved\":1,\"owned_services\":[],\"groups\":{"
+		{ "{\"version\":1,\"saved\":1,\"owned_services\":[],\"lingering\":[],\"groups\":{"
 		  "\"a-name-that-is-longer-than-the-thirty-two-characters\":[]},\"vips\":[]}",
 		  0, 1 },
 	};
