@@ -28,6 +28,7 @@ enum {
 	CONF_MATCHER_RANGES = 16,
 	CONF_GROUP_WEIGHT_MAX = 999,
 	CONF_TARGET_WEIGHT_MAX = 65535,
+	CONF_TARGET_WEIGHT_DEFAULT = 100,
 	CONF_PORT_RANGE_MAX = 4096, /* ports that one listener's range may span */
 };
 

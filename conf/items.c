@@ -12,7 +12,6 @@
 #include "conf/value.h"
 
 enum {
-	TARGET_WEIGHT_DEFAULT = 100,
 	FORWARD_WEIGHT_DEFAULT = 1,
 };
 
@@ -61,7 +60,7 @@ static int parse_target_address(const struct assign_place *at, const char *word,
 				struct conf_target *ret)
 {
 	struct conf_target t = { .origin = { at->path, at->line },
-				 .weight = TARGET_WEIGHT_DEFAULT };
+				 .weight = CONF_TARGET_WEIGHT_DEFAULT };
 	size_t name_len = strcspn(word, ":");
 	char host[CONF_HOST_MAX + 1];
 

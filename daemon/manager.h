@@ -102,7 +102,7 @@ struct manager_target_request {
 	const char *group;  /* borrowed */
 	const char *target; /* borrowed: ADDR[:PORT] */
 	const char *zone;   /* borrowed; NULL = "" */
-	int64_t weight;	    /* register only; -1 = the default, 1 */
+	int64_t weight;	    /* register only; -1 = as it is, or the default */
 };
 
 /* Idempotent; persisted before it returns. -ENOENT unknown group or target, -EINVAL bad request. */

@@ -51,7 +51,7 @@ void target_init(struct target *t, const struct target_group *g, const struct ad
 		.addr = *addr,
 		.port = port,
 		.id = target_id(g->name, addr, port),
-		.configured_weight = 1,
+		.configured_weight = CONF_TARGET_WEIGHT_DEFAULT,
 		.awaiting_first_result = true,
 	};
 	target_health_init(&t->health, group_use(g), now_wall_usec);

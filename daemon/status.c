@@ -55,6 +55,24 @@ static void stats_add(struct ipvs_stats *to, const struct ipvs_stats *s)
 	to->out_bps += s->out_bps;
 }
 
+/* Destinations that a reload took out and that still have connections. */
+static json_t *leaving_to_json(const struct manager *m, const struct conf_listener *l)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; list && i < m->linger.n; i++) {
+		const struct linger_entry *e = &m->linger.items[i];
+		char name[ADDR_PORT_STR_MAX];
+
+		if (connections_service_is_of(l, &e->service))
+			(void)json_array_append_new(
+				list, json_pack("{s:s,s:o}", "target",
+						addr_port_format(&e->addr, e->port, name),
+						"drain_deadline", time_to_json(e->deadline_usec)));
+	}
+	return list;
+}
+
 static json_t *listener_to_json(const struct manager *m, const struct conf_listener *l)
 {
 	_cleanup_(json_decref_p) json_t *forwards = json_array();
@@ -82,11 +100,12 @@ static json_t *listener_to_json(const struct manager *m, const struct conf_liste
 	}
 	(void)snprintf(ports, sizeof(ports), l->ports.low == l->ports.high ? "%u" : "%u-%u",
 		       l->ports.low, l->ports.high);
-	j = json_pack("{s:s,s:s,s:s,s:s,s:s,s:I,s:s,s:O}", "name", l->name, "address",
+	j = json_pack("{s:s,s:s,s:s,s:s,s:s,s:I,s:s,s:O,s:o?}", "name", l->name, "address",
 		      l->firewall_mark ? "" : addr_format(&l->address, address), "port", ports,
 		      "protocol", conf_protocol_to_string(l->protocol), "scheduler", scheduler,
 		      "firewall_mark", (json_int_t)l->firewall_mark, "family",
-		      l->family == AF_INET6 ? "ipv6" : "ipv4", "forward", forwards);
+		      l->family == AF_INET6 ? "ipv6" : "ipv4", "forward", forwards, "leaving",
+		      leaving_to_json(m, l));
 	(void)add_rates(j, active, inactive, &stats);
 	return j;
 }
