@@ -34,9 +34,9 @@ struct channel {
 	int fd; /* owned */
 	bool kernel;
 	uint16_t family;
-	uint32_t seq;	   /* of the last request */
-	size_t tx_max;	   /* bytes that one send may carry */
-	size_t ops_max;	   /* requests whose answers the receive buffer can hold */
+	uint32_t seq;	/* of the last request */
+	size_t tx_max;	/* bytes that one send may carry */
+	size_t ops_max; /* requests whose answers the receive buffer can hold */
 	uint64_t writes;
 	_Alignas(8) uint8_t rx[RX_BYTES];
 	_Alignas(8) uint8_t tx[TX_BYTES];
@@ -136,7 +136,7 @@ static int error_of(const struct nlmsghdr *nlh, int *ret)
 typedef int (*on_message_fn)(const struct nlmsghdr *nlh, void *userdata);
 
 struct exchange {
-	uint32_t seq;	       /* of the only request */
+	uint32_t seq;		  /* of the only request */
 	on_message_fn on_message; /* NULL: nothing but an acknowledgement is expected */
 	void *userdata;
 	bool dump;
@@ -377,8 +377,8 @@ static int dump_once(struct channel *c, struct ipvs_ruleset *ret)
 		return -EINTR;
 	for (size_t i = 0; i < first.n; i++)
 		if (ipvs_service_key_cmp(&first.services[i].key, &second.services[i].key) != 0 ||
-		    (i > 0 && ipvs_service_key_cmp(&first.services[i].key,
-						   &first.services[i - 1].key) == 0))
+		    (i > 0 &&
+		     ipvs_service_key_cmp(&first.services[i].key, &first.services[i - 1].key) == 0))
 			return -EINTR;
 	*ret = first;
 	first = IPVS_RULESET_INIT;
@@ -497,7 +497,7 @@ int channel_apply(struct channel *c, const struct plan *p, struct channel_result
 	size_t done = 0, failed = 0;
 
 	while (done < p->n) {
-		struct batch b;
+		struct batch b = { 0 };
 		int r = batch_build(c, p->ops + done, p->n - done, &b);
 
 		if (r == 0)

@@ -11,9 +11,18 @@
 #include "base/cleanup.h"
 #include "ipvs/codec.h"
 
-#define NUMBER(t) { .type = (t) }
-#define BINARY(min, max) { .minlen = (min), .maxlen = (max) }
-#define STRING(size) { .type = NLA_STRING, .minlen = 1, .maxlen = (size) }
+#define NUMBER(t)                                                                                  \
+	{                                                                                          \
+		.type = (t)                                                                        \
+	}
+#define BINARY(min, max)                                                                           \
+	{                                                                                          \
+		.minlen = (min), .maxlen = (max)                                                   \
+	}
+#define STRING(size)                                                                               \
+	{                                                                                          \
+		.type = NLA_STRING, .minlen = 1, .maxlen = (size)                                  \
+	}
 
 static const struct nla_policy command_policy[IPVS_CMD_ATTR_MAX + 1] = {
 	[IPVS_CMD_ATTR_TIMEOUT_TCP] = NUMBER(NLA_U32),
@@ -70,8 +79,7 @@ static int attrs_parse(struct nlattr **tb, int max, struct nlattr *head, int len
 	struct nlattr *pos;
 	int rest;
 
-	nla_for_each_attr(pos, head, len, rest)
-		;
+	nla_for_each_attr(pos, head, len, rest);
 	if (rest > 0)
 		return -EBADMSG;
 	return nla_parse(tb, max, head, len, policy) < 0 ? -EBADMSG : 0;

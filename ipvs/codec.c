@@ -49,11 +49,16 @@ static int put_addr(struct nl_msg *msg, int type, const struct addr *a)
 static int put_stats(struct nl_msg *msg, int type, const struct ipvs_stats *s)
 {
 	const uint64_t values[] = {
-		[IPVS_STATS_ATTR_CONNS] = s->conns,	   [IPVS_STATS_ATTR_INPKTS] = s->in_packets,
-		[IPVS_STATS_ATTR_OUTPKTS] = s->out_packets, [IPVS_STATS_ATTR_INBYTES] = s->in_bytes,
-		[IPVS_STATS_ATTR_OUTBYTES] = s->out_bytes, [IPVS_STATS_ATTR_CPS] = s->cps,
-		[IPVS_STATS_ATTR_INPPS] = s->in_pps,	   [IPVS_STATS_ATTR_OUTPPS] = s->out_pps,
-		[IPVS_STATS_ATTR_INBPS] = s->in_bps,	   [IPVS_STATS_ATTR_OUTBPS] = s->out_bps,
+		[IPVS_STATS_ATTR_CONNS] = s->conns,
+		[IPVS_STATS_ATTR_INPKTS] = s->in_packets,
+		[IPVS_STATS_ATTR_OUTPKTS] = s->out_packets,
+		[IPVS_STATS_ATTR_INBYTES] = s->in_bytes,
+		[IPVS_STATS_ATTR_OUTBYTES] = s->out_bytes,
+		[IPVS_STATS_ATTR_CPS] = s->cps,
+		[IPVS_STATS_ATTR_INPPS] = s->in_pps,
+		[IPVS_STATS_ATTR_OUTPPS] = s->out_pps,
+		[IPVS_STATS_ATTR_INBPS] = s->in_bps,
+		[IPVS_STATS_ATTR_OUTBPS] = s->out_bps,
 	};
 	struct nlattr *nest = nla_nest_start(msg, type);
 	int e = nest ? 0 : -1;

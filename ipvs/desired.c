@@ -239,8 +239,8 @@ static void service_set_conf(struct ipvs_service *s, const struct conf_listener 
 		s->flags |= IPVS_SVC_ONEPACKET;
 	if (g->stickiness) {
 		usec_t sec = (g->stickiness_duration_usec + USEC_PER_SEC - 1) / USEC_PER_SEC;
-		unsigned len = s->key.family == AF_INET6 ? g->stickiness_prefix_v6 :
-							   g->stickiness_prefix_v4;
+		unsigned len = s->key.family == AF_INET6 ? g->stickiness_prefix_v6
+							 : g->stickiness_prefix_v4;
 
 		s->flags |= IPVS_SVC_PERSISTENT;
 		s->timeout_sec = (uint32_t)MIN(MAX(sec, (usec_t)1), (usec_t)INT32_MAX);

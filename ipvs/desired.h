@@ -28,7 +28,7 @@ struct conf;
 /* One target of one group with its present weight within the group, as health/weight.c computed it. */
 struct desired_target {
 	struct addr addr;
-	uint16_t port; /* 0 = the listener's port */
+	uint16_t port;	 /* 0 = the listener's port */
 	uint32_t weight; /* 0 = no new connections */
 };
 

@@ -6,9 +6,9 @@
 #include "ipvs/plan.h"
 
 static const char *const kind_names[_PLAN_OP_MAX] = {
-	[PLAN_SERVICE_NEW] = "add-service",	    [PLAN_SERVICE_SET] = "set-service",
-	[PLAN_SERVICE_DEL] = "remove-service",	    [PLAN_DEST_NEW] = "add-destination",
-	[PLAN_DEST_SET] = "set-destination",	    [PLAN_DEST_DEL] = "remove-destination",
+	[PLAN_SERVICE_NEW] = "add-service",    [PLAN_SERVICE_SET] = "set-service",
+	[PLAN_SERVICE_DEL] = "remove-service", [PLAN_DEST_NEW] = "add-destination",
+	[PLAN_DEST_SET] = "set-destination",   [PLAN_DEST_DEL] = "remove-destination",
 };
 
 const char *plan_op_kind_to_string(enum plan_op_kind k)

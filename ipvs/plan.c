@@ -192,8 +192,7 @@ static int plan_removed_dests(struct plan *p, const struct ipvs_service *s,
 			      const struct match *actual, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
-		if (!actual[i].other &&
-		    append_dest(p, PLAN_DEST_DEL, false, s, actual[i].self) < 0)
+		if (!actual[i].other && append_dest(p, PLAN_DEST_DEL, false, s, actual[i].self) < 0)
 			return -ENOMEM;
 	return 0;
 }

@@ -33,10 +33,11 @@ enum plan_op_kind {
 struct plan_op {
 	enum plan_op_kind kind;
 	bool reorder; /* DEST_DEL/DEST_NEW pair that moves a destination in an ordered list */
-	struct ipvs_service service; /* key, and configuration where kind is SERVICE_NEW/SET; no dests */
+	struct ipvs_service
+		service; /* key, and configuration where kind is SERVICE_NEW/SET; no dests */
 	/* DEST_*: as it will be (NEW, SET) or as it is (DEL, with live counters). SERVICE_DEL: only the sums of those. */
 	struct ipvs_dest dest;
-	struct ipvs_dest old_dest;   /* DEST_SET: as it is */
+	struct ipvs_dest old_dest;	 /* DEST_SET: as it is */
 	struct ipvs_service old_service; /* SERVICE_SET: as it is; no dests */
 };
 

@@ -99,7 +99,8 @@ struct ipvs_ruleset {
 void ipvs_ruleset_deinit(struct ipvs_ruleset *r);
 
 /* Return a borrowed pointer, valid until the next append; NULL on lack of memory. */
-struct ipvs_service *ipvs_ruleset_append(struct ipvs_ruleset *r, const struct ipvs_service_key *key);
+struct ipvs_service *ipvs_ruleset_append(struct ipvs_ruleset *r,
+					 const struct ipvs_service_key *key);
 struct ipvs_dest *ipvs_service_append(struct ipvs_service *s, const struct ipvs_dest *dest);
 
 int ipvs_ruleset_copy(const struct ipvs_ruleset *r, struct ipvs_ruleset *ret);

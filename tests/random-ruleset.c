@@ -69,8 +69,8 @@ static void random_service_conf(struct random *r, struct ipvs_service *s)
 	if (one_in(r, 3) || (!s->key.fwmark && s->key.port == 0)) {
 		s->flags |= IPVS_SVC_PERSISTENT;
 		s->timeout_sec = 1 + random_below(r, 1000);
-		s->netmask = v6 ? 1 + random_below(r, 128) :
-				  htonl(UINT32_MAX << random_below(r, 25));
+		s->netmask = v6 ? 1 + random_below(r, 128)
+				: htonl(UINT32_MAX << random_below(r, 25));
 	}
 }
 
@@ -254,8 +254,8 @@ bool same_service(const struct ipvs_service *a, const struct ipvs_service *b)
 		return false;
 	for (size_t i = 0; i < a->n_dests; i++) {
 		const struct ipvs_dest *d = &a->dests[i];
-		const struct ipvs_dest *o = ordered ? &b->dests[i] :
-						      ipvs_service_find(b, &d->addr, d->port);
+		const struct ipvs_dest *o = ordered ? &b->dests[i]
+						    : ipvs_service_find(b, &d->addr, d->port);
 
 		if (!o || ipvs_dest_key_cmp(d, o) != 0 || !ipvs_dest_conf_eq(d, o))
 			return false;
@@ -286,7 +286,8 @@ void print_ruleset(const char *title, const struct ipvs_ruleset *r)
 		for (size_t k = 0; k < s->n_dests; k++) {
 			const struct ipvs_dest *d = &s->dests[k];
 
-			fprintf(stderr, "#    %s forward %u weight %u limits %u %u tunnel %u %u %u\n",
+			fprintf(stderr,
+				"#    %s forward %u weight %u limits %u %u tunnel %u %u %u\n",
 				addr_port_format(&d->addr, d->port, where), d->forward, d->weight,
 				d->upper_threshold, d->lower_threshold, d->tunnel, d->tunnel_port,
 				d->tunnel_flags);

@@ -14,7 +14,7 @@
 #include "ipvs/ruleset.h"
 
 struct random {
-	uint64_t state; /* the seed, not 0 */
+	uint64_t state;		       /* the seed, not 0 */
 	const char *const *schedulers; /* borrowed; NULL-terminated */
 };
 

@@ -324,8 +324,10 @@ static void test_describe(void **state)
 		"set service tcp 10.9.0.1:80: scheduler rr -> mh, scheduler flags none -> fallback",
 		"re-add destination 10.0.0.1:98 of tcp 10.9.0.1:80: weight 5, nat",
 		"add destination 10.0.0.1:99 to tcp 10.9.0.1:80: weight 5, gue",
-		"set destination 10.0.0.1:97 of tcp 10.9.0.1:80: weight 5 -> 0, forwarding nat -> direct",
-		"remove destination 10.0.0.1:100 of tcp 10.9.0.1:80 (2 active, 1 inactive connections)",
+		"set destination 10.0.0.1:97 of tcp 10.9.0.1:80: weight 5 -> 0, forwarding nat -> "
+		"direct",
+		"remove destination 10.0.0.1:100 of tcp 10.9.0.1:80 (2 active, 1 inactive "
+		"connections)",
 	};
 	_cleanup_(ipvs_ruleset_deinit) struct ipvs_ruleset a = IPVS_RULESET_INIT;
 	_cleanup_(ipvs_ruleset_deinit) struct ipvs_ruleset b = IPVS_RULESET_INIT;
@@ -413,8 +415,8 @@ static void test_large(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_order),	  cmocka_unit_test(test_weights),
-		cmocka_unit_test(test_ownership), cmocka_unit_test(test_describe),
+		cmocka_unit_test(test_order),	     cmocka_unit_test(test_weights),
+		cmocka_unit_test(test_ownership),    cmocka_unit_test(test_describe),
 		cmocka_unit_test(test_apply_errors), cmocka_unit_test(test_random),
 		cmocka_unit_test(test_large),
 	};
