@@ -10,8 +10,6 @@
 #include "daemon/manager.h"
 #include "daemon/persist.h"
 
-DEFINE_CLEANUP(json_t *, json_decref)
-
 static json_t *refusal(const char *group, const char *target, const char *why)
 {
 	return json_pack("{s:o}", "error", json_sprintf("%s/%s: %s", group, target, why));
