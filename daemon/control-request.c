@@ -39,6 +39,11 @@ __attribute__((format(printf, 3, 4))) static int refuse(struct control_error *e,
 	/* A text cut at CONTROL_ERROR_MAX still names what is wrong. */
 	(void)vsnprintf(e->text, sizeof(e->text), format, args);
 	va_end(args);
+	/* It may quote the client, and be cut within a character: ASCII is UTF-8, and moves no cursor. */
+	for (char *c = e->text; *c; c++) {
+		if (*c < ' ' || *c > '~')
+			*c = '?';
+	}
 	return -EINVAL;
 }
 
@@ -180,11 +185,6 @@ static int parse_member(struct control_request *r, const char *name, const json_
 				      CONF_TARGET_WEIGHT_MAX);
 		r->weight = weight;
 		return 0;
-	}
-	/* A member's name is the client's text: escape nothing, but keep it short and on one line. */
-	for (const char *c = name; *c; c++) {
-		if ((unsigned char)*c < ' ')
-			return refuse(e, 400, "unknown member");
 	}
 	return refuse(e, 400, "unknown member \"%.40s\"; known: group, target%s", name,
 		      registers ? ", weight, zone" : "");
