@@ -177,12 +177,11 @@ static const int allowed[] = {
 	SCMP_SYS(geteuid),
 	SCMP_SYS(sched_yield),
 	SCMP_SYS(rseq),
-	/* signals and the end, abort() included */
+	/* signals and the end */
 	SCMP_SYS(rt_sigaction),
 	SCMP_SYS(rt_sigprocmask),
 	SCMP_SYS(rt_sigreturn),
 	SCMP_SYS(sigaltstack),
-	SCMP_SYS(tgkill),
 	SCMP_SYS(exit),
 	SCMP_SYS(exit_group),
 };
@@ -225,13 +224,25 @@ static const int deadly[] = {
 /* IPv4 and IPv6 only: no netlink, no packet socket, and no local socket such as the daemon's own control socket. */
 static int allow_sockets(scmp_filter_ctx filter)
 {
-	int r = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(socket), 1,
-				 SCMP_A0_64(SCMP_CMP_EQ, AF_INET));
+	static const int families[] = { AF_INET, AF_INET6 };
 
-	if (r < 0)
-		return r;
-	return seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(socket), 1,
-				SCMP_A0_64(SCMP_CMP_EQ, AF_INET6));
+	for (size_t i = 0; i < ARRAY_SIZE(families); i++) {
+		/* An int argument's upper half is undefined in the register: it is masked out. */
+		int r = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(socket), 1,
+					 SCMP_A0_64(SCMP_CMP_MASKED_EQ, UINT32_MAX,
+						    (scmp_datum_t)families[i]));
+
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+/* abort() signals itself; nobody else is to be signalled. */
+static int allow_own_signals(scmp_filter_ctx filter)
+{
+	return seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(tgkill), 1,
+				SCMP_A0_64(SCMP_CMP_MASKED_EQ, UINT32_MAX, (scmp_datum_t)getpid()));
 }
 
 /* Memory is never made executable. */
@@ -273,6 +284,8 @@ int sandbox_filter(const char **ret_step)
 		r = add_rules(filter, SCMP_ACT_KILL_PROCESS, deadly, ARRAY_SIZE(deadly));
 	if (r >= 0)
 		r = allow_sockets(filter);
+	if (r >= 0)
+		r = allow_own_signals(filter);
 	if (r >= 0)
 		r = allow_data_mappings(filter);
 	if (r >= 0) {

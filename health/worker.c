@@ -160,7 +160,7 @@ static int receive_record(struct worker *w)
 {
 	char buffer[sizeof(struct protocol_probe) +
 		    1]; /* + 1: the largest record with something behind it */
-	enum protocol_kind kind;
+	enum protocol_kind kind = _PROTOCOL_KIND_MAX;
 	ssize_t n = recv(w->fd, buffer, sizeof(buffer), MSG_DONTWAIT);
 	int r;
 

@@ -31,7 +31,7 @@ void scripted_server_init(struct scripted_server *s, int family, enum server_scr
 
 	memset(s, 0, sizeof(*s));
 	s->script = script;
-	s->answer = answer;
+	s->answer = answer ? answer : "";
 	for (size_t i = 0; i < ARRAY_SIZE(s->fillers); i++)
 		s->fillers[i] = -1;
 	for (size_t i = 0; i < SERVER_CONNECTIONS_MAX; i++)
@@ -144,7 +144,7 @@ static void send_some(struct scripted_server *s, struct server_connection *c, si
 
 static void answer(struct scripted_server *s, struct server_connection *c, usec_t now_usec)
 {
-	size_t len = s->answer ? strlen(s->answer) : 0;
+	size_t len = strlen(s->answer);
 
 	switch (s->script) {
 	case SERVER_RESET:

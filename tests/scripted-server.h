@@ -46,7 +46,7 @@ struct scripted_server {
 	struct server_connection connections[SERVER_CONNECTIONS_MAX];
 };
 
-/* family: AF_INET or AF_INET6; a port that the kernel picks. */
+/* family: AF_INET or AF_INET6; a port that the kernel picks. answer may be NULL. */
 void scripted_server_init(struct scripted_server *s, int family, enum server_script script,
 			  const char *answer);
 void scripted_server_deinit(struct scripted_server *s);

@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/cleanup.h"
+#include "health/prober.h"
+#include "tests/scripted-server.h"
+
+/*
+ * The prober in this process, where the sanitizers of a sanitizer build see its memory; what it finds out about
+ * servers is tested in test-worker.c. Every wait has a deadline.
+ */
+
+enum {
+	N_IDS = 8,
+	PATIENCE_SEC = 10,
+};
+
+struct rig {
+	sd_event *event;
+	struct prober *prober;
+	struct scripted_server silent, good;
+	unsigned results[N_IDS]; /* by id */
+	uint32_t generation[N_IDS];
+	uint32_t outcome[N_IDS];
+};
+
+static void on_result(void *userdata, const struct probe_spec *spec,
+		      const struct protocol_result *result)
+{
+	struct rig *rig = userdata;
+	enum protocol_kind kind;
+
+	assert_int_equal(protocol_check(result, sizeof(*result), &kind), 0);
+	assert_int_equal(kind, PROTOCOL_RESULT);
+	assert_int_equal(spec->id, result->id);
+	assert_true(result->id < N_IDS);
+	rig->results[result->id]++;
+	rig->generation[result->id] = result->generation;
+	rig->outcome[result->id] = result->outcome;
+}
+
+static void rig_init(struct rig *rig)
+{
+	memset(rig, 0, sizeof(*rig));
+	assert_true(sd_event_new(&rig->event) >= 0);
+	assert_int_equal(prober_new(rig->event, on_result, rig, &rig->prober), 0);
+	scripted_server_init(&rig->silent, AF_INET, SERVER_SILENT, NULL);
+	scripted_server_init(&rig->good, AF_INET, SERVER_ANSWER,
+			     "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+}
+
+static void rig_deinit(struct rig *rig)
+{
+	prober_free(rig->prober);
+	sd_event_unref(rig->event);
+	scripted_server_deinit(&rig->silent);
+	scripted_server_deinit(&rig->good);
+}
+
+static void step(struct rig *rig)
+{
+	assert_true(sd_event_run(rig->event, USEC_PER_MSEC) >= 0);
+	scripted_server_step(&rig->silent, 0);
+	scripted_server_step(&rig->good, 0);
+}
+
+static void wait_for(struct rig *rig, const unsigned *value, unsigned at_least)
+{
+	usec_t end = clock_monotonic_usec() + PATIENCE_SEC * USEC_PER_SEC;
+
+	while (*value < at_least) {
+		step(rig);
+		assert_true(clock_monotonic_usec() < end);
+	}
+}
+
+static void set_probe(struct rig *rig, uint64_t id, uint32_t generation, enum protocol_check check,
+		      uint16_t port, usec_t timeout_usec)
+{
+	struct protocol_probe p = {
+		.id = id,
+		.generation = generation,
+		.check = (uint8_t)check,
+		.port = port,
+		.interval_usec = MAX(timeout_usec, 20 * USEC_PER_MSEC),
+		.timeout_usec = timeout_usec,
+		.n_matcher = 1,
+		.matcher = { { 200, 200 } },
+		.path = "/",
+		.host_header = "a.example",
+	};
+
+	assert_int_equal(addr_parse("127.0.0.1", &p.addr), 0);
+	protocol_init(&p.header, PROTOCOL_PROBE_SET, sizeof(p));
+	assert_int_equal(prober_set(rig->prober, &p), 0);
+}
+
+static struct prober_stats stats(const struct rig *rig)
+{
+	struct prober_stats s;
+
+	prober_read_stats(rig->prober, &s);
+	return s;
+}
+
+/* Probes in flight of both kinds are deleted, replaced, timed out, and left for prober_free(). */
+static void test_ends_of_an_attempt(void **state)
+{
+	static struct rig rig;
+	usec_t end = clock_monotonic_usec() + PATIENCE_SEC * USEC_PER_SEC;
+
+	(void)state;
+	rig_init(&rig);
+	for (uint64_t id = 0; id < 4; id++)
+		set_probe(&rig, id, 1, id % 2 ? PROTOCOL_CHECK_TCP : PROTOCOL_CHECK_HTTP,
+			  rig.good.port, 20 * USEC_PER_MSEC);
+	set_probe(&rig, 4, 1, PROTOCOL_CHECK_HTTP, rig.silent.port, 500 * USEC_PER_MSEC);
+	set_probe(&rig, 5, 1, PROTOCOL_CHECK_HTTP, rig.silent.port, 500 * USEC_PER_MSEC);
+	set_probe(&rig, 6, 1, PROTOCOL_CHECK_HTTP, rig.silent.port, 20 * USEC_PER_MSEC);
+	set_probe(&rig, 7, 1, PROTOCOL_CHECK_HTTP, rig.silent.port, 400 * USEC_PER_MSEC);
+	assert_int_equal(stats(&rig).probes, N_IDS);
+	while (rig.silent.accepted < 4) {
+		step(&rig);
+		assert_true(clock_monotonic_usec() < end);
+	}
+	prober_del(rig.prober, 4);
+	prober_del(rig.prober, 4);
+	rig.results[5] = 0;
+	set_probe(&rig, 5, 2, PROTOCOL_CHECK_TCP, rig.good.port, 20 * USEC_PER_MSEC);
+	wait_for(&rig, &rig.results[5], 3);
+	assert_int_equal(rig.generation[5], 2);
+	assert_int_equal(rig.outcome[5], PROBE_OK);
+	wait_for(&rig, &rig.results[6], 3);
+	assert_int_equal(rig.outcome[6], PROBE_TIMEOUT);
+	for (uint64_t id = 0; id < 4; id++) {
+		wait_for(&rig, &rig.results[id], 3);
+		assert_int_equal(rig.outcome[id], PROBE_OK);
+	}
+	assert_int_equal(rig.results[4], 0);
+	assert_int_equal(stats(&rig).probes, N_IDS - 1);
+	while (stats(&rig).in_flight == 0) {
+		step(&rig);
+		assert_true(clock_monotonic_usec() < end);
+	}
+	rig_deinit(&rig);
+}
+
+/* A loop that stood still: the missed dues are counted as skipped, not made up for, and the probe is late, once. */
+static void test_late_loop(void **state)
+{
+	static const usec_t interval_usec = 20 * USEC_PER_MSEC;
+	static struct rig rig;
+	struct prober_stats before, after;
+	usec_t end;
+
+	(void)state;
+	rig_init(&rig);
+	set_probe(&rig, 0, 1, PROTOCOL_CHECK_TCP, rig.good.port, interval_usec);
+	wait_for(&rig, &rig.results[0], 2);
+	prober_reset_lateness(rig.prober);
+	before = stats(&rig);
+	end = clock_monotonic_usec() + 10 * interval_usec;
+	while (clock_monotonic_usec() < end)
+		;
+	wait_for(&rig, &rig.results[0], rig.results[0] + 1);
+	after = stats(&rig);
+	assert_int_equal(after.started, before.started + 1);
+	assert_true(after.skipped - before.skipped >= 8);
+	assert_true(after.max_lateness_usec >= 8 * interval_usec);
+	rig_deinit(&rig);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_ends_of_an_attempt),
+		cmocka_unit_test(test_late_loop),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
