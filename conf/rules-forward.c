@@ -192,22 +192,53 @@ static void check_stranded(const struct parse *p, const struct conf_group *g, un
 	}
 }
 
+/* What the listeners of a group have in common. */
+struct usage {
+	unsigned families; /* family_bit()s */
+	uint16_t port;	   /* of the first listener that has a single one */
+};
+
+/* The daemon probes a target without a port at the port of the first listener: right for one of them only. */
+static void check_one_port(const struct pair *pair, struct usage *u)
+{
+	const struct conf_group *g = pair->group;
+	uint16_t port = single_port(pair->listener);
+	bool differs = u->port && port && port != u->port;
+
+	if (!u->port)
+		u->port = port;
+	if (!differs || g->check.protocol == CONF_CHECK_NONE || g->check.port)
+		return;
+	for (size_t i = 0; i < g->n_targets; i++) {
+		if (target_port(g, &g->targets[i]))
+			continue;
+		diag_add(pair->p->diags, DIAG_WARNING, pair->listener->origin.path, pair->line,
+			 "forward: targets of \"%s\" have no port, and are probed at port %u of an "
+			 "earlier listener, not at %u; give health-check-port",
+			 g->name, u->port, port);
+		break;
+	}
+}
+
 int rules_check_forwards(struct parse *p)
 {
 	struct conf *c = p->conf;
-	_cleanup_free_ unsigned *families = calloc(c->n_groups + 1, sizeof(*families));
+	_cleanup_free_ struct usage *usage = calloc(c->n_groups + 1, sizeof(*usage));
 
-	if (!families)
+	if (!usage)
 		return -ENOMEM;
 	for (size_t i = 0; i < p->n_references; i++) {
 		const struct parse_reference *ref = &p->references[i];
 		struct conf_listener *l = &c->listeners[ref->listener];
 		const struct conf_forward *f = &l->forwards[ref->item];
+		struct pair pair;
 
 		if (ref->kind != KEY_SECTION_GROUP)
 			continue;
-		check_pair(&(struct pair){ p, l, &c->groups[f->group], ref->line });
-		families[f->group] |= family_bit(l->family);
+		pair = (struct pair){ p, l, &c->groups[f->group], ref->line };
+		check_pair(&pair);
+		check_one_port(&pair, &usage[f->group]);
+		usage[f->group].families |= family_bit(l->family);
 		if (f->weight)
 			c->groups[f->group].in_use = true;
 	}
@@ -219,7 +250,7 @@ int rules_check_forwards(struct parse *p)
 				 "[target-group %s] is not used: no listener forwards to it with a "
 				 "weight",
 				 g->name);
-		check_stranded(p, g, families[i]);
+		check_stranded(p, g, usage[i].families);
 	}
 	return 0;
 }

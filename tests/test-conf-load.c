@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+/* What the file system can do to a configuration: each failure names its remedy, and nothing blocks. */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <limits.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include <cmocka.h>
+
+#include "base/cleanup.h"
+#include "conf/conf.h"
+#include "conf/diag.h"
+#include "conf/load.h"
+
+struct fixture {
+	char directory[64];
+};
+
+static int setup(void **state)
+{
+	struct fixture *f = calloc(1, sizeof(*f));
+
+	strcpy(f->directory, "/tmp/ipvsd-conf-XXXXXX");
+	*state = f;
+	return mkdtemp(f->directory) ? 0 : -1;
+}
+
+static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+	(void)st;
+	(void)type;
+	(void)ftw;
+	return remove(path);
+}
+
+static int teardown(void **state)
+{
+	struct fixture *f = *state;
+	int r = nftw(f->directory, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
+
+	free(f);
+	return r;
+}
+
+static char *path_of(const struct fixture *f, const char *name)
+{
+	char *path = NULL;
+
+	assert_true(asprintf(&path, "%s/%s", f->directory, name) > 0);
+	return path;
+}
+
+static void write_file(const struct fixture *f, const char *name, const char *text)
+{
+	_cleanup_free_ char *path = path_of(f, name);
+	FILE *file = fopen(path, "we");
+
+	assert_non_null(file);
+	assert_true(fputs(text, file) >= 0);
+	assert_int_equal(fclose(file), 0);
+}
+
+/* expected: the findings, with %s for the directory. NULL: none. */
+static struct conf *load(const struct fixture *f, const char *name, int r, const char *expected)
+{
+	_cleanup_free_ char *path = path_of(f, name), *text = NULL, *wanted = strdup("");
+	struct diag_list diags = { 0 };
+	struct conf *conf = NULL;
+	size_t size;
+	FILE *out = open_memstream(&text, &size);
+
+	if (expected) {
+		free(wanted);
+		/* the format comes from the test's own tables */
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wformat-nonliteral"
+		assert_true(asprintf(&wanted, expected, f->directory, f->directory) > 0);
+#pragma GCC diagnostic pop
+	}
+	assert_int_equal(conf_load(path, &conf, &diags), r);
+	diag_print(&diags, DIAG_NOTE, out);
+	assert_int_equal(fclose(out), 0);
+	assert_string_equal(text, wanted);
+	diag_list_deinit(&diags);
+	return conf;
+}
+
+static void test_missing(void **state)
+{
+	assert_null(
+		load(*state, "none.conf", -EINVAL,
+		     "%s/none.conf: error: cannot read %s/none.conf: No such file or directory; "
+		     "create it, or name another\n"));
+}
+
+static void test_directory(void **state)
+{
+	assert_null(load(*state, ".", -EINVAL,
+			 "%s/.: error: cannot read %s/.: Is a directory; name a file in it\n"));
+}
+
+/* Opening a FIFO that nobody writes to would block for ever. */
+static void test_fifo(void **state)
+{
+	_cleanup_free_ char *fifo = path_of(*state, "fifo");
+
+	assert_int_equal(mkfifo(fifo, 0600), 0);
+	assert_null(
+		load(*state, "fifo", -EINVAL, "%s/fifo: error: %s/fifo is not a regular file\n"));
+}
+
+static void test_empty(void **state)
+{
+	struct conf *c;
+
+	write_file(*state, "a.conf", "");
+	c = load(*state, "a.conf", 0, NULL);
+	assert_int_equal(c->n_listeners, 0);
+	assert_string_equal(c->global.state_directory, "/var/lib/ipvsd");
+	conf_free(c);
+}
+
+static void test_size_limit(void **state)
+{
+	static const struct {
+		off_t size;
+		int r;
+	} cases[] = { { 16 << 20, 0 }, { (16 << 20) + 1, -EINVAL }, { 1LL << 40, -EINVAL } };
+	_cleanup_free_ char *path = path_of(*state, "big.conf");
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct conf *c = NULL;
+		struct diag_list diags = { 0 };
+		int r;
+
+		write_file(*state, "big.conf", "");
+		assert_int_equal(truncate(path, cases[i].size), 0);
+		r = conf_load(path, &c, &diags);
+		/* a file of NUL bytes is one bad line where it is read at all */
+		assert_int_equal(r, -EINVAL);
+		assert_int_equal(diags.n, 1);
+		assert_non_null(strstr(diags.items[0].message, cases[i].r
+								       ? "is larger than 16 MiB"
+								       : "control character 0x00"));
+		diag_list_deinit(&diags);
+	}
+}
+
+static void test_conf_d_is_a_file(void **state)
+{
+	write_file(*state, "a.conf", "");
+	write_file(*state, "conf.d", "");
+	assert_null(load(*state, "a.conf", -EINVAL,
+			 "%s/a.conf: error: cannot read %s/conf.d: Not a directory\n"));
+}
+
+/* A link in conf.d that leads nowhere is a configuration that is not there: not to be passed over in silence. */
+static void test_dangling_link(void **state)
+{
+	_cleanup_free_ char *conf_d = path_of(*state, "conf.d");
+	_cleanup_free_ char *link = path_of(*state, "conf.d/x.conf");
+
+	write_file(*state, "a.conf", "");
+	assert_int_equal(mkdir(conf_d, 0700), 0);
+	assert_int_equal(symlink("nowhere", link), 0);
+	assert_null(load(*state, "a.conf", -EINVAL,
+			 "%s/conf.d/x.conf: error: cannot read %s/conf.d/x.conf: No such file or "
+			 "directory; create it, or name another\n"));
+}
+
+static void test_targets_file(void **state)
+{
+	_cleanup_free_ char *expected = path_of(*state, "more");
+	struct conf *c;
+
+	write_file(*state, "more", "10.0.0.2:80 weight=3\n");
+	write_file(*state, "a.conf",
+		   "[listener l]\naddress = 192.0.2.1\nport = 80\nforward = g\n"
+		   "[target-group g]\ntargets = 10.0.0.1:80\ntargets-file = more\n");
+	c = load(*state, "a.conf", 0, NULL);
+	assert_int_equal(c->groups[0].n_targets, 2);
+	assert_int_equal(c->groups[0].targets[1].weight, 3);
+	assert_string_equal(c->groups[0].targets[1].origin.path, expected);
+	assert_string_equal(c->groups[0].targets_file, expected);
+	assert_int_equal(c->n_paths, 2);
+	conf_free(c);
+}
+
+#define loads(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		loads(test_missing),	   loads(test_directory),    loads(test_fifo),
+		loads(test_empty),	   loads(test_size_limit),   loads(test_conf_d_is_a_file),
+		loads(test_dangling_link), loads(test_targets_file),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
