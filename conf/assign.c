@@ -11,6 +11,11 @@
 #include "conf/diag.h"
 #include "conf/value.h"
 
+enum {
+	VALUE_SHOWN_MAX =
+		200, /* bytes of a bad value in its message, which must have room for the remedy */
+};
+
 void *assign_append(void **items, size_t *n, size_t item_size)
 {
 	char *item;
@@ -103,8 +108,10 @@ static int reject(const struct assign_place *at, const char *value, int r)
 		return -EINVAL;
 	}
 	assign_describe(at->key, accepted, sizeof(accepted));
-	diag_add(at->diags, DIAG_ERROR, at->path, at->line, "%s: \"%s\" is %s; accepted: %s",
-		 at->key->name, value, r == -ERANGE ? "out of range" : "not valid", accepted);
+	diag_add(at->diags, DIAG_ERROR, at->path, at->line, "%s: \"%.*s%s\" is %s; accepted: %s",
+		 at->key->name, VALUE_SHOWN_MAX, value,
+		 strlen(value) > VALUE_SHOWN_MAX ? "..." : "",
+		 r == -ERANGE ? "out of range" : "not valid", accepted);
 	return -EINVAL;
 }
 

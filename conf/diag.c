@@ -7,6 +7,11 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "conf/value.h"
+
+enum {
+	MESSAGE_MAX = 1000,
+};
 
 void diag_list_deinit(struct diag_list *l)
 {
@@ -32,25 +37,37 @@ static bool diag_reserve(struct diag_list *l)
 	return true;
 }
 
-/* One line, whatever bytes a value held: control characters would corrupt a terminal or forge a line of the log. */
+/*
+ * One line of bounded length, whatever bytes a value held: control characters would corrupt a terminal or forge a line
+ * of the log, and what is not UTF-8 cannot go into JSON.
+ */
 static void diag_clean(char *s)
 {
+	bool utf8;
+
+	if (strlen(s) >= MESSAGE_MAX + sizeof("..."))
+		strcpy(s + MESSAGE_MAX, "...");
+	utf8 = value_is_utf8(s);
 	for (; *s; s++)
-		if ((unsigned char)*s < ' ' || *s == 0x7f)
+		if ((unsigned char)*s < ' ' || *s == 0x7f || (!utf8 && (unsigned char)*s >= 0x80))
 			*s = '?';
 }
 
 void diag_add(struct diag_list *l, enum diag_severity severity, const char *path, unsigned line,
 	      const char *format, ...)
 {
-	_cleanup_free_ char *message = NULL;
-	_cleanup_free_ char *path_copy = strdup(path);
+	_cleanup_free_ char *message = NULL, *path_copy = NULL;
 	va_list ap;
 	int r;
 
 	assert(severity < _DIAG_SEVERITY_MAX);
 	if (severity == DIAG_ERROR)
 		l->n_errors++;
+	if (l->n >= DIAGS_MAX) {
+		l->n_dropped++;
+		return;
+	}
+	path_copy = strdup(path);
 	va_start(ap, format);
 	r = vasprintf(&message, format, ap);
 	va_end(ap);
@@ -125,6 +142,8 @@ void diag_print(const struct diag_list *l, enum diag_severity least, FILE *f)
 			(void)fprintf(f, "%s: %s: %s\n", d->path,
 				      diag_severity_to_string(d->severity), d->message);
 	}
+	if (l->n_dropped)
+		(void)fprintf(f, "%zu more findings are not shown\n", l->n_dropped);
 	if (l->out_of_memory)
 		(void)fprintf(f, "error: out of memory; findings are missing\n");
 }

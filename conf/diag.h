@@ -9,6 +9,11 @@
 #include <stddef.h>
 #include <stdio.h>
 
+enum {
+	DIAGS_MAX =
+		10000, /* what is more is a file of another kind, and would only fill the memory */
+};
+
 enum diag_severity {
 	DIAG_ERROR,   /* nothing is applied */
 	DIAG_WARNING, /* applied; the operator should look */
@@ -20,13 +25,14 @@ struct diag {
 	char *path;    /* owned */
 	unsigned line; /* 1-based; 0 = the file as a whole */
 	enum diag_severity severity;
-	char *message; /* owned, one line, no final dot */
+	char *message; /* owned, one line of at most 1003 bytes of UTF-8, no final dot */
 };
 
 struct diag_list {
 	struct diag *items; /* owned */
 	size_t n;
 	size_t n_errors;
+	size_t n_dropped;   /* beyond DIAGS_MAX: counted, not kept */
 	bool out_of_memory; /* a finding was lost: counts as an error */
 };
 

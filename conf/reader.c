@@ -7,6 +7,7 @@
 
 #include "base/cleanup.h"
 #include "conf/diag.h"
+#include "conf/value.h"
 
 static const char bom[] = "\xef\xbb\xbf";
 static const char word_chars[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
@@ -180,8 +181,19 @@ int reader_next(struct reader *r, struct reader_line *ret)
 {
 	int n;
 
-	while ((n = take_line(r)) > 0)
-		if (take_statement(r, ret))
+	while ((n = take_line(r)) > 0) {
+		if (!take_statement(r, ret))
+			continue;
+		/* names and values go into JSON and the journal; comments may hold anything */
+		if (value_is_utf8(ret->value ? ret->value : "") &&
+		    value_is_utf8(ret->name ? ret->name : ""))
 			return 1;
+		diag_add(r->diags, DIAG_ERROR, r->path, r->line,
+			 "bytes that are not UTF-8; save the file in that encoding");
+		if (ret->kind == READER_SECTION) {
+			ret->name = NULL;
+			return 1;
+		}
+	}
 	return n;
 }

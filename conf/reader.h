@@ -15,8 +15,8 @@
 struct diag_list;
 
 enum reader_kind {
-	READER_SECTION,	     /* .name: the text between the brackets */
-	READER_KEY,	     /* .name, .value */
+	READER_SECTION, /* .name: the text between the brackets; NULL = reported as unreadable */
+	READER_KEY,	/* .name, .value */
 	READER_CONTINUATION, /* .value */
 	READER_TEXT,	     /* .value: a line of a plain file */
 };

@@ -391,6 +391,47 @@ int value_unquote(char *text)
 	return r;
 }
 
+/* By the lead byte: what the second byte may be, and how many bytes follow. RFC 3629 section 4. */
+static const struct {
+	uint8_t first, last;
+	uint8_t second_min, second_max;
+	uint8_t n_more;
+} utf8_forms[] = {
+	{ 0xc2, 0xdf, 0x80, 0xbf, 1 }, { 0xe0, 0xe0, 0xa0, 0xbf, 2 }, { 0xe1, 0xec, 0x80, 0xbf, 2 },
+	{ 0xed, 0xed, 0x80, 0x9f, 2 }, { 0xee, 0xef, 0x80, 0xbf, 2 }, { 0xf0, 0xf0, 0x90, 0xbf, 3 },
+	{ 0xf1, 0xf3, 0x80, 0xbf, 3 }, { 0xf4, 0xf4, 0x80, 0x8f, 3 },
+};
+
+/* Length of the multi-byte character at s, or 0. Stops at the final NUL, which is in no range. */
+static size_t utf8_len(const uint8_t *s)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(utf8_forms); i++) {
+		if (s[0] < utf8_forms[i].first || s[0] > utf8_forms[i].last)
+			continue;
+		if (s[1] < utf8_forms[i].second_min || s[1] > utf8_forms[i].second_max)
+			return 0;
+		for (size_t j = 2; j <= utf8_forms[i].n_more; j++)
+			if ((s[j] & 0xc0) != 0x80)
+				return 0;
+		return 1U + utf8_forms[i].n_more;
+	}
+	return 0;
+}
+
+bool value_is_utf8(const char *text)
+{
+	const uint8_t *s = (const uint8_t *)text;
+
+	while (*s) {
+		size_t len = *s < 0x80 ? 1 : utf8_len(s);
+
+		if (len == 0)
+			return false;
+		s += len;
+	}
+	return true;
+}
+
 char *value_next_word(char **cursor)
 {
 	char *word = *cursor + strspn(*cursor, " \t");

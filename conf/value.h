@@ -61,6 +61,9 @@ bool value_is_host(const char *text);
  */
 int value_unquote(char *text);
 
+/* Well-formed by RFC 3629: no overlong forms, surrogates or code points above U+10FFFF. */
+bool value_is_utf8(const char *text);
+
 /* The next word at *cursor, cut off in place; NULL at the end. Words are parted by blanks. */
 char *value_next_word(char **cursor);
 

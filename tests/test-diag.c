@@ -64,6 +64,42 @@ static void test_sort(void **state)
 	}
 }
 
+static void test_message_is_bounded_utf8(void **state)
+{
+	_cleanup_(diag_list_deinit) struct diag_list l = { 0 };
+	char text[1100];
+
+	(void)state;
+	memset(text, 'x', sizeof(text) - 1);
+	text[sizeof(text) - 1] = '\0';
+	diag_add(&l, DIAG_ERROR, "a", 1, "%.1003s", text);
+	assert_int_equal(strlen(l.items[0].message), 1003);
+	assert_string_equal(l.items[0].message + 1000, "xxx");
+	diag_add(&l, DIAG_ERROR, "a", 1, "%.1004s", text);
+	assert_int_equal(strlen(l.items[1].message), 1003);
+	assert_string_equal(l.items[1].message + 999, "x...");
+	diag_add(&l, DIAG_ERROR, "a", 1, "K\xc3\xb6ln");
+	assert_string_equal(l.items[2].message, "K\xc3\xb6ln");
+	diag_add(&l, DIAG_ERROR, "a", 1, "K\xf6ln");
+	assert_string_equal(l.items[3].message, "K?ln");
+}
+
+static void test_flood(void **state)
+{
+	_cleanup_(diag_list_deinit) struct diag_list l = { 0 };
+	_cleanup_free_ char *text = NULL;
+
+	(void)state;
+	for (unsigned i = 0; i < DIAGS_MAX; i++)
+		diag_add(&l, DIAG_NOTE, "a", i + 1, "n");
+	assert_int_equal(l.n_dropped, 0);
+	diag_add(&l, DIAG_ERROR, "a", 1, "e");
+	assert_int_equal(l.n, DIAGS_MAX);
+	assert_true(diag_has_errors(&l));
+	text = print(&l, DIAG_ERROR);
+	assert_string_equal(text, "1 more findings are not shown\n");
+}
+
 static void test_out_of_memory_is_an_error(void **state)
 {
 	struct diag_list l = { .out_of_memory = true };
@@ -79,6 +115,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_print),
 		cmocka_unit_test(test_sort),
+		cmocka_unit_test(test_message_is_bounded_utf8),
+		cmocka_unit_test(test_flood),
 		cmocka_unit_test(test_out_of_memory_is_an_error),
 	};
 

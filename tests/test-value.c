@@ -263,6 +263,35 @@ static void test_unquote(void **state)
 	}
 }
 
+static void test_utf8(void **state)
+{
+	static const struct {
+		const char *text;
+		bool ok;
+	} cases[] = {
+		{ "", true },
+		{ "abc\x7f", true },
+		{ "\xc2\x80 \xdf\xbf \xe0\xa0\x80 \xed\x9f\xbf \xef\xbf\xbf", true },
+		{ "\xf0\x90\x80\x80 \xf4\x8f\xbf\xbf", true },
+		{ "\x80", false },
+		{ "\xc3", false },
+		{ "\xc3(", false },
+		{ "\xc0\xaf", false },	   /* overlong */
+		{ "\xe0\x9f\xbf", false }, /* overlong */
+		{ "\xed\xa0\x80", false }, /* surrogate */
+		{ "\xf4\x90\x80\x80", false },
+		{ "\xf0\x90\x80", false },
+		{ "\xff", false },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		_cleanup_free_ char *text = strdup(cases[i].text); /* its end is guarded */
+
+		assert_int_equal(value_is_utf8(text), cases[i].ok);
+	}
+}
+
 static void test_distance(void **state)
 {
 	static const struct {
@@ -302,7 +331,8 @@ int main(void)
 		cmocka_unit_test(test_duration), cmocka_unit_test(test_range),
 		cmocka_unit_test(test_matcher),	 cmocka_unit_test(test_algorithm),
 		cmocka_unit_test(test_names),	 cmocka_unit_test(test_unquote),
-		cmocka_unit_test(test_distance), cmocka_unit_test(test_suggest),
+		cmocka_unit_test(test_utf8),	 cmocka_unit_test(test_distance),
+		cmocka_unit_test(test_suggest),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
