@@ -53,8 +53,6 @@ static void describe_limits(const struct key *key, FILE *f)
 	else
 		(void)fprintf(f, "%llu to %llu", (unsigned long long)key->min,
 			      (unsigned long long)key->max);
-	if (key->zero)
-		(void)fprintf(f, ", or %s", key->zero);
 }
 
 static const char *const type_descriptions[_KEY_TYPE_MAX] = {
@@ -91,6 +89,8 @@ void assign_describe(const struct key *key, char *buf, size_t size)
 		describe_limits(key, f);
 	else
 		(void)fputs(type_descriptions[key->type], f);
+	if (key->zero)
+		(void)fprintf(f, ", or %s", key->zero);
 }
 
 static int reject(const struct assign_place *at, const char *value, int r)
@@ -282,6 +282,10 @@ static int assign_socket(void *member, const char *value)
 
 static int assign_word(const struct key *key, char *member, const char *value)
 {
+	if (key->zero && strcmp(value, key->zero) == 0) {
+		memset(member, 0, key->size);
+		return 0;
+	}
 	if (strlen(value) >= key->size)
 		return -ERANGE;
 	if (key->type == KEY_INTERFACE ? !value_is_interface(value) : !value_is_name(value))

@@ -22,7 +22,7 @@
 
 static const char later_zones[] = "zones";
 static const char later_health[] = "the further health checks";
-static const char later_security[] = "security groups";
+static const char later_security[] = "enforcement of security groups";
 static const char later_fastpath[] = "the fast path";
 static const char later_drain[] = "connection termination";
 
@@ -231,8 +231,9 @@ static const struct key listener_keys[] = {
 	{ LISTENER(security_group_names), COUNT(struct conf_listener, n_security_groups),
 	  .name = "security-groups", .type = KEY_NAMES, .later = later_security,
 	  .help = "The security groups whose rules admit clients. None admits everybody." },
-	{ LISTENER(vip_interface), .name = "vip-interface", .type = KEY_INTERFACE,
-	  .help = "As in [ipvsd], for this listener." },
+	{ LISTENER(vip_interface), .name = "vip-interface", .type = KEY_INTERFACE, .zero = "none",
+	  .help = "As in [ipvsd], for this listener; none leaves this address to the "
+		  "administrator." },
 	{ LISTENER(vip_prefix_len), .name = "vip-prefix-length", .type = KEY_UINT, .min = 1,
 	  .max = 128,
 	  .help = "Prefix length with which the address is added to the interface; 32 for IPv4 and "

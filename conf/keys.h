@@ -60,7 +60,8 @@ struct key {
 	size_t count_offset;  /* arrays only */
 	const char *fallback; /* default, as text; NULL = the member stays zero */
 	uint64_t min, max;    /* KEY_UINT, KEY_DURATION (microseconds), KEY_TEXT (bytes) */
-	const char *zero;     /* a word that stands for 0, which is then allowed beside min..max */
+	const char
+		*zero; /* a word that stands for 0 or "", which is then allowed beside min..max */
 	const struct key_choice *choices;
 	const char *unit;  /* what a plain number counts; NULL = nothing to say */
 	const char *later; /* has no effect in this version: what it will belong to */

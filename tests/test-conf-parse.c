@@ -174,6 +174,27 @@ static void test_defaults(void **state)
 	assert_null(r.conf->fastpath.origin.path);
 }
 
+static void test_vip_interface_is_inherited(void **state)
+{
+	static const char text[] = "[listener a]\naddress = 192.0.2.1\nport = 80\nforward = g\n"
+				   "[listener b]\naddress = 192.0.2.2\nport = 80\nforward = g\n"
+				   "vip-interface = none\n"
+				   "[listener c]\naddress = 192.0.2.3\nport = 80\nforward = g\n"
+				   "vip-interface = eth9\nvip-prefix-length = 24\n"
+				   "[target-group g]\ntargets = 10.0.0.1:80\n"
+				   "[ipvsd]\nvip-interface = eth0\n";
+	_cleanup_result_ struct result r = { 0 };
+
+	(void)state;
+	parse_into(&r, text, strlen(text));
+	assert_diags(&r, "");
+	assert_string_equal(conf_find_listener(r.conf, "a")->vip_interface, "eth0");
+	assert_int_equal(conf_find_listener(r.conf, "a")->vip_prefix_len, 32);
+	assert_string_equal(conf_find_listener(r.conf, "b")->vip_interface, "");
+	assert_string_equal(conf_find_listener(r.conf, "c")->vip_interface, "eth9");
+	assert_int_equal(conf_find_listener(r.conf, "c")->vip_prefix_len, 24);
+}
+
 /* Whatever the library's settings are, also those that cannot be changed at run time on this system. */
 static void test_inih_settings_do_not_matter(void **state)
 {
@@ -285,6 +306,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_whole),
 		cmocka_unit_test(test_defaults),
+		cmocka_unit_test(test_vip_interface_is_inherited),
 		cmocka_unit_test(test_inih_settings_do_not_matter),
 		cmocka_unit_test(test_line_lengths),
 		cmocka_unit_test(test_truncated),
