@@ -8,7 +8,7 @@
 #include "base/cleanup.h"
 #include "conf/diag.h"
 #include "conf/parse.h"
-#include "conf/rules.h"
+#include "conf/validate-rules.h"
 #include "conf/value.h"
 
 static int section_cmp(const void *a, const void *b)
@@ -133,15 +133,15 @@ int validate(struct parse *p)
 		if (s->kind == KEY_SECTION_GLOBAL)
 			check_global(p, s);
 		else if (s->kind == KEY_SECTION_LISTENER)
-			rules_check_listener(p, s);
+			validate_listener(p, s);
 		else if (s->kind == KEY_SECTION_GROUP)
-			r = rules_check_group(p, s);
+			r = validate_group(p, s);
 		else if (s->kind == KEY_SECTION_FASTPATH)
 			check_fastpath(p, s);
 	}
 	/* what follows reads indices, which are there only when every name was found */
 	if (r < 0 || diag_has_errors(p->diags))
 		return r;
-	r = rules_check_forwards(p);
-	return r < 0 ? r : rules_check_overlaps(p);
+	r = validate_forwards(p);
+	return r < 0 ? r : validate_overlaps(p);
 }

@@ -6,7 +6,7 @@
 #include "base/cleanup.h"
 #include "conf/diag.h"
 #include "conf/parse.h"
-#include "conf/rules.h"
+#include "conf/validate-rules.h"
 
 static void check_mark(const struct parse *p, const struct parse_section *s)
 {
@@ -92,7 +92,7 @@ static void check_repeated_names(const struct parse *p, const struct parse_secti
 	}
 }
 
-void rules_check_listener(struct parse *p, const struct parse_section *s)
+void validate_listener(struct parse *p, const struct parse_section *s)
 {
 	struct conf_listener *l = &p->conf->listeners[s->index];
 	unsigned total = 0;
@@ -170,7 +170,7 @@ static void report_overlap(const struct parse *p, const struct claim *a, const s
 			 MAX(first->ports.low, second->ports.low));
 }
 
-int rules_check_overlaps(struct parse *p)
+int validate_overlaps(struct parse *p)
 {
 	const struct conf *c = p->conf;
 	_cleanup_free_ struct claim *claims = calloc(c->n_listeners * 2 + 1, sizeof(*claims));

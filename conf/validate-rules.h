@@ -10,13 +10,13 @@ struct parse;
 struct parse_section;
 
 /* Also completes the listener: family, VIP interface and prefix length. */
-void rules_check_listener(struct parse *p, const struct parse_section *s);
+void validate_listener(struct parse *p, const struct parse_section *s);
 
 /* Also completes the group: defaults that depend on other keys. -ENOMEM. */
-int rules_check_group(struct parse *p, const struct parse_section *s);
+int validate_group(struct parse *p, const struct parse_section *s);
 
 /* Listeners against the groups behind them, and groups that nothing uses. Marks groups as in use. -ENOMEM. */
-int rules_check_forwards(struct parse *p);
+int validate_forwards(struct parse *p);
 
 /* Two listeners for the same packets. -ENOMEM. */
-int rules_check_overlaps(struct parse *p);
+int validate_overlaps(struct parse *p);

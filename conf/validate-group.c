@@ -6,7 +6,7 @@
 #include "base/cleanup.h"
 #include "conf/diag.h"
 #include "conf/parse.h"
-#include "conf/rules.h"
+#include "conf/validate-rules.h"
 #include "conf/value.h"
 
 enum {
@@ -245,7 +245,7 @@ static void check_limits(const struct parse *p, const struct parse_section *s,
 			 g->minimum_healthy_dns.percent, g->minimum_healthy_routing.percent);
 }
 
-int rules_check_group(struct parse *p, const struct parse_section *s)
+int validate_group(struct parse *p, const struct parse_section *s)
 {
 	struct conf_group *g = &p->conf->groups[s->index];
 	int r = check_health(p, s, g);

@@ -6,7 +6,7 @@
 #include "base/cleanup.h"
 #include "conf/diag.h"
 #include "conf/parse.h"
-#include "conf/rules.h"
+#include "conf/validate-rules.h"
 
 /* A listener and one of the groups behind it, with the line that joins them. */
 struct pair {
@@ -220,7 +220,7 @@ static void check_one_port(const struct pair *pair, struct usage *u)
 	}
 }
 
-int rules_check_forwards(struct parse *p)
+int validate_forwards(struct parse *p)
 {
 	struct conf *c = p->conf;
 	_cleanup_free_ struct usage *usage = calloc(c->n_groups + 1, sizeof(*usage));
