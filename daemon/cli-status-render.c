@@ -121,10 +121,11 @@ static void add_listener_place(struct table *t, const json_t *l)
 static void print_listeners(const json_t *listeners, const struct table_style *style, FILE *f)
 {
 	static const struct table_column columns[] = {
-		{ "LISTENER", false, 0 },   { "ADDRESS", false, 0 }, { "FORWARD TO", false, 7 },
-		{ "SCHEDULER", false, 1 },  { "ACTIVE", true, 8 },   { "INACTIVE", true, 3 },
-		{ "NEW/S", true, 6 },	    { "IN", true, 4 },	     { "OUT", true, 5 },
-		{ "CONNECTIONS", true, 2 },
+		{ "LISTENER", false, 0, false },  { "ADDRESS", false, 0, false },
+		{ "FORWARD TO", false, 7, true }, { "SCHEDULER", false, 1, false },
+		{ "ACTIVE", true, 8, false },	  { "INACTIVE", true, 3, false },
+		{ "NEW/S", true, 6, false },	  { "IN", true, 4, false },
+		{ "OUT", true, 5, false },	  { "CONNECTIONS", true, 2, false },
 	};
 	_cleanup_(table_deinit) struct table t;
 	const json_t *l;
@@ -254,10 +255,12 @@ static void print_group_head(const json_t *g, const struct table_style *style, F
 static void print_group(const json_t *g, const struct table_style *style, usec_t now, FILE *f)
 {
 	static const struct table_column columns[] = {
-		{ "TARGET", false, 0 }, { "ZONE", false, 5 },	{ "STATE", false, 0 },
-		{ "WEIGHT", true, 9 },	{ "ACTIVE", true, 8 },	{ "INACTIVE", true, 1 },
-		{ "NEW/S", true, 4 },	{ "IN", true, 2 },	{ "OUT", true, 3 },
-		{ "SINCE", false, 6 },	{ "REASON", false, 7 },
+		{ "TARGET", false, 0, false }, { "ZONE", false, 5, false },
+		{ "STATE", false, 0, false },  { "WEIGHT", true, 9, false },
+		{ "ACTIVE", true, 8, false },  { "INACTIVE", true, 1, false },
+		{ "NEW/S", true, 4, false },   { "IN", true, 2, false },
+		{ "OUT", true, 3, false },     { "SINCE", false, 6, false },
+		{ "REASON", false, 7, true },
 	};
 	_cleanup_(table_deinit) struct table t;
 	const json_t *targets = json_object_get(g, "targets"), *target;

@@ -2,10 +2,12 @@
 
 #include "daemon/cli-status.h"
 
+#include <limits.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -15,14 +17,6 @@ enum {
 	STATUS_SECONDS = 15,
 	WIDTH_MIN = 20,
 };
-
-static volatile sig_atomic_t interrupted;
-
-static void on_interrupt(int signal_number)
-{
-	(void)signal_number;
-	interrupted = 1;
-}
 
 static struct table_style style_of(int fd)
 {
@@ -60,8 +54,22 @@ static int show(const struct cli *cli, FILE *f)
 	return ret;
 }
 
-/* The page is made in memory and replaces the old one line by line: no flicker. */
-static int redraw(const struct cli *cli)
+/* In place of the old page, line by line: no flicker. What the screen cannot hold is left out. */
+static void replace_page(char *page)
+{
+	struct winsize size;
+	unsigned rows = UINT_MAX;
+
+	if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_row > 1)
+		rows = size.ws_row - 1U;
+	(void)fputs("\033[H", stdout);
+	for (char *line = page, *end; rows > 0 && (end = strchr(line, '\n'));
+	     line = end + 1, rows--)
+		(void)printf("%.*s\033[K\n", (int)(end - line), line);
+	(void)fputs("\033[J", stdout);
+}
+
+static int redraw(const struct cli *cli, bool screen)
 {
 	_cleanup_free_ char *page = NULL;
 	size_t len = 0;
@@ -73,41 +81,38 @@ static int redraw(const struct cli *cli)
 	ret = show(cli, f);
 	if (fclose(f) == EOF)
 		return cli_fail(cli, "out of memory");
-
-	if (!isatty(STDOUT_FILENO) || cli->json) {
+	if (screen && ret == CLI_OK)
+		replace_page(page);
+	else
 		(void)fwrite(page, 1, len, stdout);
-	} else {
-		(void)fputs("\033[H", stdout);
-		for (char *line = page, *end; (end = strchr(line, '\n')); line = end + 1)
-			(void)printf("%.*s\033[K\n", (int)(end - line), line);
-		(void)fputs("\033[J", stdout);
-	}
 	return fflush(stdout) == EOF ? CLI_FAILED : ret;
 }
 
 /* A daemon that restarts is waited for: its absence is shown and asked again. */
 static int watch(const struct cli *cli)
 {
-	struct sigaction action = { .sa_handler = on_interrupt };
+	struct timespec pause = { .tv_sec = cli->watch_seconds };
 	bool screen = isatty(STDOUT_FILENO) && !cli->json;
+	bool stopped = false;
+	sigset_t stop;
 	int ret;
 
-	(void)sigemptyset(&action.sa_mask);
-	(void)sigaction(SIGINT, &action, NULL);
-	(void)sigaction(SIGTERM, &action, NULL);
+	(void)sigemptyset(&stop);
+	(void)sigaddset(&stop, SIGINT);
+	(void)sigaddset(&stop, SIGTERM);
+	(void)sigprocmask(SIG_BLOCK, &stop, NULL);
+	/* The other screen, no cursor, no wrapping of long lines. */
 	if (screen)
-		(void)fputs("\033[?1049h\033[?25l", stdout);
+		(void)fputs("\033[?1049h\033[?25l\033[?7l", stdout);
 	do {
-		ret = redraw(cli);
+		ret = redraw(cli, screen);
 		if (ret != CLI_OK && !screen)
 			break;
-		/* Interrupted by the signal's arrival. */
-		if (!interrupted)
-			(void)sleep((unsigned)cli->watch_seconds);
-	} while (!interrupted && !ferror(stdout));
+		stopped = sigtimedwait(&stop, NULL, &pause) > 0;
+	} while (!stopped && !ferror(stdout));
 	if (screen)
-		(void)fputs("\033[?25h\033[?1049l", stdout);
-	return interrupted ? CLI_OK : ret;
+		(void)fputs("\033[?7h\033[?25h\033[?1049l", stdout);
+	return stopped ? CLI_OK : ret;
 }
 
 int cli_status(const struct cli *cli)

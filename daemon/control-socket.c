@@ -15,7 +15,7 @@
 #include "base/log.h"
 
 enum {
-	BACKLOG = 64,
+	BACKLOG = 256,
 	PEER_GROUPS_MAX = 65536, /* kernel: NGROUPS_MAX */
 };
 

@@ -26,7 +26,7 @@
 #include "daemon/manager.h"
 
 enum {
-	CONNECTIONS_MAX = 64,
+	CONNECTIONS_MAX = 256,
 	CONNECTION_MEMORY = 32 * 1024, /* headers and MHD's own buffers */
 	INACTIVITY_SECONDS = 10,
 	DISCARD_MAX = 1024 * 1024, /* of a body that is too large, before the connection is cut */

@@ -13,6 +13,7 @@
 enum {
 	GAP = 2, /* spaces between columns */
 	COLUMNS_MAX = 32,
+	SHRUNK = 20, /* characters that a shrinking column keeps at least */
 };
 
 static const char *const colours[_TABLE_COLOUR_MAX] = {
@@ -87,10 +88,33 @@ void table_put(FILE *f, const struct table_style *style, enum table_colour colou
 		(void)fputs("\033[0m", f);
 }
 
+static size_t total_of(const struct table *t, const size_t *widths)
+{
+	size_t total = 0;
+
+	for (size_t i = 0; i < t->n_columns; i++)
+		total += widths[i] ? widths[i] + GAP : 0;
+	return total;
+}
+
+/* The least important column that may go; n_columns when none may. */
+static size_t find_least(const struct table *t, const size_t *widths)
+{
+	size_t least = t->n_columns;
+
+	for (size_t i = 0; i < t->n_columns; i++) {
+		if (widths[i] && t->columns[i].importance &&
+		    (least == t->n_columns ||
+		     t->columns[i].importance < t->columns[least].importance))
+			least = i;
+	}
+	return least;
+}
+
 /* Widths of the columns; 0 = left out. */
 static void fit(const struct table *t, unsigned limit, size_t *widths)
 {
-	size_t total = 0;
+	size_t natural[COLUMNS_MAX];
 
 	for (size_t i = 0; i < t->n_columns; i++)
 		widths[i] = width_of(t->columns[i].title);
@@ -99,23 +123,44 @@ static void fit(const struct table *t, unsigned limit, size_t *widths)
 
 		*width = MAX(*width, width_of(t->cells[i].text));
 	}
-	for (size_t i = 0; i < t->n_columns; i++)
-		total += widths[i] + GAP;
+	if (limit == 0 || total_of(t, widths) <= limit + GAP)
+		return;
 
-	while (limit > 0 && total > limit + GAP) {
-		size_t least = t->n_columns;
+	for (size_t i = 0; i < t->n_columns; i++) {
+		natural[i] = widths[i];
+		if (t->columns[i].shrinks)
+			widths[i] = MIN(widths[i], MAX(width_of(t->columns[i].title), SHRUNK));
+	}
+	while (total_of(t, widths) > limit + GAP) {
+		size_t least = find_least(t, widths);
 
-		for (size_t i = 0; i < t->n_columns; i++) {
-			if (widths[i] && t->columns[i].importance &&
-			    (least == t->n_columns ||
-			     t->columns[i].importance < t->columns[least].importance))
-				least = i;
-		}
 		if (least == t->n_columns)
-			break;
-		total -= widths[least] + GAP;
+			return;
 		widths[least] = 0;
 	}
+	for (size_t i = 0; i < t->n_columns; i++) {
+		size_t room = limit + GAP - total_of(t, widths);
+
+		if (t->columns[i].shrinks && widths[i])
+			widths[i] = MIN(natural[i], widths[i] + room);
+	}
+}
+
+/* The first `width` characters, the last of them an ellipsis if there are more. Owned by the caller. */
+static char *cut(const char *text, size_t width)
+{
+	size_t n = 0;
+	const char *end = text;
+	char *ret;
+
+	if (width_of(text) <= width)
+		return strdup(text);
+	for (; *end; end++) {
+		n += ((unsigned char)*end & 0xc0) != 0x80;
+		if (n == width)
+			break;
+	}
+	return asprintf(&ret, "%.*s…", (int)(end - text), text) < 0 ? NULL : ret;
 }
 
 static void pad(FILE *f, size_t n)
@@ -138,8 +183,10 @@ static void print_row(const struct table *t, const struct table_style *style, co
 		if (t->columns[i].right)
 			blanks += free_width;
 		if (*cells[i].text) {
+			_cleanup_free_ char *text = cut(cells[i].text, widths[i]);
+
 			pad(f, blanks);
-			table_put(f, style, cells[i].colour, cells[i].text);
+			table_put(f, style, cells[i].colour, text ? text : "?");
 			blanks = 0;
 		}
 		if (!t->columns[i].right)

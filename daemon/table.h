@@ -33,6 +33,7 @@ struct table_column {
 	const char *title;
 	bool right;	     /* aligned */
 	unsigned importance; /* the least goes first when the width does not suffice; 0 = stays */
+	bool shrinks;	     /* long texts are cut before any column goes */
 };
 
 struct table_cell {

@@ -243,9 +243,9 @@ static void test_numbers(void **state)
 static char *print_table(unsigned width, bool colour)
 {
 	static const struct table_column columns[] = {
-		{ "NAME", false, 0 },
-		{ "N", true, 2 },
-		{ "EXTRA", false, 1 },
+		{ "NAME", false, 0, false },
+		{ "N", true, 2, false },
+		{ "EXTRA", false, 1, true },
 	};
 	_cleanup_(table_deinit) struct table t;
 	struct table_style style = { width, colour };
@@ -260,7 +260,7 @@ static char *print_table(unsigned width, bool colour)
 	table_add(&t, TABLE_PLAIN, "a\033b");
 	table_add(&t, TABLE_PLAIN, "long-name");
 	table_add(&t, TABLE_PLAIN, "1000");
-	table_add(&t, TABLE_PLAIN, "%s", "");
+	table_add(&t, TABLE_PLAIN, "an explanation: naïve, of thirty");
 	table_print(&t, &style, 1, f);
 	assert_int_equal(fclose(f), 0);
 	return text;
@@ -268,13 +268,17 @@ static char *print_table(unsigned width, bool colour)
 
 static void test_table(void **state)
 {
-	_cleanup_free_ char *wide = print_table(0, false), *narrow = print_table(17, false),
-			    *least = print_table(8, false), *colour = print_table(0, true);
+	_cleanup_free_ char *wide = print_table(0, false), *cut = print_table(40, false),
+			    *narrow = print_table(36, false), *least = print_table(8, false),
+			    *colour = print_table(0, true);
 
 	(void)state;
 	assert_string_equal(wide, " NAME          N  EXTRA\n"
 				  " é             5  a?b\n"
-				  " long-name  1000\n");
+				  " long-name  1000  an explanation: naïve, of thirty\n");
+	assert_string_equal(cut, " NAME          N  EXTRA\n"
+				 " é             5  a?b\n"
+				 " long-name  1000  an explanation: naïve…\n");
 	assert_string_equal(narrow, " NAME          N\n"
 				    " é             5\n"
 				    " long-name  1000\n");
