@@ -137,8 +137,8 @@ int proc_conns_read(struct proc_conns *ret)
 		return -EIO;
 	if (c.n)
 		qsort(c.items, c.n, sizeof(*c.items), conn_cmp);
-	*ret = c;
-	c = (struct proc_conns){ 0 };
+	ret->n = c.n;
+	ret->items = take_ptr(c.items);
 	return 0;
 }
 

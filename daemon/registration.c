@@ -119,9 +119,9 @@ static bool act(struct manager *m, enum manager_target_verb verb, struct target_
 	case MANAGER_DEREGISTER:
 		return *t && do_deregister(g, *t);
 	case MANAGER_DRAIN:
-		return do_drain(*t, true);
+		return *t && do_drain(*t, true);
 	default:
-		return do_drain(*t, false);
+		return *t && do_drain(*t, false);
 	}
 }
 

@@ -21,12 +21,12 @@ DEFINE_CLEANUP(json_t *, json_decref)
 #define NOW (1795345971839060ULL)
 
 /* Two groups, every kind of target that the state must carry. */
-static void make_registry(struct registry *r, struct target targets[static 3])
+static void make_registry(struct registry *r, struct target_group groups[static 2],
+			  struct target targets[static 3])
 {
-	static struct target_group groups[2];
 	struct addr a;
 
-	memset(groups, 0, sizeof(groups));
+	memset(groups, 0, 2 * sizeof(*groups));
 	memset(targets, 0, 3 * sizeof(*targets));
 	strcpy(groups[0].name, "blue");
 	strcpy(groups[1].name, "green");
@@ -93,10 +93,11 @@ static char *make_text(void)
 					.deadline_usec = NOW + 7 };
 	_cleanup_(json_decref_p) json_t *vips = json_pack("[{s:s}]", "address", "10.0.0.1");
 	_cleanup_(json_decref_p) json_t *document = NULL;
+	struct target_group groups[2];
 	struct target targets[3];
 	struct registry r;
 
-	make_registry(&r, targets);
+	make_registry(&r, groups, targets);
 	document = state_format(&r, keys, ARRAY_SIZE(keys), &(struct linger_set){ &leaving, 1 },
 				vips, NOW);
 	assert_non_null(document);
@@ -107,11 +108,12 @@ static void test_round_trip(void **state)
 {
 	_cleanup_(state_deinit) struct state s = STATE_INIT;
 	_cleanup_free_ char *text = make_text();
+	struct target_group groups[2];
 	struct target targets[3];
 	struct registry r;
 
 	(void)state;
-	make_registry(&r, targets);
+	make_registry(&r, groups, targets);
 	assert_int_equal(state_parse(text, strlen(text), &s), 0);
 	assert_int_equal(s.n_skipped, 0);
 	assert_int_equal(s.saved_usec, NOW);
