@@ -20,6 +20,9 @@ enum {
 	RECORDS_PER_DISPATCH = 64, /* a flood of specifications does not delay probes */
 };
 
+/* At most one line about probes that could not be made in this time. */
+#define COMPLAINT_USEC (30 * USEC_PER_SEC)
+
 struct worker {
 	int fd; /* owned */
 	bool greeted;
@@ -30,6 +33,7 @@ struct worker {
 	size_t queue_head, queue_len;
 	uint64_t dropped;
 	usec_t heartbeat_usec; /* due */
+	usec_t complained_usec;
 };
 
 static void worker_deinit(struct worker *w)
@@ -92,12 +96,29 @@ static void enqueue(struct worker *w, const struct protocol_result *result)
 	watch_for(w, EPOLLIN | EPOLLOUT);
 }
 
+/* A target that cannot be probed keeps its state, so the operator must hear of it; one line for a crowd of them. */
+static void complain(struct worker *w, const struct probe_spec *spec, int error)
+{
+	usec_t now_usec = clock_monotonic_usec();
+	char where[ADDR_PORT_STR_MAX];
+
+	if (w->complained_usec && now_usec - w->complained_usec < COMPLAINT_USEC)
+		return;
+	w->complained_usec = now_usec;
+	log_err("health worker: cannot probe %s: %s%s",
+		addr_port_format(&spec->addr, spec->port, where), strerror(error),
+		error == EPERM && spec->firewall_mark
+			? " (a firewall mark needs CAP_NET_ADMIN, which the worker does not have)"
+			: "");
+}
+
 static void on_result(void *userdata, const struct probe_spec *spec,
 		      const struct protocol_result *result)
 {
 	struct worker *w = userdata;
 
-	(void)spec;
+	if (result->outcome == PROBE_INTERNAL_ERROR)
+		complain(w, spec, result->detail);
 	if (w->queue_len > 0 || !send_record(w, result, sizeof(*result)))
 		enqueue(w, result);
 }
