@@ -166,17 +166,14 @@ static const struct key global_keys[] = {
 		  "administrator." },
 	{ GLOBAL(tcp_timeout_usec), .name = "tcp-timeout", .type = KEY_DURATION, .zero = "kernel",
 	  .min = SECONDS(1), .max = SECONDS(31 * 86400), .fallback = "kernel",
-	  .later = "connection timeouts",
 	  .help = "Idle time after which IPVS forgets an established TCP connection. The kernel's "
 		  "is "
 		  "900 seconds; a Network Load Balancer's is 350." },
 	{ GLOBAL(tcp_fin_timeout_usec), .name = "tcp-fin-timeout", .type = KEY_DURATION,
 	  .zero = "kernel", .min = SECONDS(1), .max = SECONDS(31 * 86400), .fallback = "kernel",
-	  .later = "connection timeouts",
 	  .help = "The same after a FIN. The kernel's is 120 seconds." },
 	{ GLOBAL(udp_timeout_usec), .name = "udp-timeout", .type = KEY_DURATION, .zero = "kernel",
 	  .min = SECONDS(1), .max = SECONDS(31 * 86400), .fallback = "kernel",
-	  .later = "connection timeouts",
 	  .help = "The same for UDP. The kernel's is 300 seconds; a Network Load Balancer's is "
 		  "120." },
 	{ GLOBAL(zone), .name = "zone", .type = KEY_ZONE, .later = later_zones,

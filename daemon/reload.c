@@ -18,6 +18,7 @@
 #include "daemon/reconcile.h"
 #include "daemon/transitions.h"
 #include "daemon/vip.h"
+#include "ipvs/channel.h"
 
 DEFINE_CLEANUP(json_t *, json_decref)
 DEFINE_CLEANUP(struct conf *, conf_free)
@@ -81,6 +82,32 @@ static json_t *collect_warnings(struct manager *m, const struct conf *conf)
 	return warnings;
 }
 
+/* The state timeouts of all connections of this network namespace; 0 = as the kernel has it. */
+static int apply_timeouts(struct manager *m, const struct conf *conf, char **ret_error)
+{
+	const struct ipvs_timeouts wanted = {
+		.tcp_sec = (uint32_t)(conf->global.tcp_timeout_usec / USEC_PER_SEC),
+		.tcp_fin_sec = (uint32_t)(conf->global.tcp_fin_timeout_usec / USEC_PER_SEC),
+		.udp_sec = (uint32_t)(conf->global.udp_timeout_usec / USEC_PER_SEC),
+	};
+	struct ipvs_timeouts now;
+	int r;
+
+	if (!wanted.tcp_sec && !wanted.tcp_fin_sec && !wanted.udp_sec)
+		return 0;
+	r = channel_get_timeouts(m->channel, &now);
+	if (r == 0 && (!wanted.tcp_sec || wanted.tcp_sec == now.tcp_sec) &&
+	    (!wanted.tcp_fin_sec || wanted.tcp_fin_sec == now.tcp_fin_sec) &&
+	    (!wanted.udp_sec || wanted.udp_sec == now.udp_sec))
+		return 0;
+	if (r == 0)
+		r = channel_set_timeouts(m->channel, &wanted);
+	if (r < 0 &&
+	    asprintf(ret_error, "cannot set the connection timeouts: %s", strerror(-r)) < 0)
+		*ret_error = NULL;
+	return r;
+}
+
 /* Addresses before services, so that the first packet finds both; taken back when the plane refuses. */
 static int apply_all(struct manager *m, const struct conf *conf, const struct registry *registry,
 		     struct reconcile_report *ret_report, char **ret_error)
@@ -95,7 +122,7 @@ static int apply_all(struct manager *m, const struct conf *conf, const struct re
 	r = reconcile_apply(m, conf, registry, ret_report);
 	if (r < 0 && ret_report->error)
 		*ret_error = take_ptr(ret_report->error);
-	return r;
+	return r < 0 ? r : apply_timeouts(m, conf, ret_error);
 }
 
 int reload_first(struct manager *m, char **ret_error)

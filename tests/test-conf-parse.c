@@ -79,8 +79,7 @@ static const char whole[] = "[listener web]\n"
 			    "tcp-timeout = 350\n"
 			    "log-level = debug\n";
 
-static const char whole_diags[] = "f:22: note: tcp-timeout has no effect in this version; it comes "
-				  "with connection timeouts\n";
+static const char whole_diags[] = "";
 
 static void check_whole(const struct conf *c)
 {
