@@ -26,7 +26,10 @@ int channel_open_kernel(struct channel **ret);
 
 void channel_free(struct channel *c);
 
-/* The whole table, sorted, with live counters; restarted (bounded) on an interrupted dump. -EAGAIN when it never settled. */
+/*
+ * The whole table, sorted, with live counters; restarted (bounded) on an interrupted dump. -EAGAIN when it never
+ * settled. Finds the family again after ip_vs was reloaded; the other calls answer -ENOENT until then.
+ */
 int channel_dump(struct channel *c, struct ipvs_ruleset *ret);
 
 struct channel_result {

@@ -253,6 +253,29 @@ static void test_shared_target(void **state)
 	assert_int_equal(f.result.services[0].dests[1].upper_threshold, 0);
 }
 
+/* The service's scheduler is that of the first group that gets traffic. */
+static void test_leading_group(void **state)
+{
+	static const struct {
+		unsigned forwards[FORWARDS];
+		const char *scheduler;
+	} cases[] = { { { 1, 1, 1 }, "rr" }, { { 0, 1, 1 }, "nq" }, { { 0, 0, 0 }, "rr" } };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		_cleanup_(fixture_deinit) struct fixture f;
+
+		fixture_init(&f);
+		f.listeners[0].n_forwards = FORWARDS;
+		for (size_t k = 0; k < FORWARDS; k++)
+			f.forwards[k].weight = cases[i].forwards[k];
+		strcpy(f.groups[0].algorithm.scheduler, "rr");
+		strcpy(f.groups[1].algorithm.scheduler, "nq");
+		compute(&f);
+		assert_string_equal(f.result.services[0].scheduler, cases[i].scheduler);
+	}
+}
+
 /* sh has 256 buckets: whoever has weight must get some, and those without weight keep one. */
 static void test_sh_buckets(void **state)
 {
@@ -414,10 +437,11 @@ static void test_keepers(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_order),	     cmocka_unit_test(test_keys),
-		cmocka_unit_test(test_shares),	     cmocka_unit_test(test_shared_target),
-		cmocka_unit_test(test_sh_buckets),   cmocka_unit_test(test_forwarding),
-		cmocka_unit_test(test_service_conf), cmocka_unit_test(test_keepers),
+		cmocka_unit_test(test_order),	      cmocka_unit_test(test_keys),
+		cmocka_unit_test(test_shares),	      cmocka_unit_test(test_shared_target),
+		cmocka_unit_test(test_sh_buckets),    cmocka_unit_test(test_forwarding),
+		cmocka_unit_test(test_service_conf),  cmocka_unit_test(test_keepers),
+		cmocka_unit_test(test_leading_group),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

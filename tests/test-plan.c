@@ -269,14 +269,15 @@ static void test_weights(void **state)
 	make("wlc", "abcd", 5, &b);
 	b.services[0].dests[0].weight = 0;
 	b.services[0].dests[1].weight = 9;
+	b.services[0].dests[2].upper_threshold = 1; /* goes with the raised ones */
 	b.services[0].dests[3].weight = 6;
 	a.services[0].dests[0].active_conns = 7;
 	assert_int_equal(plan_compute(&a, &b, &nothing_owned, &p), 0);
 	spell(&p, ops);
-	assert_string_equal(ops, "=b=d=a");
-	assert_int_equal(p.ops[2].old_dest.weight, 5);
-	assert_int_equal(p.ops[2].old_dest.active_conns, 7);
-	assert_int_equal(p.ops[2].dest.weight, 0);
+	assert_string_equal(ops, "=b=c=d=a");
+	assert_int_equal(p.ops[3].old_dest.weight, 5);
+	assert_int_equal(p.ops[3].old_dest.active_conns, 7);
+	assert_int_equal(p.ops[3].dest.weight, 0);
 }
 
 static void test_ownership(void **state)
@@ -370,6 +371,11 @@ static void test_apply_errors(void **state)
 	op.kind = PLAN_DEST_NEW;
 	assert_int_equal(plan_op_apply(&op, &r), -EEXIST);
 	assert_int_equal(plan_op_apply(&op, &empty), -ESRCH);
+	op.dest.port = 'b';
+	op.dest.active_conns = 3; /* as the kernel had it before it was taken out */
+	assert_int_equal(plan_op_apply(&op, &r), 0);
+	assert_int_equal(r.services[0].dests[0].port, 'b');
+	assert_int_equal(r.services[0].dests[0].active_conns, 0);
 	op.dest.port = 'x';
 	op.kind = PLAN_DEST_SET;
 	assert_int_equal(plan_op_apply(&op, &r), -ENOENT);

@@ -77,6 +77,9 @@ static void test_conf_eq(void **state)
 	assert_false(ipvs_service_conf_eq(&a, &b));
 	b.timeout_sec = 0;
 	assert_true(ipvs_service_conf_eq(&a, &b));
+	b.flags |= IPVS_SVC_ONEPACKET;
+	assert_false(ipvs_service_conf_eq(&a, &b));
+	b.flags = a.flags;
 	strcpy(b.pe, "sip");
 	assert_false(ipvs_service_conf_eq(&a, &b));
 

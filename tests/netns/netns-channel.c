@@ -2,23 +2,18 @@
 
 /* Channel, codec and plan against the kernel's own IPVS, with ipvsadm as an independent reader. */
 
-#include <net/if.h>
-#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
-#include <sys/socket.h>
-#include <sys/wait.h>
 #include <time.h>
 #include <cmocka.h>
 
 #include "base/cleanup.h"
 #include "base/clock.h"
-#include "ipvs/channel.h"
+#include "channel-fixture.h"
 #include "ipvsadm.h"
 #include "tests/random-ruleset.h"
 
@@ -28,72 +23,6 @@ enum {
 	BENCH_SERVICES = 100,
 	BENCH_DESTS = 100,
 };
-
-/* Before its first address a namespace has no local routing table, and the kernel refuses every destination. */
-static int loopback_up(void)
-{
-	struct ifreq request = { .ifr_name = "lo", .ifr_flags = IFF_UP };
-	_cleanup_close_ int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-
-	return fd < 0 ? -1 : ioctl(fd, SIOCSIFFLAGS, &request);
-}
-
-/* Each test has a network namespace of its own: an empty table. */
-static int set_up(void **state)
-{
-	struct channel *c;
-
-	if (unshare(CLONE_NEWNET) < 0 || loopback_up() < 0 || channel_open_kernel(&c) < 0)
-		return -1;
-	*state = c;
-	return 0;
-}
-
-static int tear_down(void **state)
-{
-	channel_free(*state);
-	return 0;
-}
-
-static void dump(struct channel *c, struct ipvs_ruleset *ret)
-{
-	*ret = IPVS_RULESET_INIT;
-	assert_int_equal(channel_dump(c, ret), 0);
-}
-
-/* Applies the difference between the kernel's table and `desired`; everything must succeed. Returns the ops. */
-static size_t reconcile(struct channel *c, const struct ipvs_ruleset *desired,
-			const struct plan_ownership *owned)
-{
-	_cleanup_(ipvs_ruleset_deinit) struct ipvs_ruleset actual = IPVS_RULESET_INIT;
-	_cleanup_(plan_deinit) struct plan p = PLAN_INIT;
-	_cleanup_free_ struct channel_result *results = NULL;
-	size_t failed = SIZE_MAX;
-
-	dump(c, &actual);
-	assert_int_equal(plan_compute(&actual, desired, owned, &p), 0);
-	results = calloc(p.n + 1, sizeof(*results));
-	assert_non_null(results);
-	assert_int_equal(channel_apply(c, &p, results, &failed), 0);
-	for (size_t i = 0, shown = 0; failed && i < p.n && shown < 10; i++) {
-		_cleanup_free_ char *text = plan_op_describe(&p.ops[i]);
-
-		if (results[i].error && ++shown)
-			print_error("%s: %s\n", text, strerror(-results[i].error));
-	}
-	assert_int_equal(failed, 0);
-	return p.n;
-}
-
-static void assert_same(const char *what, const struct ipvs_ruleset *got,
-			const struct ipvs_ruleset *expected)
-{
-	if (same_ruleset(got, expected))
-		return;
-	print_ruleset(what, got);
-	print_ruleset("expected", expected);
-	fail_msg("%s differs", what);
-}
 
 /* As ipvsadm prints it: of mh and sh it knows two flags only. */
 static struct ipvs_service shown_by_ipvsadm(const struct ipvs_service *s)
@@ -132,35 +61,6 @@ static void assert_ipvsadm_agrees(const struct ipvs_ruleset *expected)
 			print_ruleset("expected", expected);
 			fail_msg("ipvsadm shows another table");
 		}
-	}
-}
-
-static struct ipvs_service *add_service(struct ipvs_ruleset *r, const char *address, uint16_t port,
-					const char *scheduler)
-{
-	struct ipvs_service_key key = { .protocol = IPPROTO_TCP, .port = port };
-	struct ipvs_service *s;
-
-	assert_int_equal(addr_parse(address, &key.addr), 0);
-	key.family = key.addr.family;
-	s = ipvs_ruleset_append(r, &key);
-	assert_non_null(s);
-	strcpy(s->scheduler, scheduler);
-	s->netmask = key.family == AF_INET6 ? 128 : UINT32_MAX;
-	return s;
-}
-
-static void add_dests(struct ipvs_service *s, unsigned n)
-{
-	for (unsigned i = n; i > 0; i--) {
-		struct ipvs_dest d = { .port = 8080, .weight = i };
-
-		d.addr.family = AF_INET;
-		d.addr.bytes[0] = 10;
-		d.addr.bytes[1] = 1;
-		d.addr.bytes[2] = (uint8_t)(i >> 8);
-		d.addr.bytes[3] = (uint8_t)i;
-		assert_non_null(ipvs_service_append(s, &d));
 	}
 }
 
@@ -225,69 +125,6 @@ static void test_random(void **state)
 		assert_ipvsadm_agrees(&expected);
 		assert_int_equal(reconcile(*state, &desired, &owned), 0);
 	}
-}
-
-/* Bad requests among good ones, in one batch: each error belongs to its own request, the others are done. */
-static void test_errors(void **state)
-{
-	_cleanup_(ipvs_ruleset_deinit) struct ipvs_ruleset r = IPVS_RULESET_INIT;
-	_cleanup_(ipvs_ruleset_deinit) struct ipvs_ruleset after = IPVS_RULESET_INIT;
-	struct ipvs_service *s = add_service(&r, "10.9.0.1", 80, "rr");
-	struct plan_op ops[10] = { 0 };
-	struct plan p = { .ops = ops, .n = ARRAY_SIZE(ops) };
-	struct channel_result results[ARRAY_SIZE(ops)];
-	const int expected[] = { 0,	 0,	  -EEXIST, -ENOENT, -ENOENT,
-				 -ESRCH, -ERANGE, -EINVAL, -EEXIST, 0 };
-	size_t failed = 0;
-
-	add_dests(s, 2);
-	for (size_t i = 0; i < ARRAY_SIZE(ops); i++)
-		ops[i] = (struct plan_op){ .kind = PLAN_DEST_NEW,
-					   .service = *s,
-					   .dest = s->dests[0] };
-	ops[0].kind = PLAN_SERVICE_NEW;
-	ops[3].kind = PLAN_DEST_SET;
-	ops[3].dest.port = 1;
-	ops[4].kind = PLAN_DEST_DEL;
-	ops[4].dest.port = 1;
-	ops[5].service.key.port = 81;
-	ops[6].dest.port = 2;
-	ops[6].dest.upper_threshold = 1;
-	ops[6].dest.lower_threshold = 2;
-	ops[7].dest.port = 3;
-	ops[7].dest.forward = IPVS_FORWARD_TUNNEL;
-	ops[7].dest.tunnel = IPVS_TUNNEL_GUE;
-	ops[8].kind = PLAN_SERVICE_NEW;
-	ops[9].dest = s->dests[1];
-	assert_int_equal(channel_apply(*state, &p, results, &failed), 0);
-	for (size_t i = 0; i < ARRAY_SIZE(ops); i++)
-		assert_int_equal(results[i].error, expected[i]);
-	assert_int_equal(failed, 7);
-	dump(*state, &after);
-	assert_int_equal(after.n, 1);
-	assert_int_equal(after.services[0].n_dests, 2);
-	assert_int_equal(channel_writes(*state), ARRAY_SIZE(ops));
-}
-
-static void test_missing_scheduler(void **state)
-{
-	_cleanup_(ipvs_ruleset_deinit) struct ipvs_ruleset r = IPVS_RULESET_INIT;
-	_cleanup_(plan_deinit) struct plan p = PLAN_INIT;
-	struct channel_result results[3];
-	size_t failed = 0;
-
-	add_service(&r, "10.9.0.1", 80, "rr");
-	add_service(&r, "10.9.0.1", 81, "nosuch");
-	add_service(&r, "10.9.0.1", 82, "rr");
-	assert_int_equal(plan_compute(&(struct ipvs_ruleset){ 0 }, &r,
-				      &(struct plan_ownership){ 0 }, &p),
-			 0);
-	assert_int_equal(p.n, 3);
-	assert_int_equal(channel_apply(*state, &p, results, &failed), 0);
-	assert_int_equal(failed, 1);
-	assert_int_equal(results[0].error, 0);
-	assert_int_equal(results[1].error, -ENOENT);
-	assert_int_equal(results[2].error, 0);
 }
 
 /* More than one send can carry, and more errors than a default receive buffer would hold. */
@@ -373,6 +210,26 @@ static void test_adopt(void **state)
 	assert_int_equal(channel_writes(*state), 0);
 }
 
+/* SET_SERVICE without an engine removes it. */
+static void test_persistence_engine(void **state)
+{
+	_cleanup_(ipvs_ruleset_deinit) struct ipvs_ruleset r = IPVS_RULESET_INIT;
+	struct ipvs_service *s = add_service(&r, "10.9.0.1", 5060, "rr");
+
+	s->key.protocol = IPPROTO_UDP;
+	s->flags = IPVS_SVC_PERSISTENT;
+	s->timeout_sec = 60;
+	for (unsigned i = 0; i < 2; i++) {
+		_cleanup_(ipvs_ruleset_deinit) struct ipvs_ruleset actual = IPVS_RULESET_INIT;
+
+		strcpy(s->pe, i ? "" : "sip");
+		assert_int_equal(reconcile(*state, &r, &(struct plan_ownership){ 0 }), 1);
+		dump(*state, &actual);
+		assert_same("the kernel's table", &actual, &r);
+		assert_ipvsadm_agrees(&r);
+	}
+}
+
 /* A target that is an address of this host, and the keeper that has neither scheduler nor destination. */
 static void test_local_and_keeper(void **state)
 {
@@ -418,87 +275,6 @@ static void test_timeouts_and_info(void **state)
 	assert_true(info.conn_table_size >= 256);
 	t.tcp_sec = UINT32_MAX;
 	assert_int_equal(channel_set_timeouts(*state, &t), -EINVAL);
-}
-
-/* Root without CAP_NET_ADMIN is nobody here; so is any other user. */
-static int unprivileged(void)
-{
-	struct ipvs_ruleset r = IPVS_RULESET_INIT;
-	struct ipvs_info info;
-	struct channel *c;
-
-	if (setresuid(65534, 65534, 65534) < 0)
-		return 1;
-	if (channel_open_kernel(&c) != 0)
-		return 2;
-	if (channel_dump(c, &r) != -EPERM || channel_get_info(c, &info) != -EPERM)
-		return 3;
-	channel_free(c);
-	return 0;
-}
-
-static void test_unprivileged(void **state)
-{
-	pid_t pid = fork();
-	int status = -1;
-
-	(void)state;
-	assert_true(pid >= 0);
-	if (pid == 0)
-		_exit(unprivileged());
-	assert_int_equal(waitpid(pid, &status, 0), pid);
-	assert_int_equal(status, 0);
-}
-
-/* Somebody else changes the table during our dumps: a dump is whole or refused, and never has a key twice. */
-static void test_concurrent_writer(void **state)
-{
-	_cleanup_(ipvs_ruleset_deinit) struct ipvs_ruleset r = IPVS_RULESET_INIT;
-	unsigned whole = 0;
-	int status;
-	pid_t pid;
-
-	add_dests(add_service(&r, "10.9.0.1", 80, "rr"), 300);
-	add_service(&r, "10.9.0.1", 81, "rr");
-	reconcile(*state, &r, &(struct plan_ownership){ 0 });
-	pid = fork();
-	assert_true(pid >= 0);
-	if (pid == 0) {
-		struct ipvs_service *s = &r.services[0];
-		struct plan_op ops[2] = {
-			{ .kind = PLAN_DEST_DEL, .service = *s, .dest = s->dests[0] },
-			{ .kind = PLAN_DEST_NEW, .service = *s, .dest = s->dests[0] },
-		};
-		struct plan p = { .ops = ops, .n = 2 };
-		struct channel_result results[2];
-		struct channel *mine;
-		size_t failed = 0;
-
-		if (channel_open_kernel(&mine) < 0)
-			_exit(1);
-		for (unsigned i = 0; i < 2000 && failed == 0; i++)
-			if (channel_apply(mine, &p, results, &failed) < 0)
-				_exit(2);
-		_exit(failed != 0);
-	}
-	while (waitpid(pid, &status, WNOHANG) == 0) {
-		_cleanup_(ipvs_ruleset_deinit) struct ipvs_ruleset seen = IPVS_RULESET_INIT;
-		int e = channel_dump(*state, &seen);
-
-		if (e == -EAGAIN)
-			continue;
-		assert_int_equal(e, 0);
-		assert_int_equal(seen.n, 2);
-		for (size_t i = 1; i < seen.services[0].n_dests; i++)
-			for (size_t k = 0; k < i; k++)
-				assert_int_not_equal(ipvs_dest_key_cmp(&seen.services[0].dests[i],
-								       &seen.services[0].dests[k]),
-						     0);
-		whole++;
-	}
-	assert_int_equal(status, 0);
-	assert_true(whole > 0);
-	assert_int_equal(reconcile(*state, &r, &(struct plan_ownership){ 0 }), 0);
 }
 
 static char *bench_lines(const struct ipvs_ruleset *r)
@@ -556,36 +332,16 @@ static void test_bench(void **state)
 	assert_true(t[1] - t[0] < (t[4] - t[3]) / 2);
 }
 
-/* ip_vs unloaded and loaded again: the family has another number, and the channel finds it. */
-static void test_module_reload(void **state)
-{
-	struct ipvs_ruleset r = IPVS_RULESET_INIT;
-	struct ipvs_info info;
-
-	if (system("modprobe -qr $(lsmod | sed -n 's/^\\(ip_vs_[a-z]*\\) .*/\\1/p') ip_vs") != 0) {
-		print_message("ip_vs is in use or built in\n");
-		skip();
-	}
-	assert_int_equal(channel_get_info(*state, &info), -ENOENT);
-	dump(*state, &r);
-	assert_int_equal(r.n, 0);
-	assert_int_equal(channel_get_info(*state, &info), 0);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_errors, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_missing_scheduler, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_large, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_adopt, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_local_and_keeper, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_timeouts_and_info, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_unprivileged, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_concurrent_writer, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_random, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_bench, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_module_reload, set_up, tear_down),
+		channel_test(test_large),
+		channel_test(test_adopt),
+		channel_test(test_persistence_engine),
+		channel_test(test_local_and_keeper),
+		channel_test(test_timeouts_and_info),
+		channel_test(test_random),
+		channel_test(test_bench),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
