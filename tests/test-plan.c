@@ -118,6 +118,20 @@ static void check_moves_minimal(const struct plan *p, const struct ipvs_ruleset 
 	}
 }
 
+/* Nothing that is neither desired nor owned is named by any request. */
+static void check_foreign_untouched(const struct plan *p, const struct ipvs_ruleset *desired,
+				    const struct plan_ownership *owned)
+{
+	for (size_t i = 0; i < p->n; i++) {
+		const struct ipvs_service_key *key = &p->ops[i].service.key;
+		bool ours = owned->exclusive || ipvs_ruleset_find(desired, key);
+
+		for (size_t k = 0; k < owned->n; k++)
+			ours = ours || ipvs_service_key_cmp(key, &owned->keys[k]) == 0;
+		assert_true(ours);
+	}
+}
+
 static void check_pair(struct random *random)
 {
 	_cleanup_(ipvs_ruleset_deinit) struct ipvs_ruleset a = IPVS_RULESET_INIT;
@@ -149,6 +163,7 @@ static void check_pair(struct random *random)
 		fail();
 	}
 	check_moves_minimal(&p, &a, &b);
+	check_foreign_untouched(&p, &b, &owned);
 	assert_int_equal(plan_compute(&result, &b, &owned, &again), 0);
 	assert_int_equal(again.n, 0);
 }
