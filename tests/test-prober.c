@@ -30,6 +30,7 @@ struct rig {
 	unsigned results[N_IDS]; /* by id */
 	uint32_t generation[N_IDS];
 	uint32_t outcome[N_IDS];
+	usec_t due_usec[N_IDS];
 };
 
 static void on_result(void *userdata, const struct probe_spec *spec,
@@ -45,6 +46,7 @@ static void on_result(void *userdata, const struct probe_spec *spec,
 	rig->results[result->id]++;
 	rig->generation[result->id] = result->generation;
 	rig->outcome[result->id] = result->outcome;
+	rig->due_usec[result->id] = result->due_usec;
 }
 
 static void rig_init(struct rig *rig)
@@ -178,11 +180,41 @@ static void test_late_loop(void **state)
 	rig_deinit(&rig);
 }
 
+/*
+ * With timeout = interval and a target that never answers, a start that is a little late must not cost the next
+ * probe: the deadline would be as late, and every second probe skipped.
+ */
+static void test_timeout_meets_interval(void **state)
+{
+	static const usec_t interval_usec = 500 * USEC_PER_MSEC;
+	static struct rig rig;
+	usec_t second;
+
+	(void)state;
+	rig_init(&rig);
+	set_probe(&rig, 0, 1, PROTOCOL_CHECK_HTTP, rig.silent.port, interval_usec);
+	wait_for(&rig, &rig.results[0], 1);
+	while (stats(&rig).started < 2) {
+		/* Rounds of 5 ms, far less than the tenth of the timeout that is tolerated. */
+		usec_t end = clock_monotonic_usec() + 5 * USEC_PER_MSEC;
+
+		while (clock_monotonic_usec() < end)
+			;
+		step(&rig);
+	}
+	wait_for(&rig, &rig.results[0], 2);
+	second = rig.due_usec[0];
+	wait_for(&rig, &rig.results[0], 3);
+	assert_int_equal(rig.due_usec[0] - second, interval_usec);
+	rig_deinit(&rig);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_ends_of_an_attempt),
 		cmocka_unit_test(test_late_loop),
+		cmocka_unit_test(test_timeout_meets_interval),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

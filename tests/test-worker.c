@@ -52,7 +52,7 @@ static void assert_fixed_rate(const struct rig *rig, uint64_t id, usec_t interva
 		last = r->due_usec;
 	}
 	assert_true(n >= 5);
-	/* A busy machine may cost some: a rule that skips every second would cost all. */
+	/* A busy machine may cost some. */
 	assert_true(n_in_step * 3 >= n);
 }
 
