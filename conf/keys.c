@@ -211,11 +211,10 @@ static const struct key listener_keys[] = {
 	{ LISTENER(protocol), .name = "protocol", .type = KEY_CHOICE, .choices = key_protocols,
 	  .fallback = "tcp", .help = "The protocol; tcp-udp makes one listener for both." },
 	{ LISTENER(firewall_mark), .name = "firewall-mark", .type = KEY_UINT, .min = 1,
-	  .max = 0xfffffffd,
+	  .max = 0x7ffffffe,
 	  .help = "Take the packets that nftables marked with this number instead of those to an "
-		  "address; takes the place of address, port and protocol. 0xfffffffe and above "
-		  "are "
-		  "ipvsd's own." },
+		  "address; takes the place of address, port and protocol. The next one, "
+		  "0x7fffffff, is ipvsd's own." },
 	{ LISTENER(family), .name = "family", .type = KEY_CHOICE, .choices = families,
 	  .help = "With firewall-mark: ipv4 (the default) or ipv6." },
 	{ LISTENER(forwards), COUNT(struct conf_listener, n_forwards), .name = "forward",

@@ -26,8 +26,11 @@ enum {
 	IPVS_SVC_SCHED2 = 0x10, /* sh-port, mh-port */
 	IPVS_SVC_SCHED3 = 0x20,
 
-	/* The service that keeps the netfilter hooks of a family registered: scheduler none, no destination. */
-	IPVS_HOOK_KEEPER_MARK = 0xfffffffe,
+	/*
+	 * The service that keeps the netfilter hooks of a family registered: scheduler none, no destination. The
+	 * highest mark that ipvsadm can restore from what it saved: it reads marks as int.
+	 */
+	IPVS_HOOK_KEEPER_MARK = 0x7fffffff,
 };
 
 enum ipvs_forward {

@@ -116,7 +116,7 @@ static void test_order(void **state)
 	add_target(&f, 0, "10.0.0.1", 8081, 7);
 	compute(&f);
 	assert_spelled(&f, "tcp 203.0.113.10:80 wlc 10.0.0.1:8081=7 10.0.0.2:80=0 10.0.0.1:8080=5"
-			   " | fwmark 4294967294 ipv4 none");
+			   " | fwmark 2147483647 ipv4 none");
 	assert_int_equal(f.result.services[0].netmask, UINT32_MAX);
 	assert_int_equal(f.result.services[0].flags, 0);
 }
@@ -134,39 +134,39 @@ static void test_keys(void **state)
 		  { 53, 53 },
 		  0,
 		  AF_INET,
-		  "udp 203.0.113.10:53 wlc 10.0.0.1:53=1 | fwmark 4294967294 ipv4 none" },
+		  "udp 203.0.113.10:53 wlc 10.0.0.1:53=1 | fwmark 2147483647 ipv4 none" },
 		{ CONF_PROTOCOL_TCP_UDP,
 		  { 53, 53 },
 		  0,
 		  AF_INET,
 		  "tcp 203.0.113.10:53 wlc 10.0.0.1:53=1 | udp 203.0.113.10:53 wlc 10.0.0.1:53=1"
-		  " | fwmark 4294967294 ipv4 none" },
+		  " | fwmark 2147483647 ipv4 none" },
 		{ CONF_PROTOCOL_SCTP,
 		  { 65534, 65535 },
 		  0,
 		  AF_INET,
 		  "sctp 203.0.113.10:65534 wlc 10.0.0.1:65534=1"
-		  " | sctp 203.0.113.10:65535 wlc 10.0.0.1:65535=1 | fwmark 4294967294 ipv4 none" },
+		  " | sctp 203.0.113.10:65535 wlc 10.0.0.1:65535=1 | fwmark 2147483647 ipv4 none" },
 		{ CONF_PROTOCOL_TCP,
 		  { 0, 0 },
 		  0,
 		  AF_INET,
-		  "tcp 203.0.113.10:0 wlc 10.0.0.1:0=1 | fwmark 4294967294 ipv4 none" },
+		  "tcp 203.0.113.10:0 wlc 10.0.0.1:0=1 | fwmark 2147483647 ipv4 none" },
 		{ CONF_PROTOCOL_TCP,
 		  { 0, 0 },
 		  7,
 		  AF_INET,
-		  "fwmark 7 ipv4 wlc 10.0.0.1:0=1 | fwmark 4294967294 ipv4 none" },
+		  "fwmark 7 ipv4 wlc 10.0.0.1:0=1 | fwmark 2147483647 ipv4 none" },
 		{ CONF_PROTOCOL_TCP,
 		  { 0, 0 },
 		  7,
 		  AF_INET6,
-		  "fwmark 7 ipv6 wlc [fd00::1]:0=1 | fwmark 4294967294 ipv6 none" },
+		  "fwmark 7 ipv6 wlc [fd00::1]:0=1 | fwmark 2147483647 ipv6 none" },
 		{ CONF_PROTOCOL_TCP,
 		  { 80, 80 },
 		  0,
 		  AF_INET6,
-		  "tcp [2001:db8::10]:80 wlc [fd00::1]:80=1 | fwmark 4294967294 ipv6 none" },
+		  "tcp [2001:db8::10]:80 wlc [fd00::1]:80=1 | fwmark 2147483647 ipv6 none" },
 	};
 
 	(void)state;
@@ -249,7 +249,7 @@ static void test_shared_target(void **state)
 	f.groups[1].max_connections = 9; /* the first registration decides */
 	compute(&f);
 	assert_spelled(&f, "tcp 203.0.113.10:80 wlc 10.0.0.1:80=2500 10.0.0.2:80=7500"
-			   " | fwmark 4294967294 ipv4 none");
+			   " | fwmark 2147483647 ipv4 none");
 	assert_int_equal(f.result.services[0].dests[1].upper_threshold, 0);
 }
 
@@ -431,7 +431,7 @@ static void test_keepers(void **state)
 	f.listeners[1].family = AF_INET6;
 	compute(&f);
 	assert_spelled(&f, "tcp 203.0.113.10:80 wlc | tcp [2001:db8::10]:80 wlc"
-			   " | fwmark 4294967294 ipv4 none | fwmark 4294967294 ipv6 none");
+			   " | fwmark 2147483647 ipv4 none | fwmark 2147483647 ipv6 none");
 }
 
 int main(void)

@@ -26,7 +26,7 @@ static void test_key_format(void **state)
 {
 	static const char *const expected[] = { "tcp 203.0.113.10:80",	  "udp [2001:db8::1]:53",
 						"sctp 10.0.0.1:0",	  "protocol 50 10.0.0.1:1",
-						"fwmark 4294967294 ipv6", "fwmark 7 ipv4" };
+						"fwmark 2147483647 ipv6", "fwmark 7 ipv4" };
 	const struct ipvs_service_key keys[] = {
 		key("203.0.113.10", IPPROTO_TCP, 80),
 		key("2001:db8::1", IPPROTO_UDP, 53),
