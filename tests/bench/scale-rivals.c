@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "tests/bench/scale-rivals.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <spawn.h>
+#include <sys/wait.h>
+
+#include "base/cleanup.h"
+#include "tests/lab/lab.h"
+
+#define POLL_USEC USEC_PER_MSEC
+#define TIMEOUT_USEC (60 * USEC_PER_SEC)
+
+extern char **environ;
+
+/* All write in the order of the services: so the last one is looked at first, and all only once that one stands. */
+static int is_complete(struct table *t, const struct scale *s)
+{
+	for (unsigned i = s->services; i-- > 0;) {
+		const struct ipvs_service_key key = scale_service(i);
+		int n = table_count(t, &key);
+
+		if (n != (int)s->targets)
+			return n < 0 ? n : 0;
+	}
+	return 1;
+}
+
+int rivals_wait_table(struct table *t, const struct scale *s, usec_t *ret)
+{
+	usec_t end = clock_monotonic_usec() + TIMEOUT_USEC, now;
+
+	do {
+		int r = is_complete(t, s);
+
+		now = clock_monotonic_usec();
+		if (r < 0)
+			return lab_fail(-r, "cannot read the table");
+		if (r > 0) {
+			*ret = now;
+			return 0;
+		}
+		lab_sleep(POLL_USEC);
+	} while (now < end);
+	return lab_fail(ETIMEDOUT, "the table did not become complete");
+}
+
+int rivals_wait_weight(struct table *t, const struct scale *s, usec_t *ret)
+{
+	const struct ipvs_service_key key = scale_service(s->services - 1);
+	const struct addr target = scale_target(s->services - 1, scale_changed_target(s));
+	usec_t end = clock_monotonic_usec() + TIMEOUT_USEC, now;
+
+	do {
+		int64_t weight = table_weight(t, &key, &target);
+
+		now = clock_monotonic_usec();
+		if (weight == s->changed_weight) {
+			*ret = now;
+			return 0;
+		}
+		lab_sleep(POLL_USEC);
+	} while (now < end);
+	return lab_fail(ETIMEDOUT, "the weight did not change");
+}
+
+int rivals_ipvsadm_start(struct lab *lab, pid_t *ret)
+{
+	static char name[] = "ipvsadm", restore[] = "-R";
+	char *argv[] = { name, restore, NULL };
+	posix_spawn_file_actions_t actions;
+	_lab_leave_ int back = -1;
+	int r;
+
+	r = lab_enter(&lab->gateway, &back);
+	if (r < 0)
+		return r;
+	(void)posix_spawn_file_actions_init(&actions);
+	r = posix_spawn_file_actions_addopen(&actions, 0, SCALE_IPVSADM_RULES, O_RDONLY, 0);
+	if (r == 0)
+		r = posix_spawnp(ret, argv[0], &actions, NULL, argv, environ);
+	(void)posix_spawn_file_actions_destroy(&actions);
+	return r == 0 ? 0 : lab_fail(r, "ipvsadm");
+}
+
+int rivals_ipvsadm_wait(pid_t pid)
+{
+	int status;
+
+	if (waitpid(pid, &status, 0) < 0)
+		return -errno;
+	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+/* Its log goes to syslog, where nobody listens: cheaper for it than a console. */
+int rivals_keepalived_start(struct lab *lab, struct lab_process *ret)
+{
+	static const char *const argv[] = {
+		"keepalived",
+		"--dont-fork",
+		"--check",
+		"--use-file=" SCALE_KEEPALIVED_CONF,
+		"--pid=/run/ka.pid",
+		"--checkers_pid=/run/ka-check.pid",
+		NULL,
+	};
+
+	return lab_spawn(&lab->gateway, argv, NULL, ret);
+}
+
+int rivals_keepalived_stop(struct lab_process *p)
+{
+	int r = lab_process_signal(p, SIGTERM);
+
+	if (r == 0)
+		r = lab_process_wait(p, TIMEOUT_USEC);
+	if (r < 0)
+		return lab_fail(-r, "keepalived does not end");
+	lab_process_deinit(p);
+	return 0;
+}
