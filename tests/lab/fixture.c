@@ -136,13 +136,14 @@ const char *fixture_get(struct fixture *f, const char *path, char buf[static LAB
 	return buf;
 }
 
-struct lab_load *fixture_load(struct fixture *f, const char *vip, unsigned rate)
+struct lab_load *fixture_load(struct fixture *f, const char *vip, unsigned rate,
+			      usec_t timeout_usec)
 {
 	const struct lab_load_spec spec = {
 		.from = &f->lab->internet,
 		.url = { vip, 80, "/" },
 		.rate = rate,
-		.timeout_usec = USEC_PER_SEC,
+		.timeout_usec = timeout_usec,
 	};
 	struct lab_load *load;
 

@@ -59,5 +59,13 @@ void fixture_reload(struct fixture *f, int status, struct lab_result *ret);
 /* 200 from the VIP over IPv4. Returns the target's name in buf. */
 const char *fixture_get(struct fixture *f, const char *path, char buf[static LAB_TARGET_MAX]);
 
-struct lab_load *fixture_load(struct fixture *f, const char *vip, unsigned rate);
+/*
+ * Requests to port 80. Where none may fail, the time-out must be long: a guest that shares its CPUs stalls for
+ * seconds at times.
+ */
+enum {
+	FIXTURE_PATIENCE_SEC = 15,
+};
+struct lab_load *fixture_load(struct fixture *f, const char *vip, unsigned rate,
+			      usec_t timeout_usec);
 struct lab_echo *fixture_echo(struct fixture *f, unsigned connections);

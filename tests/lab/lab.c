@@ -7,6 +7,7 @@
 #include <stdarg.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <netlink/netlink.h>
@@ -366,6 +367,17 @@ static int make_run(struct lab *lab)
 	return 0;
 }
 
+/* A load holds one descriptor for each request under way. */
+static void raise_descriptor_limit(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+		return;
+	limit.rlim_cur = limit.rlim_max;
+	(void)setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 int lab_new(const struct lab_spec *spec, struct lab **ret)
 {
 	_cleanup_(lab_free_p) struct lab *lab = calloc(1, sizeof(*lab));
@@ -383,6 +395,7 @@ int lab_new(const struct lab_spec *spec, struct lab **ret)
 	lab->home_net = open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC);
 	if (lab->home_net < 0)
 		return lab_fail(errno, "open the present network namespace");
+	raise_descriptor_limit();
 	r = make_run(lab);
 	if (r == 0)
 		r = make_hosts(lab, spec);

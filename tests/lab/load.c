@@ -56,6 +56,8 @@ static void finish(struct lab_load *l, struct slot *s, enum lab_outcome outcome,
 			lab_reply_finish(r, s->head, s->n_head, s->total_bytes);
 		atomic_store(&l->n_records, n + 1);
 	}
+	/* A child between fork and exec holds the socket open: close() alone would not end its events. */
+	(void)epoll_ctl(l->epoll_fd, EPOLL_CTL_DEL, s->fd, NULL);
 	(void)close(s->fd);
 	s->fd = -1;
 	l->n_busy--;
@@ -273,6 +275,26 @@ size_t lab_load_failed_outside(const struct lab_load *l, usec_t from_usec, usec_
 				strerror(r->error), (unsigned long)(r->end_usec - r->start_usec));
 	}
 	return failed;
+}
+
+void lab_load_print(const struct lab_load *l)
+{
+	size_t n = lab_load_count(l);
+	usec_t start = n > 0 ? l->records[0].start_usec : 0;
+
+	for (size_t i = 0; i < n;) {
+		usec_t second = (l->records[i].end_usec - start) / USEC_PER_SEC;
+		size_t outcomes[_LAB_OUTCOME_MAX] = { 0 };
+
+		for (; i < n && (l->records[i].end_usec - start) / USEC_PER_SEC <= second; i++)
+			outcomes[l->records[i].outcome]++;
+		(void)fprintf(stderr, "lab: second %lu:", (unsigned long)second);
+		for (size_t k = 0; k < _LAB_OUTCOME_MAX; k++)
+			if (outcomes[k] > 0)
+				(void)fprintf(stderr, " %zu %s", outcomes[k],
+					      lab_outcome_to_string((enum lab_outcome)k));
+		(void)fputc('\n', stderr);
+	}
 }
 
 size_t lab_load_answered_by(const struct lab_load *l, const char *target, usec_t from_usec,

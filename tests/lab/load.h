@@ -45,6 +45,9 @@ struct lab_load_summary lab_load_summarize(const struct lab_load *l, usec_t from
 /* Failed requests that ended before from or began at or after to; the first ones are printed. */
 size_t lab_load_failed_outside(const struct lab_load *l, usec_t from_usec, usec_t to_usec);
 
+/* What ended in each second, for a test that fails. */
+void lab_load_print(const struct lab_load *l);
+
 /* Answered by `target`, started in [from, to). */
 size_t lab_load_answered_by(const struct lab_load *l, const char *target, usec_t from_usec,
 			    usec_t to_usec);

@@ -103,8 +103,8 @@ static void fail_and_recover(void (*fault)(void), void (*repair)(void))
 {
 	usec_t start = clock_monotonic_usec(), at;
 
-	sides[0].load = fixture_load(&f, LAB_VIP, RATE);
-	sides[1].load = fixture_load(&f, LAB_VIP6, RATE6);
+	sides[0].load = fixture_load(&f, LAB_VIP, RATE, 2 * USEC_PER_SEC);
+	sides[1].load = fixture_load(&f, LAB_VIP6, RATE6, 2 * USEC_PER_SEC);
 	lab_sleep(500 * USEC_PER_MSEC);
 	at = clock_monotonic_usec();
 	fault();
@@ -206,7 +206,7 @@ static void test_fail_open(void **state)
 		assert_string_equal(fixture_get(&f, "/", name), "b1");
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_kill, set_up, tear_down),
@@ -215,5 +215,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_fail_open, set_up, tear_down),
 	};
 
+	if (argc > 1)
+		cmocka_set_test_filter(argv[1]);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -305,7 +305,7 @@ static void test_crash(void **state)
 	assert_nothing_left();
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_routing),
@@ -314,5 +314,7 @@ int main(void)
 		cmocka_unit_test(test_crash),
 	};
 
+	if (argc > 1)
+		cmocka_set_test_filter(argv[1]);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
