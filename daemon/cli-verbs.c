@@ -4,7 +4,6 @@
 
 #include "daemon/cli.h"
 
-#include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,6 +11,7 @@
 
 #include "base/cleanup.h"
 #include "conf/conf.h"
+#include "conf/value.h"
 
 const struct cli_verb cli_verbs[] = {
 	{ "run", "", "cSDh", 0, 0, false, "run the daemon in the foreground, as systemd does",
@@ -116,17 +116,14 @@ const char *cli_suggest_verb(const char *name)
 static int parse_number(const struct cli *cli, const char *name, const char *text, long max,
 			long *ret)
 {
-	char *end;
-	long n;
+	uint64_t n;
 
-	errno = 0;
-	n = strtol(text, &end, 10);
-	if (errno || end == text || *end || n < 0 || n > max) {
+	if (value_parse_uint(text, (uint64_t)max, &n) < 0) {
 		(void)fprintf(stderr, "ipvsd %s: %s: \"%s\" is not a number from 0 to %ld\n",
 			      cli->verb->name, name, text, max);
 		return CLI_USAGE;
 	}
-	*ret = n;
+	*ret = (long)n;
 	return CLI_OK;
 }
 

@@ -12,6 +12,7 @@
 
 #include "base/cleanup.h"
 #include "conf/conf.h"
+#include "conf/value.h"
 
 static const struct route {
 	const char *path;
@@ -71,36 +72,18 @@ int control_request_route(const char *method, const char *path, enum control_ver
 	return refuse(ret_error, 404, "no such path; see CONTROL API in ipvsd(8)");
 }
 
-/* Query numbers are decimal digits and nothing else. */
-static int parse_number(const char *text, uint64_t max, uint64_t *ret)
-{
-	uint64_t n = 0;
-
-	if (!text || !*text)
-		return -EINVAL;
-	for (; *text; text++) {
-		unsigned digit = (unsigned)(unsigned char)*text - '0';
-
-		if (digit > 9 || n > (max - digit) / 10)
-			return -EINVAL;
-		n = n * 10 + digit;
-	}
-	*ret = n;
-	return 0;
-}
-
 static int parse_events_parameter(struct control_request *r, const struct control_parameter *p,
 				  struct control_error *e)
 {
 	uint64_t wait;
 
 	if (!strcmp(p->name, "after")) {
-		if (parse_number(p->value, INT64_MAX, &r->after))
+		if (!p->value || value_parse_uint(p->value, INT64_MAX, &r->after) < 0)
 			return refuse(e, 400, "after: not a sequence number");
 		return 0;
 	}
 	if (!strcmp(p->name, "wait")) {
-		if (parse_number(p->value, CONTROL_WAIT_MAX_SECONDS, &wait))
+		if (!p->value || value_parse_uint(p->value, CONTROL_WAIT_MAX_SECONDS, &wait) < 0)
 			return refuse(e, 400, "wait: not a number of seconds from 0 to %d",
 				      CONTROL_WAIT_MAX_SECONDS);
 		r->wait_seconds = (unsigned)wait;

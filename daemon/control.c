@@ -21,6 +21,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "conf/value.h"
 #include "daemon/control-request.h"
 #include "daemon/control-socket.h"
 #include "daemon/manager.h"
@@ -248,6 +249,7 @@ static enum MHD_Result on_headers(struct control *c, struct MHD_Connection *conn
 	};
 	enum control_verb verb;
 	struct exchange *x;
+	uint64_t len;
 
 	x = calloc(1, sizeof(*x));
 	if (!x)
@@ -261,9 +263,9 @@ static enum MHD_Result on_headers(struct control *c, struct MHD_Connection *conn
 		return respond_error(connection, &e);
 	/*
 	 * A client that is still sending when the connection closes may not see the answer, so what is moderately
-	 * too large is read and refused then. MHD has refused a malformed length; here only its digits count.
+	 * too large is read and refused then.
 	 */
-	if (length && (strlen(length) > 9 || atol(length) > DISCARD_MAX))
+	if (length && value_parse_uint(length, DISCARD_MAX, &len) < 0)
 		return respond_error(connection,
 				     &(struct control_error){ .status = 413,
 							      .text = "the body is too large" });

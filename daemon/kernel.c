@@ -18,6 +18,7 @@
 
 #include "base/cleanup.h"
 #include "conf/conf.h"
+#include "conf/value.h"
 
 enum {
 	VALUE_MAX = 32,
@@ -41,7 +42,7 @@ enum need {
 static const struct setting {
 	const char *name;
 	unsigned needs;
-	int wanted;
+	unsigned wanted;
 	bool least;
 	const char *reason;
 } settings[] = {
@@ -120,11 +121,11 @@ static int read_setting(const char *name, char value[static VALUE_MAX])
 	return 0;
 }
 
-static int write_setting(const char *name, int wanted)
+static int write_setting(const char *name, unsigned wanted)
 {
 	_cleanup_close_ int fd = open_setting(name, O_WRONLY);
 	char value[VALUE_MAX];
-	int len = snprintf(value, sizeof(value), "%d\n", wanted);
+	int len = snprintf(value, sizeof(value), "%u\n", wanted);
 
 	if (fd < 0)
 		return fd;
@@ -143,7 +144,7 @@ static int add_finding(json_t *findings, const char *name, const char *wanted, c
 static int check_setting(const struct setting *s, enum conf_kernel_policy policy, json_t *findings)
 {
 	char wanted[VALUE_MAX], actual[VALUE_MAX], remedy[192] = "";
-	long value;
+	uint64_t value;
 	bool done = false;
 	int error = read_setting(s->name, actual);
 
@@ -151,17 +152,17 @@ static int check_setting(const struct setting *s, enum conf_kernel_policy policy
 		return 0; /* this kernel has no such thing to get wrong, or IPv6 is off */
 	if (error < 0)
 		(void)snprintf(actual, sizeof(actual), "unknown");
-	value = strtol(actual, NULL, 10);
-	if (error == 0 && (value == s->wanted || (s->least && value > s->wanted)))
+	if (error == 0 && value_parse_uint(actual, INT32_MAX, &value) == 0 &&
+	    (value == s->wanted || (s->least && value > s->wanted)))
 		return 0;
 
-	(void)snprintf(wanted, sizeof(wanted), "%d", s->wanted);
+	(void)snprintf(wanted, sizeof(wanted), "%u", s->wanted);
 	if (policy == CONF_KERNEL_SET) {
 		error = write_setting(s->name, s->wanted);
 		done = error == 0;
 	}
 	if (!done)
-		(void)snprintf(remedy, sizeof(remedy), "sysctl -w %s=%d%s%s", s->name, s->wanted,
+		(void)snprintf(remedy, sizeof(remedy), "sysctl -w %s=%u%s%s", s->name, s->wanted,
 			       policy == CONF_KERNEL_SET ? "; ipvsd could not: " : "",
 			       policy == CONF_KERNEL_SET ? strerror(-error) : "");
 	return add_finding(findings, s->name, wanted, actual, s->reason, done, remedy);
