@@ -345,7 +345,7 @@ static const struct key group_keys[] = {
 	{ GROUP(check.interface), .name = "health-check-interface", .type = KEY_INTERFACE,
 	  .help = "The interface that probes leave by." },
 	{ GROUP(check.firewall_mark), .name = "health-check-firewall-mark", .type = KEY_UINT,
-	  .zero = "none", .min = 1, .max = UINT32_MAX, .fallback = "none",
+	  .zero = "none", .min = 1, .max = UINT32_MAX, .fallback = "none", .later = later_health,
 	  .help = "The firewall mark of probes, for policy routing." },
 	{ GROUP(check.via_vip), .name = "health-check-via-vip", .type = KEY_BOOL, .fallback = "no",
 	  .later = later_health,

@@ -211,7 +211,9 @@ static void add_target(struct table *t, const json_t *target, usec_t now)
 	table_add(t, TABLE_PLAIN, "%s", dash(str(target, "zone")));
 	table_add(t, state_colour(state), "%s%s%s", dash(state),
 		  yes(target, "drained") ? ", drained" : "",
-		  yes(target, "fail_open") ? ", fail open" : "");
+		  yes(target, "fail_open")    ? ", fail open"
+		  : yes(target, "cold_start") ? ", cold start"
+					      : "");
 	add_weight(t, target);
 	add_number(t, target, "active", "");
 	add_number(t, target, "inactive", "");
@@ -247,7 +249,10 @@ static void print_group_head(const json_t *g, const struct table_style *style, F
 		table_put_text(f, str(g, "check"));
 	}
 	(void)fputc('\n', f);
-	if (yes(g, "fail_open"))
+	if (yes(g, "cold_start"))
+		alarm_line(f, style, TABLE_YELLOW, "! COLD START: ",
+			   "until its first health check has an answer, a target gets traffic");
+	else if (yes(g, "fail_open"))
 		alarm_line(f, style, TABLE_RED,
 			   "! FAIL OPEN: ", "too few healthy targets, so all of them get traffic");
 }

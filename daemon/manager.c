@@ -354,12 +354,9 @@ static int start(struct manager *m)
 	_cleanup_free_ char *error = NULL;
 	int r;
 
-	r = control_new(m, socket, &m->control);
-	if (r < 0) {
-		log_err("control socket %s: %s", socket,
-			r == -EADDRINUSE ? "another ipvsd serves it" : strerror(-r));
+	r = control_new(m, socket, &m->control); /* logs its errors */
+	if (r < 0)
 		return r;
-	}
 	r = reload_first(m, &error);
 	if (r < 0) {
 		log_err("cannot apply the configuration: %s", error ? error : strerror(-r));
@@ -425,7 +422,7 @@ int manager_run(struct manager *m)
 
 	(void)sd_notifyf(0, "READY=1\nMAINPID=%d", (int)getpid());
 	transitions_notify_status(m);
-	manager_event(m, LOG_NOTICE, "daemon", "", "started: %zu listeners, %zu groups",
+	manager_event(m, LOG_NOTICE, "daemon", "", "started, listeners: %zu, target groups: %zu",
 		      m->conf->n_listeners, m->conf->n_groups);
 	r = sd_event_loop(m->event);
 	(void)persist_now(m);

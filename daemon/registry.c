@@ -319,6 +319,7 @@ int registry_build(const struct conf *conf, const struct registry *old, usec_t n
 		g->conf = &conf->groups[i];
 		g->listener_port = first_listener_port(conf, i);
 		g->logged_fail_open = known && known->logged_fail_open;
+		g->cold = !known || !known->n || known->cold;
 		r = build_group(g, known, now_wall_usec);
 		if (r < 0)
 			return r;
@@ -406,7 +407,6 @@ bool registry_probe(const struct target_group *g, const struct target *t,
 	p.addr = t->addr;
 	p.port = probe_port(g, t);
 	p.source = check->source;
-	p.firewall_mark = check->firewall_mark;
 	p.interval_usec = check->interval_usec;
 	p.timeout_usec = check->timeout_usec;
 	memcpy(p.interface, check->interface, sizeof(p.interface));
@@ -446,9 +446,11 @@ static int compute_group(struct target_group *g)
 				.state = t->health.state,
 				.awaiting_first_result = t->awaiting_first_result,
 				.drained_by_operator = t->drained,
+				.cold = g->cold && t->awaiting_first_result,
 			};
 	}
 	weight_compute(in, n, &minimum, out, &g->summary);
+	g->cold = g->summary.cold_start;
 	n = 0;
 	for (size_t i = 0; i < g->n; i++) {
 		struct target *t = &g->targets[i];

@@ -48,6 +48,7 @@ struct target_group {
 	struct target *targets; /* owned; in order of registration */
 	size_t n;
 	struct weight_summary summary;
+	bool cold; /* new as a whole, and not every target has had its first result (health/weight.h) */
 	bool logged_fail_open;
 };
 

@@ -135,7 +135,7 @@ int reload_first(struct manager *m, char **ret_error)
 	if (r < 0)
 		return r;
 	vip_set_remove_unwanted(m->vips, m->conf);
-	log_info("applied: %zu operations", report.n_ops);
+	log_info("applied, operations: %zu", report.n_ops);
 	transitions_log(m);
 	(void)persist_now(m);
 	return 0;
@@ -196,8 +196,9 @@ static int reload(struct manager *m, struct diag_list *diags, json_t **ret_repor
 
 	r = conf_load(m->options.config_path, &conf, diags);
 	if (r < 0) {
-		*ret_report = error_report(diags, "%s: %zu errors; nothing was changed",
-					   m->options.config_path, diags->n_errors);
+		*ret_report = error_report(diags, "%s: %zu error%s; nothing was changed",
+					   m->options.config_path, diags->n_errors,
+					   diags->n_errors == 1 ? "" : "s");
 		return r;
 	}
 	r = registry_build(conf, &m->registry, clock_wall_usec(), &registry);
@@ -222,7 +223,7 @@ static int reload(struct manager *m, struct diag_list *diags, json_t **ret_repor
 	*ret_report = success_report(m, &report, diags);
 	if (report.n_ops)
 		persist_soon(m);
-	manager_event(m, LOG_NOTICE, "reload", "", "reloaded: %zu operations", report.n_ops);
+	manager_event(m, LOG_NOTICE, "reload", "", "reloaded, operations: %zu", report.n_ops);
 	return 0;
 }
 
@@ -272,7 +273,8 @@ int manager_plan(struct manager *m, const char *path, json_t **ret_report)
 		path = m->options.config_path;
 	r = conf_load(path, &conf, &diags);
 	if (r < 0) {
-		*ret_report = error_report(&diags, "%s: %zu errors", path, diags.n_errors);
+		*ret_report = error_report(&diags, "%s: %zu error%s", path, diags.n_errors,
+					   diags.n_errors == 1 ? "" : "s");
 		return r;
 	}
 	r = registry_build(conf, &m->registry, clock_wall_usec(), &registry);

@@ -26,7 +26,8 @@ static json_t *format_target(const struct target *t)
 
 	addr_port_format(&t->addr, t->port, name);
 	return json_pack(
-		"{s:s,s:s,s:I,s:s,s:b,s:b,s:b,s:s,s:s,s:s,s:s,s:I,s:I,s:I,s:I,s:i,s:i,s:I,s:I,s:I}",
+		"{s:s,s:s,s:I,s:s,s:b,s:b,s:b,s:s,s:s,s:s,s:s,s:I,s:I,s:I,s:I,s:i,s:i,s:i,s:I,s:I,"
+		"s:I}",
 		"target", name, "origin", t->origin == TARGET_FROM_CONFIG ? "config" : "register",
 		"configured_weight", (json_int_t)t->configured_weight, "zone", t->zone,
 		"deregistered", t->deregistered, "drained", t->drained, "awaiting_first_result",
@@ -36,8 +37,9 @@ static json_t *format_target(const struct target *t)
 		target_reason_to_string(h->resume_reason), "successes", (json_int_t)h->successes,
 		"failures", (json_int_t)h->failures, "since", (json_int_t)h->since_usec, "checked",
 		(json_int_t)h->checked_usec, "outcome", (int)h->outcome, "detail", (int)h->detail,
-		"duration", (json_int_t)h->duration_usec, "drain_deadline",
-		(json_int_t)h->drain_deadline_usec, "weight", (json_int_t)t->weight.weight);
+		"reason_detail", (int)h->reason_detail, "duration", (json_int_t)h->duration_usec,
+		"drain_deadline", (json_int_t)h->drain_deadline_usec, "weight",
+		(json_int_t)t->weight.weight);
 }
 
 static json_t *format_groups(const struct registry *r)
@@ -116,13 +118,14 @@ static int parse_health(const json_t *j, struct target_health *ret)
 	const char *state, *reason, *resume_state, *resume_reason;
 	json_int_t successes, failures, since, checked, duration, deadline;
 	struct target_health h = { 0 };
-	int outcome, detail;
+	int outcome, detail, reason_detail;
 
-	if (json_unpack((json_t *)j, "{s:s,s:s,s:s,s:s,s:I,s:I,s:I,s:I,s:i,s:i,s:I,s:I}", "state",
-			&state, "reason", &reason, "resume_state", &resume_state, "resume_reason",
-			&resume_reason, "successes", &successes, "failures", &failures, "since",
-			&since, "checked", &checked, "outcome", &outcome, "detail", &detail,
-			"duration", &duration, "drain_deadline", &deadline) < 0)
+	if (json_unpack((json_t *)j, "{s:s,s:s,s:s,s:s,s:I,s:I,s:I,s:I,s:i,s:i,s:i,s:I,s:I}",
+			"state", &state, "reason", &reason, "resume_state", &resume_state,
+			"resume_reason", &resume_reason, "successes", &successes, "failures",
+			&failures, "since", &since, "checked", &checked, "outcome", &outcome,
+			"detail", &detail, "reason_detail", &reason_detail, "duration", &duration,
+			"drain_deadline", &deadline) < 0)
 		return -EBADMSG;
 	if (target_state_from_string(state, &h.state) < 0 ||
 	    target_reason_from_string(reason, &h.reason) < 0 ||
@@ -139,6 +142,7 @@ static int parse_health(const json_t *j, struct target_health *ret)
 	h.checked_usec = (usec_t)checked;
 	h.outcome = (enum probe_outcome)outcome;
 	h.detail = detail;
+	h.reason_detail = reason_detail;
 	h.duration_usec = (uint32_t)duration;
 	h.drain_deadline_usec = (usec_t)deadline;
 	*ret = h;
@@ -193,6 +197,9 @@ static int parse_group(struct state *s, struct target_group *g, const json_t *ta
 		else
 			g->targets[g->n++] = t;
 	}
+	g->cold = true;
+	for (size_t i = 0; i < g->n; i++)
+		g->cold &= g->targets[i].awaiting_first_result;
 	return 0;
 }
 
@@ -327,6 +334,7 @@ int state_parse(const char *text, size_t len_bytes, struct state *ret)
 void state_forget_verdicts(struct state *s, usec_t now_wall_usec)
 {
 	for (size_t i = 0; i < s->registry.n; i++) {
+		s->registry.groups[i].cold = true;
 		for (size_t j = 0; j < s->registry.groups[i].n; j++) {
 			struct target *t = &s->registry.groups[i].targets[j];
 

@@ -112,12 +112,13 @@ static json_t *listener_to_json(const struct manager *m, const struct conf_liste
 	return j;
 }
 
-static json_t *target_to_json(const struct target *t, const struct connection_table *table)
+static json_t *target_to_json(const struct target_group *g, const struct target *t,
+			      const struct connection_table *table)
 {
 	const struct connection_counts none = { 0 };
 	const struct connection_counts *c = connection_table_find(table, &t->addr, t->port);
 	const struct target_health *h = &t->health;
-	char name[ADDR_PORT_STR_MAX], detail[64];
+	char name[ADDR_PORT_STR_MAX], detail[64], description[TARGET_DESCRIPTION_MAX];
 	json_t *j;
 
 	if (!c)
@@ -130,18 +131,19 @@ static json_t *target_to_json(const struct target *t, const struct connection_ta
 			       h->detail);
 	else
 		(void)snprintf(detail, sizeof(detail), "%s", probe_outcome_to_string(h->outcome));
-	j = json_pack("{s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:o,s:o,s:I,s:I,s:I,s:I,s:I,s:b,s:b,s:o}",
+	j = json_pack("{s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:o,s:o,s:I,s:I,s:I,s:I,s:I,s:b,s:b,s:b,s:o}",
 		      "target", t->port ? name : addr_format(&t->addr, name), "zone", t->zone,
 		      "origin", t->origin == TARGET_FROM_CONFIG ? "config" : "register", "state",
 		      target_state_to_string(h->state), "reason",
 		      target_reason_to_string(h->reason), "description",
-		      target_reason_describe(h->reason), "detail", detail, "since",
+		      target_health_describe(h, description), "detail", detail, "since",
 		      time_to_json(h->since_usec), "checked", time_to_json(h->checked_usec),
 		      "duration_us", (json_int_t)h->duration_usec, "successes",
 		      (json_int_t)h->successes, "failures", (json_int_t)h->failures,
 		      "configured_weight", (json_int_t)t->configured_weight, "weight",
-		      (json_int_t)t->weight.weight, "fail_open", t->weight.by_fail_open, "drained",
-		      t->drained, "drain_deadline",
+		      (json_int_t)t->weight.weight, "fail_open", t->weight.by_fail_open && !g->cold,
+		      "cold_start", t->weight.by_fail_open && g->cold, "drained", t->drained,
+		      "drain_deadline",
 		      time_to_json(h->state == TARGET_DRAINING ? h->drain_deadline_usec : 0));
 	(void)add_rates(j, c->active, c->inactive, &c->stats);
 	return j;
@@ -149,11 +151,14 @@ static json_t *target_to_json(const struct target *t, const struct connection_ta
 
 static json_t *check_to_json(const struct conf_health_check *c)
 {
+	bool has_path = c->protocol == CONF_CHECK_HTTP && c->path;
+
 	if (c->protocol == CONF_CHECK_NONE)
 		return json_string("none");
 	return json_sprintf("%s%s%s every %g s, timeout %g s, up after %u, down after %u",
-			    conf_check_to_string(c->protocol), c->path ? " " : "",
-			    c->path ? c->path : "", (double)c->interval_usec / (double)USEC_PER_SEC,
+			    conf_check_to_string(c->protocol), has_path ? " " : "",
+			    has_path ? c->path : "",
+			    (double)c->interval_usec / (double)USEC_PER_SEC,
 			    (double)c->timeout_usec / (double)USEC_PER_SEC, c->healthy_threshold,
 			    c->unhealthy_threshold);
 }
@@ -167,13 +172,13 @@ static json_t *group_to_json(const struct manager *m, size_t index)
 	if (!targets || connection_table_of_group(m->conf, &m->actual, index, &table) < 0)
 		return NULL;
 	for (size_t i = 0; i < g->n; i++)
-		if (json_array_append_new(targets, target_to_json(&g->targets[i], &table)) < 0)
+		if (json_array_append_new(targets, target_to_json(g, &g->targets[i], &table)) < 0)
 			return NULL;
-	return json_pack("{s:s,s:I,s:I,s:b,s:b,s:o,s:O}", "name", g->name, "registered",
+	return json_pack("{s:s,s:I,s:I,s:b,s:b,s:b,s:o,s:O}", "name", g->name, "registered",
 			 (json_int_t)g->summary.registered, "healthy",
 			 (json_int_t)g->summary.healthy, "fail_open", g->summary.fail_open,
-			 "in_use", g->conf->in_use, "check", check_to_json(&g->conf->check),
-			 "targets", targets);
+			 "cold_start", g->summary.cold_start, "in_use", g->conf->in_use, "check",
+			 check_to_json(&g->conf->check), "targets", targets);
 }
 
 static json_t *health_to_json(const struct manager *m)

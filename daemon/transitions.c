@@ -48,9 +48,7 @@ static void log_target(struct manager *m, const struct target_group *g, const st
 {
 	char name[ADDR_PORT_STR_MAX], object[CONF_NAME_MAX + 1 + ADDR_PORT_STR_MAX];
 	char cause[TEXT_MAX], weights[64], text[2 * TEXT_MAX], weight[16];
-	const char *suffix = t->weight.by_fail_open ? " (fail open)"
-			     : t->drained	    ? " (drained)"
-						    : "";
+	const char *suffix = "";
 	const struct log_field fields[] = {
 		{ "IPVSD_GROUP", g->name },
 		{ "IPVSD_TARGET", name },
@@ -59,6 +57,10 @@ static void log_target(struct manager *m, const struct target_group *g, const st
 		{ "IPVSD_WEIGHT", weight },
 	};
 
+	if (t->weight.by_fail_open)
+		suffix = g->cold ? " (cold start)" : " (fail open)";
+	else if (t->drained)
+		suffix = " (drained)";
 	addr_port_format(&t->addr, t->port, name);
 	(void)snprintf(object, sizeof(object), "%s/%s", g->name, name);
 	(void)snprintf(weight, sizeof(weight), "%u", t->weight.weight);
@@ -79,9 +81,15 @@ static void log_target(struct manager *m, const struct target_group *g, const st
 	event_ring_add(&m->events, clock_wall_usec(), "target", object, text);
 }
 
+/* A start without history is no failure. */
+static bool fails_open(const struct target_group *g)
+{
+	return g->summary.fail_open && !g->summary.cold_start;
+}
+
 static void log_group(struct manager *m, struct target_group *g)
 {
-	if (g->summary.fail_open)
+	if (fails_open(g))
 		manager_event(m, LOG_WARNING, "group", g->name,
 			      "fails open: %u of %u targets are healthy, all get traffic",
 			      g->summary.healthy, g->summary.registered);
@@ -89,7 +97,7 @@ static void log_group(struct manager *m, struct target_group *g)
 		manager_event(m, LOG_NOTICE, "group", g->name,
 			      "no longer fails open: %u of %u targets are healthy",
 			      g->summary.healthy, g->summary.registered);
-	g->logged_fail_open = g->summary.fail_open;
+	g->logged_fail_open = fails_open(g);
 }
 
 void transitions_log(struct manager *m)
@@ -110,7 +118,7 @@ void transitions_log(struct manager *m)
 			t->logged_weight = t->weight.weight;
 			any = true;
 		}
-		if (g->logged_fail_open != g->summary.fail_open && g->n && g->conf->in_use)
+		if (g->logged_fail_open != fails_open(g) && g->n && g->conf->in_use)
 			log_group(m, g);
 	}
 	if (!any)
@@ -128,8 +136,9 @@ void transitions_notify_status(const struct manager *m)
 		n_targets += m->registry.groups[i].summary.registered;
 		n_healthy += m->registry.groups[i].summary.healthy;
 	}
-	(void)sd_notifyf(0, "STATUS=%zu listeners, %zu groups, %zu targets: %zu healthy%s%s",
-			 m->conf->n_listeners, m->registry.n, n_targets, n_healthy,
-			 m->last_error ? "; the configuration on disk is not in use: " : "",
-			 m->last_error ? m->last_error : "");
+	(void)sd_notifyf(
+		0, "STATUS=listeners: %zu, target groups: %zu, targets: %zu, healthy: %zu%s%s",
+		m->conf->n_listeners, m->registry.n, n_targets, n_healthy,
+		m->last_error ? "; the configuration on disk is not in use: " : "",
+		m->last_error ? m->last_error : "");
 }

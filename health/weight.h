@@ -12,8 +12,9 @@
  * weight 0 always: what the operator took out stays out, and does not count as healthy either (a group of one
  * drained and one unhealthy target fails open to the latter).
  *
- * Cold start is the fail-open of a group in which no target has had a first result: a start without history does
- * not refuse traffic. It is told apart so that it is not logged as a failure.
+ * Cold start: a start without history neither refuses traffic nor heaps it on the target that answers first. The
+ * targets of a group that was new as a whole (`cold`) get their weight until their own first result. It is told apart
+ * so that it is not logged as a failure.
  * Pure.
  */
 
@@ -33,11 +34,12 @@ struct weight_input {
 	enum target_state state;
 	bool awaiting_first_result; /* initial, no probe answered yet */
 	bool drained_by_operator;   /* `ipvsd drain` */
+	bool cold; /* awaiting its first result in a group that was new as a whole */
 };
 
 struct weight_output {
 	uint32_t weight;
-	bool by_fail_open; /* gets traffic only because the group fails open */
+	bool by_fail_open; /* gets traffic only because the group fails open or starts cold */
 };
 
 struct weight_summary {
@@ -45,7 +47,7 @@ struct weight_summary {
 	unsigned eligible;
 	unsigned healthy; /* of the eligible */
 	bool fail_open;	  /* an unhealthy target gets traffic */
-	bool cold_start;  /* … because no target has had its first result */
+	bool cold_start;  /* a target without a result gets traffic */
 };
 
 /* out has room for n. */

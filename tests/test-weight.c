@@ -16,7 +16,7 @@ enum {
 };
 
 /*
- * A target a letter: h healthy, u unhealthy, i initial with a result, ? initial without, d draining, n unused,
+ * A target a letter: h healthy, u unhealthy, i initial with a result, ? initial without, c the same in a cold group, d draining, n unused,
  * a unavailable, v unhealthy.draining; in upper case drained by the operator; 0 healthy, configured weight 0.
  */
 static struct weight_input input_from_letter(char c)
@@ -49,6 +49,8 @@ static struct weight_input input_from_letter(char c)
 	}
 	if (c == '?')
 		in = (struct weight_input){ 100, TARGET_INITIAL, true, false };
+	if (c == 'c')
+		in = (struct weight_input){ 100, TARGET_INITIAL, true, false, true };
 	if (c == '0')
 		in.configured = 0;
 	in.drained_by_operator = c >= 'A' && c <= 'Z';
@@ -81,6 +83,10 @@ static void test_golden(void **state)
 		{ "??i", { 1, 0 }, "!!!", true, false },
 		{ "??h", { 1, 0 }, "..1", false, false },
 		{ "??D", { 1, 0 }, "!!.", true, true },
+		{ "cc", { 1, 0 }, "!!", true, true },
+		{ "cch", { 1, 0 }, "!!1", false, true },
+		{ "chu", { 1, 0 }, "!1.", false, true },
+		{ "ciu", { 1, 0 }, "!!!", true, true },
 		{ "aa", { 1, 0 }, "11", false, false },
 		{ "vv", { 1, 0 }, "!!", true, false },
 		{ "hv", { 1, 0 }, "1.", false, false },
