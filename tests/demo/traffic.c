@@ -14,7 +14,7 @@
 
 #include "base/cleanup.h"
 #include "tests/lab/lab.h"
-#include "tests/lab/load.h"
+#include "tests/lab/loadgen.h"
 
 enum {
 	NAMES_MAX = 16,

@@ -8,7 +8,7 @@
 
 #include "base/cleanup.h"
 #include "tests/lab/lab.h"
-#include "tests/lab/load.h"
+#include "tests/lab/loadgen.h"
 
 enum {
 	TICK_MSEC = 5,

@@ -8,7 +8,7 @@
 
 #include "tests/lab/gateway.h"
 #include "tests/lab/lab.h"
-#include "tests/lab/load.h"
+#include "tests/lab/loadgen.h"
 #include "tests/lab/realserver.h"
 
 /* A fast schedule, and the longest time from a fault to weight 0 that it allows (issue: … + 100 ms). */

@@ -15,7 +15,7 @@
 #include <cmocka.h>
 
 #include "tests/lab/lab.h"
-#include "tests/lab/load.h"
+#include "tests/lab/loadgen.h"
 #include "tests/lab/realserver.h"
 
 enum {

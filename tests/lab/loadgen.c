@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "tests/lab/load.h"
+#include "tests/lab/loadgen.h"
 
 #include <fcntl.h>
 #include <stdbool.h>
