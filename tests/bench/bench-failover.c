@@ -13,7 +13,7 @@
 #include "tests/bench/table.h"
 #include "tests/lab/gateway.h"
 #include "tests/lab/lab.h"
-#include "tests/lab/load.h"
+#include "tests/lab/loadgen.h"
 #include "tests/lab/realserver.h"
 
 #define KEEPALIVED_CONF "/run/keepalived.conf"
