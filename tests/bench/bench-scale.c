@@ -18,7 +18,7 @@ enum {
 	ROUNDS = 5,
 	CHANGES = 2, /* of each kind, in a round */
 	STOP_TIMEOUT_SEC = 30,
-	SETTLE_MSEC = 500,
+	SETTLE_MSEC = 2500, /* what a program does after its answer is not the next one's */
 };
 
 /* All in milliseconds. */
@@ -172,12 +172,16 @@ static int measure_changes(struct scale_bench *b)
 		return r;
 	add_ms(&change.http, start, clock_monotonic_usec());
 	r = rivals_wait_weight(b->table, &b->scale, &seen);
+	lab_sleep(SETTLE_MSEC * USEC_PER_MSEC);
 
 	if (r == 0)
 		r = change_weight(b);
 	if (r == 0)
 		r = run_reload(b, &change.cli);
-	return r < 0 ? r : rivals_wait_weight(b->table, &b->scale, &seen);
+	if (r == 0)
+		r = rivals_wait_weight(b->table, &b->scale, &seen);
+	lab_sleep(SETTLE_MSEC * USEC_PER_MSEC);
+	return r;
 }
 
 static int measure_reload_from_empty(struct scale_bench *b)
