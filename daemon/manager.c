@@ -80,8 +80,10 @@ static void apply_now(struct manager *m)
 	if (m->stopping)
 		return;
 	r = registry_compute_weights(&m->registry);
-	if (r == 0)
+	if (r == 0) {
+		persist_before_apply(m);
 		r = reconcile_apply(m, m->conf, &m->registry, &report);
+	}
 	if (r < 0)
 		log_err("cannot apply weights: %s; trying again at the next reconcile",
 			report.error ? report.error : strerror(-r));

@@ -22,13 +22,13 @@ const char *persist_directory(const struct manager *m)
 					  : m->conf->global.state_directory;
 }
 
-int persist_now(struct manager *m)
+static int save(struct manager *m, enum state_file_sync sync)
 {
 	_cleanup_(json_decref_p) json_t *vips = vip_set_to_json(m->vips);
 	_cleanup_(json_decref_p) json_t *document = state_format(&m->registry, m->owned_services,
 								 m->n_owned_services, &m->linger,
 								 vips, clock_wall_usec());
-	int r = document ? state_file_save(persist_directory(m), document) : -ENOMEM;
+	int r = document ? state_file_save(persist_directory(m), document, sync) : -ENOMEM;
 
 	if (r < 0 && !m->save_failed)
 		log_err("cannot save the state in %s: %s: a restart would lose verdicts, drains "
@@ -36,6 +36,17 @@ int persist_now(struct manager *m)
 			persist_directory(m), strerror(-r));
 	m->save_failed = r < 0;
 	return r;
+}
+
+int persist_now(struct manager *m)
+{
+	return save(m, STATE_FILE_DURABLE);
+}
+
+void persist_before_apply(struct manager *m)
+{
+	(void)save(m, STATE_FILE_QUICK); /* logs */
+	persist_soon(m);
 }
 
 static int on_save(sd_event_source *s, uint64_t usec, void *userdata)

@@ -13,6 +13,13 @@ int persist_now(struct manager *m);
 void persist_soon(struct manager *m);
 
 /*
+ * Verdicts have changed and the weights will: what the plane gets must be what a restart would restore, else a crash
+ * in between makes the restart change a weight. Without waiting for the disk, since a machine that loses power loses
+ * the plane as well; the durable write follows soon.
+ */
+void persist_before_apply(struct manager *m);
+
+/*
  * What the last daemon left; a damaged or missing file gives the empty state and a log line. Takes over owned
  * services and addresses into the manager; verdicts that are too old are forgotten.
  */

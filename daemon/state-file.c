@@ -66,7 +66,7 @@ int state_file_load(const char *directory, struct state *ret)
 	return r;
 }
 
-static int write_whole(int fd, const char *text, size_t len)
+static int write_whole(int fd, const char *text, size_t len, enum state_file_sync sync)
 {
 	while (len > 0) {
 		ssize_t n = write(fd, text, len);
@@ -78,10 +78,10 @@ static int write_whole(int fd, const char *text, size_t len)
 		text += n;
 		len -= (size_t)n;
 	}
-	return fsync(fd) < 0 ? -errno : 0;
+	return sync == STATE_FILE_DURABLE && fsync(fd) < 0 ? -errno : 0;
 }
 
-int state_file_save(const char *directory, const json_t *document)
+int state_file_save(const char *directory, const json_t *document, enum state_file_sync sync)
 {
 	_cleanup_free_ char *text = json_dumps(document, JSON_COMPACT | JSON_SORT_KEYS);
 	_cleanup_close_ int dir = -1, fd = -1;
@@ -96,12 +96,12 @@ int state_file_save(const char *directory, const json_t *document)
 		    0600);
 	if (fd < 0)
 		return -errno;
-	r = write_whole(fd, text, strlen(text));
+	r = write_whole(fd, text, strlen(text), sync);
 	if (r == 0 && renameat(dir, STATE_NAME ".new", dir, STATE_NAME) < 0)
 		r = -errno;
 	if (r < 0) {
 		(void)unlinkat(dir, STATE_NAME ".new", 0);
 		return r;
 	}
-	return fsync(dir) < 0 ? -errno : 0;
+	return sync == STATE_FILE_DURABLE && fsync(dir) < 0 ? -errno : 0;
 }

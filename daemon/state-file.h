@@ -16,4 +16,9 @@ struct state;
  */
 int state_file_load(const char *directory, struct state *ret);
 
-int state_file_save(const char *directory, const json_t *document);
+enum state_file_sync {
+	STATE_FILE_QUICK, /* outlives the daemon; the kernel writes it to the disk when it likes */
+	STATE_FILE_DURABLE, /* outlives a loss of power too: fsync of the file and the directory */
+};
+
+int state_file_save(const char *directory, const json_t *document, enum state_file_sync sync);

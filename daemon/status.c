@@ -118,19 +118,15 @@ static json_t *target_to_json(const struct target_group *g, const struct target 
 	const struct connection_counts none = { 0 };
 	const struct connection_counts *c = connection_table_find(table, &t->addr, t->port);
 	const struct target_health *h = &t->health;
-	char name[ADDR_PORT_STR_MAX], detail[64], description[TARGET_DESCRIPTION_MAX];
+	char name[ADDR_PORT_STR_MAX], detail[PROBE_OUTCOME_TEXT_MAX] = "";
+	char description[TARGET_DESCRIPTION_MAX];
 	json_t *j;
 
 	if (!c)
 		c = &none;
 	addr_port_format(&t->addr, t->port, name);
-	if (!h->checked_usec)
-		*detail = '\0';
-	else if (h->detail)
-		(void)snprintf(detail, sizeof(detail), "%s %d", probe_outcome_to_string(h->outcome),
-			       h->detail);
-	else
-		(void)snprintf(detail, sizeof(detail), "%s", probe_outcome_to_string(h->outcome));
+	if (h->checked_usec)
+		(void)probe_outcome_describe(h->outcome, h->detail, detail);
 	j = json_pack("{s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:o,s:o,s:I,s:I,s:I,s:I,s:I,s:b,s:b,s:b,s:o}",
 		      "target", t->port ? name : addr_format(&t->addr, name), "zone", t->zone,
 		      "origin", t->origin == TARGET_FROM_CONFIG ? "config" : "register", "state",

@@ -22,7 +22,7 @@ static void format_cause(const struct target_group *g, const struct target *t,
 	unsigned count = h->failures ? h->failures : h->successes;
 	unsigned of = h->failures ? g->conf->check.unhealthy_threshold
 				  : g->conf->check.healthy_threshold;
-	char detail[32] = "";
+	char outcome[PROBE_OUTCOME_TEXT_MAX];
 
 	*buf = '\0';
 	switch (h->state) {
@@ -30,12 +30,10 @@ static void format_cause(const struct target_group *g, const struct target *t,
 	case TARGET_UNHEALTHY:
 		if (!h->checked_usec)
 			break;
-		if (h->detail)
-			(void)snprintf(detail, sizeof(detail), " %d", h->detail);
 		if (t->logged_state == TARGET_INITIAL && h->state == TARGET_HEALTHY)
 			of = 1;
-		(void)snprintf(buf, TEXT_MAX, " (%s%s, %u ms, %u of %u)",
-			       probe_outcome_to_string(h->outcome), detail,
+		(void)snprintf(buf, TEXT_MAX, " (%s, %u ms, %u of %u)",
+			       probe_outcome_describe(h->outcome, h->detail, outcome),
 			       h->duration_usec / (unsigned)USEC_PER_MSEC, count, of);
 		break;
 	default:

@@ -3,6 +3,8 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <stdio.h>
+#include <string.h>
 
 enum probe_outcome probe_outcome_from_errno(int error)
 {
@@ -48,4 +50,21 @@ const char *probe_outcome_to_string(enum probe_outcome o)
 
 	assert(o < _PROBE_OUTCOME_MAX);
 	return names[o];
+}
+
+const char *probe_outcome_describe(enum probe_outcome o, int32_t detail,
+				   char buf[static PROBE_OUTCOME_TEXT_MAX])
+{
+	const char *name = probe_outcome_to_string(o), *error = strerrordesc_np(detail);
+
+	if (o == PROBE_OK && detail)
+		(void)snprintf(buf, PROBE_OUTCOME_TEXT_MAX, "%s (%d)", name, detail);
+	else if (o == PROBE_WRONG_STATUS)
+		(void)snprintf(buf, PROBE_OUTCOME_TEXT_MAX, "%s %d", name, detail);
+	else if ((o == PROBE_INTERNAL_ERROR || o == PROBE_UNREACHABLE) && detail)
+		(void)snprintf(buf, PROBE_OUTCOME_TEXT_MAX, "%s: %s", name,
+			       error ? error : "unknown");
+	else
+		(void)snprintf(buf, PROBE_OUTCOME_TEXT_MAX, "%s", name);
+	return buf;
 }

@@ -27,5 +27,16 @@ enum probe_outcome {
  */
 enum probe_outcome probe_outcome_from_errno(int error);
 
+enum {
+	PROBE_OUTCOME_TEXT_MAX = 64,
+};
+
+/*
+ * With what the detail adds: "ok (200)", "wrong status 503", "internal error: Operation not permitted"; an errno that
+ * only says "refused" again is left out. Returns buf.
+ */
+const char *probe_outcome_describe(enum probe_outcome o, int32_t detail,
+				   char buf[static PROBE_OUTCOME_TEXT_MAX]);
+
 /* "ok", "refused", "connect timed out", … for logs and status. */
 const char *probe_outcome_to_string(enum probe_outcome o);

@@ -219,9 +219,10 @@ static void test_file(void **state)
 	(void)snprintf(path, sizeof(path), "%s/state.json", directory);
 	(void)snprintf(damaged, sizeof(damaged), "%s/state.json.damaged", directory);
 	assert_int_equal(state_file_load(directory, &s), -ENOENT);
-	assert_int_equal(state_file_save(directory, document), 0);
+	assert_int_equal(state_file_save(directory, document, STATE_FILE_DURABLE), 0);
 	assert_int_equal(stat(path, &st), 0);
 	assert_int_equal(st.st_mode & 0777, 0600);
+	assert_int_equal(state_file_save(directory, document, STATE_FILE_QUICK), 0);
 	assert_int_equal(state_file_load(directory, &s), 0);
 	assert_int_equal(s.registry.n, 2);
 	state_deinit(&s);
@@ -229,13 +230,13 @@ static void test_file(void **state)
 	assert_int_equal(state_file_load(directory, &s), -EBADMSG);
 	assert_int_equal(access(path, F_OK), -1);
 	assert_int_equal(access(damaged, F_OK), 0);
-	assert_int_equal(state_file_save(directory, document), 0);
+	assert_int_equal(state_file_save(directory, document, STATE_FILE_DURABLE), 0);
 	assert_int_equal(state_file_load(directory, &s), 0);
 	state_deinit(&s);
 	assert_int_equal(unlink(path), 0);
 	assert_int_equal(unlink(damaged), 0);
 	assert_int_equal(rmdir(directory), 0); /* nothing else was left behind */
-	assert_int_equal(state_file_save(directory, document), -ENOENT);
+	assert_int_equal(state_file_save(directory, document, STATE_FILE_DURABLE), -ENOENT);
 }
 
 int main(void)
