@@ -43,6 +43,7 @@ static const char ipvsd_conf[] =
 	"healthy-threshold = 2\nunhealthy-threshold = 2\n";
 
 static const char keepalived_service[] =
+	"global_defs {\n\trouter_id bench\n}\n"
 	"virtual_server " LAB_VIP " 80 {\n\tdelay_loop 1\n\tlvs_sched wrr\n\tlvs_method NAT\n"
 	"\tprotocol TCP\n";
 

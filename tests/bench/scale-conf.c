@@ -93,9 +93,10 @@ static int print_ipvsd(const struct scale *s, FILE *f)
 	return r;
 }
 
+/* Without a router_id it asks the resolver for the host's name, and waits 9 s where there is none. */
 static int print_keepalived(const struct scale *s, FILE *f)
 {
-	int r = 0;
+	int r = fprintf(f, "global_defs {\n\trouter_id bench\n}\n");
 
 	for (unsigned i = 0; i < s->services; i++) {
 		r |= fprintf(f,
