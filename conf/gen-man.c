@@ -84,16 +84,21 @@ static bool put_keys(const char *kind)
 int main(int argc, char **argv)
 {
 	_cleanup_fclose_ FILE *template = argc == 2 ? fopen(argv[1], "re") : NULL;
-	char line[512], kind[64];
+	char line[512], *kind, *end;
 
 	if (!template) {
 		(void)fprintf(stderr, "usage: gen-man TEMPLATE\n");
 		return 1;
 	}
 	while (fgets(line, sizeof(line), template)) {
-		if (sscanf(line, "@keys %63[a-z-]@", kind) != 1) {
+		kind = strncmp(line, "@keys ", 6) == 0 ? line + 6 : NULL;
+		end = kind ? strchr(kind, '@') : NULL;
+		if (!end) {
 			(void)fputs(line, stdout);
-		} else if (!put_keys(kind)) {
+			continue;
+		}
+		*end = '\0';
+		if (!put_keys(kind)) {
 			(void)fprintf(stderr, "gen-man: no section kind \"%s\"\n", kind);
 			return 1;
 		}
