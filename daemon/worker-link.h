@@ -36,7 +36,7 @@ struct worker_status {
 	struct protocol_heartbeat last;
 };
 
-/* user: borrowed for the life of the link. The first process is started at once. */
+/* The first process is started at once. */
 int worker_link_new(sd_event *event, const char *user, const struct worker_handlers *handlers,
 		    struct worker_link **ret);
 void worker_link_free(struct worker_link *l);
