@@ -10,7 +10,7 @@
 #include <stdio.h>
 
 #include "tests/bench/stats.h"
-#include "tests/bench/table.h"
+#include "tests/bench/kernel-table.h"
 #include "tests/lab/gateway.h"
 #include "tests/lab/lab.h"
 #include "tests/lab/loadgen.h"
@@ -58,7 +58,7 @@ struct failover {
 	struct gateway *gateway;
 	struct lab_server servers[LAB_ZONES];
 	struct lab_process keepalived;
-	struct table *table;
+	struct kernel_table *table;
 	struct ipvs_service_key service;
 	struct addr victim;
 };
@@ -73,7 +73,7 @@ static int wait_weight(struct failover *f, int64_t weight, usec_t *ret)
 	usec_t end = clock_monotonic_usec() + WAIT_USEC, now;
 
 	do {
-		int64_t w = table_weight(f->table, &f->service, &f->victim);
+		int64_t w = kernel_table_weight(f->table, &f->service, &f->victim);
 
 		now = clock_monotonic_usec();
 		if (w == weight) {
@@ -152,7 +152,7 @@ static int block_ipvsd(struct failover *f, struct side *side)
 		gateway_print_log(f->gateway);
 	else
 		r = gateway_stop(f->gateway, SIGTERM);
-	return r == 0 ? table_flush(f->table) : lab_fail(EIO, "ipvsd: %d", r);
+	return r == 0 ? kernel_table_flush(f->table) : lab_fail(EIO, "ipvsd: %d", r);
 }
 
 static int write_keepalived(const struct failover *f)
@@ -190,7 +190,7 @@ static int block_keepalived(struct failover *f, struct side *side)
 	if (r == 0)
 		r = lab_process_wait(&f->keepalived, WAIT_USEC);
 	lab_process_deinit(&f->keepalived);
-	return r == 0 ? table_flush(f->table) : r;
+	return r == 0 ? kernel_table_flush(f->table) : r;
 }
 
 static void report(const struct side *ours, const struct side *theirs)
@@ -243,7 +243,7 @@ static int set_up(struct failover *f)
 	if (r == 0)
 		r = gateway_new(f->lab, &f->gateway);
 	if (r == 0)
-		r = table_open(&f->lab->gateway, &f->table);
+		r = kernel_table_open(&f->lab->gateway, &f->table);
 	/* Neither program owns the address. */
 	if (r == 0)
 		r = lab_address_add(&f->lab->gateway, "public", LAB_VIP "/32");
@@ -270,7 +270,7 @@ int main(void)
 	lab_process_deinit(&f.keepalived);
 	for (unsigned i = 0; i < LAB_ZONES; i++)
 		lab_server_deinit(&f.servers[i]);
-	table_free(f.table);
+	kernel_table_free(f.table);
 	if (f.gateway)
 		gateway_free(f.gateway);
 	if (f.lab)

@@ -107,7 +107,7 @@ int scale_stop(struct scale_bench *b)
 
 	if (r != 0)
 		return lab_fail(EIO, "the daemon ended with status %d", r);
-	return table_flush(b->table);
+	return kernel_table_flush(b->table);
 }
 
 /* `ipvsd reload` to its end. */
@@ -199,7 +199,7 @@ static int measure_reload_from_empty(struct scale_bench *b)
 		r = scale_post_reload(b);
 	if (r < 0)
 		return r;
-	if (table_count(b->table, &first) != 0)
+	if (kernel_table_count(b->table, &first) != 0)
 		return lab_fail(EIO, "the table is not empty");
 	r = scale_write_ipvsd(&b->scale, LAB_CONF_PATH);
 	if (r < 0)
@@ -251,7 +251,7 @@ static int round_ipvsadm(struct scale_bench *b)
 		return r;
 	add_ms(&empty.ipvsadm, start, seen);
 	r = rivals_ipvsadm_wait(pid);
-	return r != 0 ? lab_fail(EIO, "ipvsadm -R: status %d", r) : table_flush(b->table);
+	return r != 0 ? lab_fail(EIO, "ipvsadm -R: status %d", r) : kernel_table_flush(b->table);
 }
 
 static int round_keepalived(struct scale_bench *b)
@@ -283,7 +283,7 @@ static int round_keepalived(struct scale_bench *b)
 		lab_sleep(SETTLE_MSEC * USEC_PER_MSEC);
 	}
 	r = rivals_keepalived_stop(&b->keepalived);
-	return r < 0 ? r : table_flush(b->table);
+	return r < 0 ? r : kernel_table_flush(b->table);
 }
 
 static int report(void)
@@ -364,13 +364,13 @@ int main(int argc, char **argv)
 	if (r == 0)
 		r = gateway_new(b.lab, &b.gateway);
 	if (r == 0)
-		r = table_open(&b.lab->gateway, &b.table);
+		r = kernel_table_open(&b.lab->gateway, &b.table);
 	if (r == 0) {
 		printf("%d services of %d targets\n", SERVICES, TARGETS);
 		r = measure(&b);
 	}
 	lab_process_deinit(&b.keepalived);
-	table_free(b.table);
+	kernel_table_free(b.table);
 	if (b.gateway)
 		gateway_free(b.gateway);
 	if (b.lab)

@@ -9,9 +9,9 @@
 #include "tests/lab/lab.h"
 
 struct scale_bench {
-	struct lab *lab;	 /* owned */
-	struct gateway *gateway; /* owned */
-	struct table *table;	 /* owned */
+	struct lab *lab;	    /* owned */
+	struct gateway *gateway;    /* owned */
+	struct kernel_table *table; /* owned */
 	struct lab_process keepalived;
 	struct scale scale;
 	unsigned rounds;

@@ -29,10 +29,10 @@ static int make_drift(struct scale_bench *b)
 		.forward = IPVS_FORWARD_MASQ,
 		.weight = FOREIGN_WEIGHT,
 	};
-	int r = table_set_dest(b->table, &edited, &dest);
+	int r = kernel_table_set_dest(b->table, &edited, &dest);
 
 	if (r == 0)
-		r = table_delete_service(b->table, &removed);
+		r = kernel_table_delete_service(b->table, &removed);
 	return r < 0 ? lab_fail(-r, "cannot make drift") : 0;
 }
 
@@ -41,8 +41,8 @@ static bool is_repaired(struct scale_bench *b)
 	const struct ipvs_service_key edited = scale_service(0), removed = scale_service(1);
 	const struct addr target = scale_target(0, 0);
 
-	return table_weight(b->table, &edited, &target) == SCALE_WEIGHT &&
-	       table_count(b->table, &removed) == (int)b->scale.targets;
+	return kernel_table_weight(b->table, &edited, &target) == SCALE_WEIGHT &&
+	       kernel_table_count(b->table, &removed) == (int)b->scale.targets;
 }
 
 static int measure_repair(struct scale_bench *b, unsigned i, struct stats_series *ret)
@@ -145,7 +145,7 @@ static int count_one(struct scale_bench *b, const char *name, uint64_t expected)
 {
 	struct writes w;
 	int64_t before = status_writes(b), after;
-	int r = writes_start(&w, gateway_pid(b->gateway), table_family(b->table));
+	int r = writes_start(&w, gateway_pid(b->gateway), kernel_table_family(b->table));
 
 	if (r < 0)
 		return r;

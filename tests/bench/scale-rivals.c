@@ -15,11 +15,11 @@
 extern char **environ;
 
 /* All write in the order of the services: so the last one is looked at first, and all only once that one stands. */
-static int is_complete(struct table *t, const struct scale *s)
+static int is_complete(struct kernel_table *t, const struct scale *s)
 {
 	for (unsigned i = s->services; i-- > 0;) {
 		const struct ipvs_service_key key = scale_service(i);
-		int n = table_count(t, &key);
+		int n = kernel_table_count(t, &key);
 
 		if (n != (int)s->targets)
 			return n < 0 ? n : 0;
@@ -27,7 +27,7 @@ static int is_complete(struct table *t, const struct scale *s)
 	return 1;
 }
 
-int rivals_wait_table(struct table *t, const struct scale *s, usec_t *ret)
+int rivals_wait_table(struct kernel_table *t, const struct scale *s, usec_t *ret)
 {
 	usec_t end = clock_monotonic_usec() + TIMEOUT_USEC, now;
 
@@ -46,14 +46,14 @@ int rivals_wait_table(struct table *t, const struct scale *s, usec_t *ret)
 	return lab_fail(ETIMEDOUT, "the table did not become complete");
 }
 
-int rivals_wait_weight(struct table *t, const struct scale *s, usec_t *ret)
+int rivals_wait_weight(struct kernel_table *t, const struct scale *s, usec_t *ret)
 {
 	const struct ipvs_service_key key = scale_service(s->services - 1);
 	const struct addr target = scale_target(s->services - 1, scale_changed_target(s));
 	usec_t end = clock_monotonic_usec() + TIMEOUT_USEC, now;
 
 	do {
-		int64_t weight = table_weight(t, &key, &target);
+		int64_t weight = kernel_table_weight(t, &key, &target);
 
 		now = clock_monotonic_usec();
 		if (weight == s->changed_weight) {

@@ -6,15 +6,15 @@
 #include <sys/types.h>
 
 #include "tests/bench/scale-conf.h"
-#include "tests/bench/table.h"
+#include "tests/bench/kernel-table.h"
 #include "tests/lab/process.h"
 
 struct lab;
 
 /* -ETIMEDOUT, said, when the table of s does not stand in time. *ret: when it was seen. */
-int rivals_wait_table(struct table *t, const struct scale *s, usec_t *ret);
+int rivals_wait_table(struct kernel_table *t, const struct scale *s, usec_t *ret);
 /* Until the target with a weight of its own has it. */
-int rivals_wait_weight(struct table *t, const struct scale *s, usec_t *ret);
+int rivals_wait_weight(struct kernel_table *t, const struct scale *s, usec_t *ret);
 
 /* `ipvsadm -R` with SCALE_IPVSADM_RULES as standard input; returns when it runs. */
 int rivals_ipvsadm_start(struct lab *lab, pid_t *ret);

@@ -12,24 +12,26 @@
 #include "ipvs/ruleset.h"
 
 struct lab_host;
-struct table;
+struct kernel_table;
 
 /* On the host's network namespace. */
-int table_open(const struct lab_host *host, struct table **ret);
-void table_free(struct table *t);
+int kernel_table_open(const struct lab_host *host, struct kernel_table **ret);
+void kernel_table_free(struct kernel_table *t);
 
 /* Destinations of the service; 0 when it does not exist. Negative errno. */
-int table_count(struct table *t, const struct ipvs_service_key *key);
+int kernel_table_count(struct kernel_table *t, const struct ipvs_service_key *key);
 
 /* Weight of the destination with this address; -ENOENT. */
-int64_t table_weight(struct table *t, const struct ipvs_service_key *key, const struct addr *dest);
+int64_t kernel_table_weight(struct kernel_table *t, const struct ipvs_service_key *key,
+			    const struct addr *dest);
 
 /* Removes every service. */
-int table_flush(struct table *t);
+int kernel_table_flush(struct kernel_table *t);
 
 /* Writes one destination, as an operator would behind the daemon's back. */
-int table_set_dest(struct table *t, const struct ipvs_service_key *key, const struct ipvs_dest *d);
-int table_delete_service(struct table *t, const struct ipvs_service_key *key);
+int kernel_table_set_dest(struct kernel_table *t, const struct ipvs_service_key *key,
+			  const struct ipvs_dest *d);
+int kernel_table_delete_service(struct kernel_table *t, const struct ipvs_service_key *key);
 
 /* The number that the kernel gave to the family. */
-uint16_t table_family(const struct table *t);
+uint16_t kernel_table_family(const struct kernel_table *t);

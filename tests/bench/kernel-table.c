@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "tests/bench/table.h"
+#include "tests/bench/kernel-table.h"
 
 #include <linux/ip_vs.h>
 #include <netlink/genl/ctrl.h>
@@ -10,7 +10,7 @@
 #include "ipvs/codec.h"
 #include "tests/lab/lab.h"
 
-struct table {
+struct kernel_table {
 	struct nl_sock *sock; /* owned */
 	uint16_t family;
 	uint32_t seq;
@@ -23,9 +23,9 @@ struct table {
 	bool done;
 };
 
-DEFINE_CLEANUP(struct table *, table_free)
+DEFINE_CLEANUP(struct kernel_table *, kernel_table_free)
 
-void table_free(struct table *t)
+void kernel_table_free(struct kernel_table *t)
 {
 	if (!t)
 		return;
@@ -35,7 +35,7 @@ void table_free(struct table *t)
 
 static int on_valid(struct nl_msg *msg, void *userdata)
 {
-	struct table *t = userdata;
+	struct kernel_table *t = userdata;
 	struct ipvs_dest d;
 
 	t->n++;
@@ -50,13 +50,13 @@ static int on_valid(struct nl_msg *msg, void *userdata)
 static int on_end(struct nl_msg *msg, void *userdata)
 {
 	(void)msg;
-	((struct table *)userdata)->done = true;
+	((struct kernel_table *)userdata)->done = true;
 	return NL_STOP;
 }
 
 static int on_error(struct sockaddr_nl *from, struct nlmsgerr *e, void *userdata)
 {
-	struct table *t = userdata;
+	struct kernel_table *t = userdata;
 
 	(void)from;
 	t->error = e->error;
@@ -64,9 +64,9 @@ static int on_error(struct sockaddr_nl *from, struct nlmsgerr *e, void *userdata
 	return NL_STOP;
 }
 
-int table_open(const struct lab_host *host, struct table **ret)
+int kernel_table_open(const struct lab_host *host, struct kernel_table **ret)
 {
-	_cleanup_(table_free_p) struct table *t = calloc(1, sizeof(*t));
+	_cleanup_(kernel_table_free_p) struct kernel_table *t = calloc(1, sizeof(*t));
 	_lab_leave_ int back = -1;
 	int r;
 
@@ -95,7 +95,7 @@ int table_open(const struct lab_host *host, struct table **ret)
 	return 0;
 }
 
-static int exchange(struct table *t, int len)
+static int exchange(struct kernel_table *t, int len)
 {
 	if (len < 0)
 		return len;
@@ -109,12 +109,12 @@ static int exchange(struct table *t, int len)
 	return t->error;
 }
 
-static struct codec_header header(struct table *t, uint16_t flags)
+static struct codec_header header(struct kernel_table *t, uint16_t flags)
 {
 	return (struct codec_header){ .family = t->family, .flags = flags, .seq = ++t->seq };
 }
 
-int table_count(struct table *t, const struct ipvs_service_key *key)
+int kernel_table_count(struct kernel_table *t, const struct ipvs_service_key *key)
 {
 	struct codec_header h = header(t, NLM_F_DUMP);
 	int r;
@@ -125,7 +125,8 @@ int table_count(struct table *t, const struct ipvs_service_key *key)
 	return r < 0 ? r : t->n;
 }
 
-int64_t table_weight(struct table *t, const struct ipvs_service_key *key, const struct addr *dest)
+int64_t kernel_table_weight(struct kernel_table *t, const struct ipvs_service_key *key,
+			    const struct addr *dest)
 {
 	struct codec_header h = header(t, NLM_F_DUMP);
 	int r;
@@ -138,14 +139,15 @@ int64_t table_weight(struct table *t, const struct ipvs_service_key *key, const 
 	return r < 0 ? r : t->weight;
 }
 
-int table_flush(struct table *t)
+int kernel_table_flush(struct kernel_table *t)
 {
 	struct codec_header h = header(t, NLM_F_ACK);
 
 	return exchange(t, codec_plain_request(t->request, sizeof(t->request), &h, IPVS_CMD_FLUSH));
 }
 
-int table_set_dest(struct table *t, const struct ipvs_service_key *key, const struct ipvs_dest *d)
+int kernel_table_set_dest(struct kernel_table *t, const struct ipvs_service_key *key,
+			  const struct ipvs_dest *d)
 {
 	struct codec_header h = header(t, NLM_F_ACK);
 
@@ -153,7 +155,7 @@ int table_set_dest(struct table *t, const struct ipvs_service_key *key, const st
 					      key, d));
 }
 
-int table_delete_service(struct table *t, const struct ipvs_service_key *key)
+int kernel_table_delete_service(struct kernel_table *t, const struct ipvs_service_key *key)
 {
 	const struct ipvs_service s = { .key = *key };
 	struct codec_header h = header(t, NLM_F_ACK);
@@ -162,7 +164,7 @@ int table_delete_service(struct table *t, const struct ipvs_service_key *key)
 						 IPVS_CMD_DEL_SERVICE, &s));
 }
 
-uint16_t table_family(const struct table *t)
+uint16_t kernel_table_family(const struct kernel_table *t)
 {
 	return t->family;
 }
