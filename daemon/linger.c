@@ -78,6 +78,21 @@ static int note_service(struct linger_set *s, const struct conf *conf,
 	return 0;
 }
 
+bool linger_any_leaves(const struct ipvs_ruleset *before, const struct ipvs_ruleset *after)
+{
+	for (size_t i = 0; i < before->n; i++) {
+		const struct ipvs_service *b = &before->services[i];
+		const struct ipvs_service *a = ipvs_ruleset_find(after, &b->key);
+
+		if (!a || ipvs_service_same_list(a, b))
+			continue;
+		for (size_t j = 0; j < b->n_dests; j++)
+			if (!ipvs_service_find(a, &b->dests[j].addr, b->dests[j].port))
+				return true;
+	}
+	return false;
+}
+
 int linger_note(struct linger_set *s, const struct conf *conf, const struct ipvs_ruleset *actual,
 		const struct ipvs_ruleset *before, const struct ipvs_ruleset *after,
 		usec_t now_usec)
@@ -97,7 +112,8 @@ int linger_note(struct linger_set *s, const struct conf *conf, const struct ipvs
 		const struct ipvs_service *a = ipvs_ruleset_find(actual, &b->key);
 		const struct ipvs_service *d = ipvs_ruleset_find(after, &b->key);
 
-		if (a && d && note_service(s, conf, a, b, d, now_usec) < 0)
+		if (a && d && !ipvs_service_same_list(b, d) &&
+		    note_service(s, conf, a, b, d, now_usec) < 0)
 			return -ENOMEM;
 	}
 	return 0;

@@ -35,6 +35,9 @@ void linger_set_deinit(struct linger_set *s);
 /* -ENOMEM. */
 int linger_set_add(struct linger_set *s, const struct linger_entry *e);
 
+/* Does a service of `before` lose a destination in `after`? */
+bool linger_any_leaves(const struct ipvs_ruleset *before, const struct ipvs_ruleset *after);
+
 /*
  * Notes what has connections in `actual` and is in a service of `before` but not in the same service of `after`; the
  * delays are those of `conf`, to which `before` belongs. Forgets what `after` has again, and services that it lacks.

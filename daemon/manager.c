@@ -27,7 +27,8 @@
 #include "ipvs/channel.h"
 
 #define DRAIN_CHECK_USEC USEC_PER_SEC
-#define UP_DELAY_USEC (100 * USEC_PER_MSEC) /* ups are coalesced, downs are not */
+#define RECONCILE_SOON_USEC (50 * USEC_PER_MSEC) /* after the answer to a reload */
+#define UP_DELAY_USEC (100 * USEC_PER_MSEC)	 /* ups are coalesced, downs are not */
 
 void manager_wake_event_waiters(struct manager *m)
 {
@@ -57,7 +58,7 @@ void manager_event(struct manager *m, int level, const char *kind, const char *o
 	manager_wake_event_waiters(m);
 }
 
-static bool has_drains(const struct manager *m)
+bool manager_has_drains(const struct manager *m)
 {
 	const struct registry *r = &m->registry;
 
@@ -82,13 +83,13 @@ static void apply_now(struct manager *m)
 	r = registry_compute_weights(&m->registry);
 	if (r == 0) {
 		persist_before_apply(m);
-		r = reconcile_apply(m, m->conf, &m->registry, &report);
+		r = reconcile_apply(m, m->conf, &m->registry, RECONCILE_WEIGHTS, &report);
 	}
 	if (r < 0)
 		log_err("cannot apply weights: %s; trying again at the next reconcile",
 			report.error ? report.error : strerror(-r));
 	transitions_log(m);
-	if (has_drains(m))
+	if (manager_has_drains(m))
 		(void)sd_event_source_set_enabled(m->drain_timer, SD_EVENT_ONESHOT);
 }
 
@@ -173,11 +174,17 @@ static int on_reconcile(sd_event_source *s, uint64_t usec, void *userdata)
 		return 0;
 	r = reconcile_dump(m);
 	if (r == 0)
-		r = reconcile_apply(m, m->conf, &m->registry, &report);
+		r = reconcile_apply(m, m->conf, &m->registry, RECONCILE_WEIGHTS, &report);
 	if (r < 0)
 		log_err("reconcile: %s", report.error ? report.error : strerror(-r));
 	reconcile_log_drift(m, &report);
 	return 0;
+}
+
+void manager_reconcile_soon(struct manager *m)
+{
+	(void)sd_event_source_set_time_relative(m->reconcile_timer, RECONCILE_SOON_USEC);
+	(void)sd_event_source_set_enabled(m->reconcile_timer, SD_EVENT_ONESHOT);
 }
 
 static int on_drain_check(sd_event_source *s, uint64_t usec, void *userdata)
@@ -196,7 +203,8 @@ static int on_drain_check(sd_event_source *s, uint64_t usec, void *userdata)
 		apply_now(m);
 		persist_soon(m);
 	}
-	(void)sd_event_source_set_enabled(s, has_drains(m) ? SD_EVENT_ONESHOT : SD_EVENT_OFF);
+	(void)sd_event_source_set_enabled(s,
+					  manager_has_drains(m) ? SD_EVENT_ONESHOT : SD_EVENT_OFF);
 	return 0;
 }
 
@@ -410,6 +418,7 @@ void manager_free(struct manager *m)
 	event_ring_deinit(&m->events);
 	registry_deinit(&m->registry);
 	ipvs_ruleset_deinit(&m->actual);
+	ipvs_ruleset_deinit(&m->desired);
 	linger_set_deinit(&m->linger);
 	free(m->owned_services);
 	json_decref(m->warnings);

@@ -38,8 +38,9 @@ struct manager {
 	struct conf *conf;
 	struct registry registry;
 	struct channel *channel;
-	struct ipvs_ruleset actual;		 /* the last dump, with what was applied since */
-	usec_t actual_usec;			 /* monotonic time of that dump */
+	struct ipvs_ruleset actual;  /* the last dump, with what was applied since */
+	struct ipvs_ruleset desired; /* what was applied last, without those that linger */
+	usec_t actual_usec;	     /* monotonic time of that dump */
 	struct ipvs_service_key *owned_services; /* sorted; persisted before they are created */
 	size_t n_owned_services;
 	struct linger_set linger; /* destinations that left their service with connections */
@@ -72,6 +73,12 @@ void manager_apply_within(struct manager *m, usec_t delay_usec);
 
 /* Answers those who wait for new events. */
 void manager_wake_event_waiters(struct manager *m);
+
+/* Does any target drain, or any destination linger? */
+bool manager_has_drains(const struct manager *m);
+
+/* The next reconcile is due in a moment; from then on at the configuration's interval. */
+void manager_reconcile_soon(struct manager *m);
 
 /* The probes that the registry asks for, to the worker. */
 int manager_sync_probes(struct manager *m);

@@ -41,6 +41,27 @@ int reconcile_dump(struct manager *m)
 	return 0;
 }
 
+static bool same_services(const struct ipvs_ruleset *a, const struct ipvs_ruleset *b)
+{
+	if (a->n != b->n)
+		return false;
+	for (size_t i = 0; i < a->n; i++)
+		if (ipvs_service_key_cmp(&a->services[i].key, &b->services[i].key) != 0 ||
+		    !ipvs_service_conf_eq(&a->services[i], &b->services[i]))
+			return false;
+	return true;
+}
+
+int reconcile_dump_if_stale(struct manager *m)
+{
+	_cleanup_(ipvs_ruleset_deinit) struct ipvs_ruleset services = IPVS_RULESET_INIT;
+
+	if (channel_dump_services(m->channel, &services) == 0 &&
+	    same_services(&services, &m->actual))
+		return 0;
+	return reconcile_dump(m);
+}
+
 int reconcile_desired(const struct conf *conf, const struct registry *registry,
 		      struct ipvs_ruleset *ret)
 {
@@ -263,40 +284,56 @@ static int apply_desired(struct manager *m, const struct conf *conf,
 	return -EAGAIN;
 }
 
-int reconcile_note_farewells(struct manager *m, const struct conf *conf,
-			     const struct registry *registry)
+/* Who leaves is judged by its present connections: a dump that is some seconds old will not do. */
+static int note_farewells(struct manager *m, const struct ipvs_ruleset *desired)
 {
-	_cleanup_(ipvs_ruleset_deinit) struct ipvs_ruleset before = IPVS_RULESET_INIT;
-	_cleanup_(ipvs_ruleset_deinit) struct ipvs_ruleset after = IPVS_RULESET_INIT;
-	int r = reconcile_desired(m->conf, &m->registry, &before);
+	int r = 0;
 
-	if (r == 0)
-		r = reconcile_desired(conf, registry, &after);
+	if (linger_any_leaves(&m->desired, desired))
+		r = reconcile_dump(m);
 	return r < 0 ? r
-		     : linger_note(&m->linger, m->conf, &m->actual, &before, &after,
+		     : linger_note(&m->linger, m->conf, &m->actual, &m->desired, desired,
 				   clock_wall_usec());
 }
 
+/* `desired` with those that linger; they are not part of m->desired, so that their end is no farewell. */
+static int apply_with_lingering(struct manager *m, const struct conf *conf,
+				const struct ipvs_ruleset *desired, struct reconcile_report *report)
+{
+	_cleanup_(ipvs_ruleset_deinit) struct ipvs_ruleset merged = IPVS_RULESET_INIT;
+	int r;
+
+	if (!m->linger.n)
+		return apply_desired(m, conf, desired, report);
+	r = ipvs_ruleset_copy(desired, &merged);
+	if (r == 0)
+		r = linger_merge(&m->linger, &m->actual, &merged);
+	return r < 0 ? r : apply_desired(m, conf, &merged, report);
+}
+
 int reconcile_apply(struct manager *m, const struct conf *conf, const struct registry *registry,
-		    struct reconcile_report *ret_report)
+		    enum reconcile_cause cause, struct reconcile_report *ret_report)
 {
 	_cleanup_(reconcile_report_deinit) struct reconcile_report report = RECONCILE_REPORT_INIT;
 	_cleanup_(ipvs_ruleset_deinit) struct ipvs_ruleset desired = IPVS_RULESET_INIT;
 	int r;
 
 	r = reconcile_desired(conf, registry, &desired);
+	if (r == 0 && cause == RECONCILE_RELOAD)
+		r = note_farewells(m, &desired);
 	if (r == 0)
-		r = linger_merge(&m->linger, &m->actual, &desired);
+		r = own_desired(m, &desired);
 	if (r < 0)
 		return r;
-	r = own_desired(m, &desired);
-	if (r < 0)
-		return r;
-	r = apply_desired(m, conf, &desired, &report);
-	if (r == 0)
+	r = apply_with_lingering(m, conf, &desired, &report);
+	if (r == 0) {
 		disown_removed(m, &desired);
-	else
+		ipvs_ruleset_deinit(&m->desired);
+		m->desired = desired;
+		desired = IPVS_RULESET_INIT;
+	} else {
 		(void)reconcile_dump(m); /* the next attempt starts from what is */
+	}
 	*ret_report = report;
 	report = RECONCILE_REPORT_INIT;
 	return r;
@@ -337,18 +374,15 @@ static int op_impact(const struct manager *m, const struct plan_op *op, json_t *
 static int desired_with_farewells(struct manager *m, const struct conf *conf,
 				  const struct registry *registry, struct ipvs_ruleset *ret)
 {
-	_cleanup_(ipvs_ruleset_deinit) struct ipvs_ruleset before = IPVS_RULESET_INIT;
 	_cleanup_(linger_set_deinit) struct linger_set linger = LINGER_SET_INIT;
 	int r = 0;
 
 	for (size_t i = 0; r == 0 && i < m->linger.n; i++)
 		r = linger_set_add(&linger, &m->linger.items[i]);
 	if (r == 0)
-		r = reconcile_desired(m->conf, &m->registry, &before);
-	if (r == 0)
 		r = reconcile_desired(conf, registry, ret);
 	if (r == 0)
-		r = linger_note(&linger, m->conf, &m->actual, &before, ret, clock_wall_usec());
+		r = linger_note(&linger, m->conf, &m->actual, &m->desired, ret, clock_wall_usec());
 	return r < 0 ? r : linger_merge(&linger, &m->actual, ret);
 }
 

@@ -33,23 +33,27 @@ void reconcile_report_deinit(struct reconcile_report *r);
 int reconcile_dump(struct manager *m);
 
 /*
+ * Takes a new dump if the services, without their destinations, are not those of the last one. What this quick look
+ * cannot see, an edited destination, is found by the next reconcile, which a reload calls for at once.
+ */
+int reconcile_dump_if_stale(struct manager *m);
+
+/*
  * Makes the plane what `conf` and `registry` say. Operations that failed because the plane had changed behind our
  * back are planned anew after a dump, a bounded number of times. -EIO: some operation failed for good (see
  * ret_report->error); the others have been done. Other negative errno: the plane cannot be talked to.
  */
+enum reconcile_cause {
+	RECONCILE_WEIGHTS, /* health, drains, drift: the configuration is the same */
+	RECONCILE_RELOAD, /* what a service loses while it has connections shall linger (daemon/linger.h) */
+};
+
 int reconcile_apply(struct manager *m, const struct conf *conf, const struct registry *registry,
-		    struct reconcile_report *ret_report);
+		    enum reconcile_cause cause, struct reconcile_report *ret_report);
 
 /* The services and destinations that a configuration and its registry ask for. -ENOMEM. */
 int reconcile_desired(const struct conf *conf, const struct registry *registry,
 		      struct ipvs_ruleset *ret);
-
-/*
- * Before a reload applies `conf`: destinations that it takes out of a service while they have connections shall
- * linger (daemon/linger.h). Harmless when the reload fails: who is desired again is forgotten. -ENOMEM.
- */
-int reconcile_note_farewells(struct manager *m, const struct conf *conf,
-			     const struct registry *registry);
 
 /* The changes of an apply that nobody asked for, since the plane had been changed by others: logged one by one. */
 void reconcile_log_drift(struct manager *m, const struct reconcile_report *report);

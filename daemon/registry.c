@@ -185,6 +185,7 @@ static void merge_configured(struct target *t, const struct target *old, usec_t 
 	t->weight = old->weight;
 	t->logged_state = old->logged_state;
 	t->logged_weight = old->logged_weight;
+	t->announced = old->announced;
 	t->drained = old->drained;
 	/* A runtime registration that is now in the file becomes the file's; so does one that was leaving. */
 	t->deregistered = old->deregistered && old->origin == TARGET_FROM_CONFIG;

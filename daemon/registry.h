@@ -35,6 +35,7 @@ struct target {
 	struct target_health health;
 	struct weight_output weight; /* as last computed */
 	/* What the last log line said, so that a transition is logged once. */
+	bool announced; /* in one line with others, when it came */
 	enum target_state logged_state;
 	uint32_t logged_weight;
 };

@@ -114,12 +114,10 @@ static int apply_all(struct manager *m, const struct conf *conf, const struct re
 {
 	int r;
 
-	r = reconcile_note_farewells(m, conf, registry);
-	if (r == 0)
-		r = vip_set_add_wanted(m->vips, conf, ret_error);
+	r = vip_set_add_wanted(m->vips, conf, ret_error);
 	if (r < 0)
 		return r;
-	r = reconcile_apply(m, conf, registry, ret_report);
+	r = reconcile_apply(m, conf, registry, RECONCILE_RELOAD, ret_report);
 	if (r < 0 && ret_report->error)
 		*ret_error = take_ptr(ret_report->error);
 	return r < 0 ? r : apply_timeouts(m, conf, ret_error);
@@ -147,9 +145,7 @@ static void roll_back(struct manager *m)
 	int r = reconcile_dump(m);
 
 	if (r == 0)
-		r = reconcile_note_farewells(m, m->conf, &m->registry);
-	if (r == 0)
-		r = reconcile_apply(m, m->conf, &m->registry, &report);
+		r = reconcile_apply(m, m->conf, &m->registry, RECONCILE_RELOAD, &report);
 	if (r < 0)
 		log_err("cannot lead the plane back to the old configuration: %s; trying again at "
 			"the next reconcile",
@@ -169,7 +165,9 @@ static void commit(struct manager *m, struct conf *conf, struct registry *regist
 	if (manager_sync_probes(m) < 0)
 		log_err("cannot tell the health worker its probes: %s", strerror(ENOMEM));
 	transitions_log(m);
-	(void)sd_event_source_set_enabled(m->drain_timer, SD_EVENT_ONESHOT);
+	if (manager_has_drains(m))
+		(void)sd_event_source_set_enabled(m->drain_timer, SD_EVENT_ONESHOT);
+	manager_reconcile_soon(m);
 }
 
 static json_t *success_report(const struct manager *m, const struct reconcile_report *report,
@@ -203,7 +201,7 @@ static int reload(struct manager *m, struct diag_list *diags, json_t **ret_repor
 	}
 	r = registry_build(conf, &m->registry, clock_wall_usec(), &registry);
 	if (r == 0)
-		r = reconcile_dump(m);
+		r = reconcile_dump_if_stale(m);
 	if (r < 0) {
 		*ret_report = error_report(diags, "%s; nothing was changed", strerror(-r));
 		return r;

@@ -76,7 +76,7 @@ static int drain_all(struct manager *m)
 		for (size_t j = 0; j < m->registry.groups[i].n; j++)
 			m->registry.groups[i].targets[j].weight = (struct weight_output){ 0 };
 	m->stop_deadline_usec = clock_monotonic_usec() + m->conf->global.stop_drain_timeout_usec;
-	return reconcile_apply(m, m->conf, &m->registry, &report);
+	return reconcile_apply(m, m->conf, &m->registry, RECONCILE_WEIGHTS, &report);
 }
 
 void stop_begin(struct manager *m)

@@ -98,6 +98,46 @@ static void log_group(struct manager *m, struct target_group *g)
 	g->logged_fail_open = fails_open(g);
 }
 
+/* Targets that came together are one line: ten thousand would delay the start. Returns how many came. */
+static unsigned announce(struct manager *m, struct target_group *g)
+{
+	unsigned n = 0;
+
+	for (size_t i = 0; i < g->n; i++) {
+		struct target *t = &g->targets[i];
+
+		if (t->announced)
+			continue;
+		t->announced = true;
+		t->logged_state = t->health.state;
+		t->logged_weight = t->weight.weight;
+		n++;
+	}
+	if (n)
+		manager_event(m, LOG_NOTICE, "group", g->name,
+			      "%u target%s registered, %u of %u healthy%s", n, n == 1 ? "" : "s",
+			      g->summary.healthy, g->summary.registered,
+			      g->cold ? ", cold start" : "");
+	return n;
+}
+
+static bool log_changes(struct manager *m, struct target_group *g)
+{
+	bool any = false;
+
+	for (size_t i = 0; i < g->n; i++) {
+		struct target *t = &g->targets[i];
+
+		if (t->logged_state == t->health.state && t->logged_weight == t->weight.weight)
+			continue;
+		log_target(m, g, t);
+		t->logged_state = t->health.state;
+		t->logged_weight = t->weight.weight;
+		any = true;
+	}
+	return any;
+}
+
 void transitions_log(struct manager *m)
 {
 	bool any = false;
@@ -105,17 +145,8 @@ void transitions_log(struct manager *m)
 	for (size_t i = 0; i < m->registry.n; i++) {
 		struct target_group *g = &m->registry.groups[i];
 
-		for (size_t j = 0; j < g->n; j++) {
-			struct target *t = &g->targets[j];
-
-			if (t->logged_state == t->health.state &&
-			    t->logged_weight == t->weight.weight)
-				continue;
-			log_target(m, g, t);
-			t->logged_state = t->health.state;
-			t->logged_weight = t->weight.weight;
-			any = true;
-		}
+		any |= announce(m, g) > 0;
+		any |= log_changes(m, g);
 		if (g->logged_fail_open != fails_open(g) && g->n && g->conf->in_use)
 			log_group(m, g);
 	}

@@ -39,7 +39,7 @@ void weight_compute(const struct weight_input *in, size_t n, const struct weight
 		bool routable = target_state_is_routable(in[i].state);
 		bool used = is_eligible(&in[i]) && (routable || s.fail_open || in[i].cold);
 
-		s.cold_start |= used && in[i].cold;
+		s.cold_start |= used && !routable && in[i].cold;
 		out[i] = (struct weight_output){
 			.weight = used ? in[i].configured : 0,
 			.by_fail_open = used && !routable,

@@ -403,6 +403,19 @@ int channel_dump(struct channel *c, struct ipvs_ruleset *ret)
 	return -EAGAIN;
 }
 
+int channel_dump_services(struct channel *c, struct ipvs_ruleset *ret)
+{
+	_cleanup_(ipvs_ruleset_deinit) struct ipvs_ruleset services = IPVS_RULESET_INIT;
+	int r = dump_services(c, &services);
+
+	if (r < 0)
+		return r;
+	ipvs_ruleset_sort(&services);
+	*ret = services;
+	services = IPVS_RULESET_INIT;
+	return 0;
+}
+
 static int encode_op(struct channel *c, size_t used, const struct plan_op *op, uint16_t flags)
 {
 	static const uint8_t commands[_PLAN_OP_MAX] = {

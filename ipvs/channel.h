@@ -32,6 +32,9 @@ void channel_free(struct channel *c);
  */
 int channel_dump(struct channel *c, struct ipvs_ruleset *ret);
 
+/* The services alone, sorted, without their destinations: a quick look whether a dump still holds. -EINTR: look again. */
+int channel_dump_services(struct channel *c, struct ipvs_ruleset *ret);
+
 struct channel_result {
 	int error; /* 0 or negative errno, per op */
 };

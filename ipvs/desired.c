@@ -142,13 +142,34 @@ static size_t candidates_fill(const struct conf *conf, const struct conf_listene
 	return n;
 }
 
+/* Targets that were written down in ascending order, as most are, cannot coincide. */
+static bool candidates_ascend(const struct candidate *c, size_t n)
+{
+	for (size_t i = 1; i < n; i++)
+		if (ipvs_dest_key_cmp(&c[i - 1].dest, &c[i].dest) >= 0)
+			return false;
+	return true;
+}
+
+static void candidates_reverse(struct candidate *c, size_t n)
+{
+	for (size_t i = 0; i < n / 2; i++) {
+		struct candidate swap = c[i];
+
+		c[i] = c[n - 1 - i];
+		c[n - 1 - i] = swap;
+	}
+}
+
 /* Sums what two groups share; the first registration decides the rest. Leaves the list order. */
 static size_t candidates_merge(struct candidate *c, size_t n)
 {
 	size_t out = 0;
 
-	if (n == 0)
-		return 0;
+	if (candidates_ascend(c, n)) {
+		candidates_reverse(c, n);
+		return n;
+	}
 	qsort(c, n, sizeof(*c), candidate_cmp);
 	for (size_t i = 1; i < n; i++) {
 		if (ipvs_dest_key_cmp(&c[out].dest, &c[i].dest) == 0)

@@ -117,6 +117,11 @@ static struct match *dests_match(const struct ipvs_service *s, const struct ipvs
 
 	if (!result || !mine || !theirs)
 		return NULL;
+	if (ipvs_service_same_list(s, other)) {
+		for (size_t i = 0; i < s->n_dests; i++)
+			result[i] = (struct match){ &s->dests[i], &other->dests[i] };
+		return take_ptr(result);
+	}
 	for (size_t i = 0; i < s->n_dests; i++)
 		mine[i].self = &s->dests[i];
 	for (size_t i = 0; i < other->n_dests; i++)

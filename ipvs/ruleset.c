@@ -176,6 +176,16 @@ bool ipvs_dest_conf_eq(const struct ipvs_dest *a, const struct ipvs_dest *b)
 	return a->forward != IPVS_FORWARD_TUNNEL || tunnel_eq(a, b);
 }
 
+bool ipvs_service_same_list(const struct ipvs_service *a, const struct ipvs_service *b)
+{
+	if (a->n_dests != b->n_dests)
+		return false;
+	for (size_t i = 0; i < a->n_dests; i++)
+		if (ipvs_dest_key_cmp(&a->dests[i], &b->dests[i]) != 0)
+			return false;
+	return true;
+}
+
 bool ipvs_scheduler_is_ordered(const char *scheduler)
 {
 	return strcmp(scheduler, "mh") == 0 || strcmp(scheduler, "sh") == 0 ||

@@ -125,6 +125,9 @@ struct ipvs_dest *ipvs_service_find(const struct ipvs_service *s, const struct a
 bool ipvs_service_conf_eq(const struct ipvs_service *a, const struct ipvs_service *b);
 bool ipvs_dest_conf_eq(const struct ipvs_dest *a, const struct ipvs_dest *b);
 
+/* Have they the same destinations, by key, in the same order? The quick answer to the usual case. */
+bool ipvs_service_same_list(const struct ipvs_service *a, const struct ipvs_service *b);
+
 /* mh, sh, dh: the choice depends on the order of the list. */
 bool ipvs_scheduler_is_ordered(const char *scheduler);
 
