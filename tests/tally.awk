@@ -3,7 +3,9 @@
 # Reads the output of tests/guest/suite, prints one line for each program and everything that a
 # failed one wrote, and appends "SUITE/NAME PASSED FAILED SKIPPED SECONDS" to the file `results`.
 # A program fails that prints no plan, runs fewer tests than planned, ends with a status although
-# all its tests passed, or never ends. Variables: suite, results, expected (paths, one a line).
+# all its tests passed, or never ends. Variables: suite, results, expected (paths, one a line), and
+# again: a file for the paths of the programs that a fault of the emulated machine cut off, which are
+# then no failures yet. Empty: they are.
 
 function name_of(path) {
 	sub(/.*\//, "", path)
@@ -64,6 +66,10 @@ BEGIN {
 	next
 }
 
+/^guest\/run: the emulated machine failed: / {
+	fault = $0
+}
+
 current == "" {
 	print "    " $0
 	fflush()
@@ -89,6 +95,14 @@ current == "" {
 }
 
 END {
+	if (fault && again != "") {
+		for (i = 1; i <= n; i++)
+			if (paths[i] in waiting)
+				print paths[i] >again
+		for (i = 0; i < lines; i++)
+			print "    " output[i]
+		exit
+	}
 	if (current != "")
 		report(current, "none", 0)
 	for (path in waiting)
