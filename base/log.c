@@ -34,12 +34,13 @@ void log_set_level(int max_level)
 static void write_stderr(int level, const char *message)
 {
 	static const char *const names[] = {
-		[LOG_ERR] = "error",	 [LOG_WARNING] = "warning", [LOG_NOTICE] = "notice",
-		[LOG_INFO] = "info",	 [LOG_DEBUG] = "debug",
+		[LOG_ERR] = "error", [LOG_WARNING] = "warning", [LOG_NOTICE] = "notice",
+		[LOG_INFO] = "info", [LOG_DEBUG] = "debug",
 	};
 
 	(void)fprintf(stderr, "ipvsd: %s: %s\n",
-		      level < (int)ARRAY_SIZE(names) && names[level] ? names[level] : "error", message);
+		      level < (int)ARRAY_SIZE(names) && names[level] ? names[level] : "error",
+		      message);
 }
 
 static int write_journal(int level, const char *file, int line, const char *func,

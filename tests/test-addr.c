@@ -35,8 +35,8 @@ static void test_addr_port(void **state)
 		{ "[::1", -EINVAL, NULL, 0 },
 		{ "[::1]x", -EINVAL, NULL, 0 },
 		{ "", -EINVAL, NULL, 0 },
-		{ "[1111:2222:3333:4444:5555:6666:7777:8888:9999:1111:2222:3333]:80", -EINVAL,
-		  NULL, 0 },
+		{ "[1111:2222:3333:4444:5555:6666:7777:8888:9999:1111:2222:3333]:80", -EINVAL, NULL,
+		  0 },
 	};
 
 	(void)state;
@@ -89,8 +89,9 @@ static void test_prefix(void **state)
 
 static void test_order_is_total(void **state)
 {
-	static const char *const ascending[] = { "0.0.0.0", "10.0.0.1", "10.0.0.2",
-						 "255.255.255.255", "::", "::1", "2001:db8::" };
+	static const char *const ascending[] = { "0.0.0.0",	    "10.0.0.1", "10.0.0.2",
+						 "255.255.255.255", "::",	"::1",
+						 "2001:db8::" };
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(ascending); i++) {
@@ -112,8 +113,8 @@ static void test_host_addresses(void **state)
 		const char *text;
 		bool host;
 	} cases[] = {
-		{ "10.0.0.1", true },  { "0.0.0.0", false }, { "224.0.0.1", false },
-		{ "255.255.255.255", false }, { "::", false }, { "ff02::1", false },
+		{ "10.0.0.1", true },	      { "0.0.0.0", false }, { "224.0.0.1", false },
+		{ "255.255.255.255", false }, { "::", false },	    { "ff02::1", false },
 		{ "2001:db8::1", true },
 	};
 

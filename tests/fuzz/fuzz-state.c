@@ -57,8 +57,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (state_parse((const char *)data, size, &s) < 0)
 		return 0;
 	start_from(&s);
-	document = state_format(&s.registry, s.owned_services, s.n_owned_services, &s.linger, s.vips,
-				s.saved_usec);
+	document = state_format(&s.registry, s.owned_services, s.n_owned_services, &s.linger,
+				s.vips, s.saved_usec);
 	assert(document);
 	text = json_dumps(document, JSON_COMPACT | JSON_ENCODE_ANY);
 	assert(text);
