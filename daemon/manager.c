@@ -413,6 +413,7 @@ void manager_free(struct manager *m)
 	sd_event_source_disable_unref(m->apply_timer);
 	sd_event_source_disable_unref(m->drain_timer);
 	sd_event_source_disable_unref(m->save_timer);
+	persist_free(m->persist);
 	sd_event_source_disable_unref(m->watchdog_timer);
 	sd_event_unref(m->event);
 	event_ring_deinit(&m->events);
@@ -436,6 +437,6 @@ int manager_run(struct manager *m)
 	manager_event(m, LOG_NOTICE, "daemon", "", "started, listeners: %zu, target groups: %zu",
 		      m->conf->n_listeners, m->conf->n_groups);
 	r = sd_event_loop(m->event);
-	(void)persist_now(m);
+	(void)persist_at_stop(m);
 	return r;
 }

@@ -23,6 +23,7 @@
 
 struct channel;
 struct control;
+struct persist;
 struct vip_set;
 struct worker_link;
 
@@ -47,6 +48,7 @@ struct manager {
 	struct worker_link *worker;
 	struct control *control;
 	struct vip_set *vips;
+	struct persist *persist;
 	struct event_ring events;
 	sd_event_source *reconcile_timer, *apply_timer, *drain_timer, *save_timer, *watchdog_timer;
 	usec_t apply_at_usec; /* monotonic; USEC_NEVER = nothing is waiting to be applied */

@@ -8,44 +8,128 @@
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "daemon/manager.h"
-#include "daemon/state-file.h"
 #include "daemon/state.h"
+#include "daemon/state-load.h"
+#include "daemon/state-store.h"
 #include "daemon/vip.h"
 
 #define SAVE_DELAY_USEC (100 * USEC_PER_MSEC)
+#define REFRESH_MAX_USEC (60 * USEC_PER_SEC)
 
 DEFINE_CLEANUP(json_t *, json_decref)
 
-const char *persist_directory(const struct manager *m)
+struct persist {
+	struct state_store store;
+	sd_event_source *refresh_timer; /* owned */
+};
+
+void persist_free(struct persist *p)
+{
+	if (!p)
+		return;
+	sd_event_source_disable_unref(p->refresh_timer);
+	state_store_deinit(&p->store);
+	free(p);
+}
+
+static const char *directory_of(const struct manager *m)
 {
 	return m->options.state_directory ? m->options.state_directory
 					  : m->conf->global.state_directory;
 }
 
-static int save(struct manager *m, enum state_file_sync sync)
+static int open_store(struct manager *m)
+{
+	const char *path = directory_of(m);
+
+	if (mkdir(path, 0700) < 0 && errno != EEXIST)
+		log_warning("state directory %s: %s", path, strerror(errno));
+	return state_store_open(&m->persist->store, path);
+}
+
+/* A reload may have moved the state elsewhere. */
+static int follow_directory(struct manager *m)
+{
+	const char *path = m->persist->store.directory;
+
+	return path && strcmp(path, directory_of(m)) == 0 ? 0 : open_store(m);
+}
+
+static int save_global(struct manager *m, enum state_store_flags flags, bool stopped,
+		       usec_t right_usec)
 {
 	_cleanup_(json_decref_p) json_t *vips = vip_set_to_json(m->vips);
-	_cleanup_(json_decref_p) json_t *document = state_format(&m->registry, m->owned_services,
-								 m->n_owned_services, &m->linger,
-								 vips, clock_wall_usec());
-	int r = document ? state_file_save(persist_directory(m), document, sync) : -ENOMEM;
+	const struct state_global_view v = {
+		.owned_services = m->owned_services,
+		.n_owned_services = m->n_owned_services,
+		.linger = &m->linger,
+		.vips = vips,
+		.stopped = stopped,
+	};
 
+	if (!vips)
+		return -ENOMEM;
+	return state_store_save_global(&m->persist->store, &v, flags, right_usec);
+}
+
+static int log_failure(struct manager *m, int r)
+{
 	if (r < 0 && !m->save_failed)
 		log_err("cannot save the state in %s: %s: a restart would lose verdicts, drains "
 			"and registrations",
-			persist_directory(m), strerror(-r));
+			directory_of(m), strerror(-r));
 	m->save_failed = r < 0;
 	return r;
 }
 
+/* Verdicts that do not change must not look old after a crash. */
+static usec_t refresh_interval(const struct manager *m)
+{
+	usec_t quarter = m->conf->global.state_max_age_usec / 4;
+
+	return quarter && quarter < REFRESH_MAX_USEC ? MAX(quarter, USEC_PER_SEC)
+						     : REFRESH_MAX_USEC;
+}
+
+static int save(struct manager *m, enum state_store_flags groups, enum state_store_flags global,
+		bool stopped)
+{
+	struct state_store *s = &m->persist->store;
+	usec_t now = clock_wall_usec();
+	int r = follow_directory(m), err;
+
+	if (r == 0)
+		r = state_store_save_groups(s, &m->registry, groups, now);
+	if (now - s->global_saved_usec > refresh_interval(m)) /* also when the clock was set back */
+		global |= STATE_STORE_ALL;
+	/* A group's file that could not be written must not count as right. */
+	err = save_global(m, global, stopped && r == 0, r < 0 ? s->global_saved_usec : now);
+	return log_failure(m, r < 0 ? r : err);
+}
+
 int persist_now(struct manager *m)
 {
-	return save(m, STATE_FILE_DURABLE);
+	return save(m, STATE_STORE_DURABLE, STATE_STORE_DURABLE, false);
+}
+
+int persist_at_stop(struct manager *m)
+{
+	return save(m, STATE_STORE_DURABLE | STATE_STORE_ALL, STATE_STORE_DURABLE | STATE_STORE_ALL,
+		    true);
+}
+
+int persist_global_now(struct manager *m)
+{
+	int r = follow_directory(m);
+
+	if (r == 0)
+		r = save_global(m, STATE_STORE_DURABLE, false, m->persist->store.global_saved_usec);
+	return log_failure(m, r);
 }
 
 void persist_before_apply(struct manager *m)
 {
-	(void)save(m, STATE_FILE_QUICK); /* logs */
+	(void)save(m, STATE_STORE_QUICK, STATE_STORE_QUICK, false); /* logs */
 	persist_soon(m);
 }
 
@@ -74,41 +158,76 @@ void persist_soon(struct manager *m)
 		(void)persist_now(m);
 }
 
-static void make_directory(const char *path)
+static int on_refresh(sd_event_source *s, uint64_t usec, void *userdata)
 {
-	if (mkdir(path, 0700) < 0 && errno != EEXIST)
-		log_warning("state directory %s: %s", path, strerror(errno));
+	struct manager *m = userdata;
+
+	(void)usec;
+	state_store_check(&m->persist->store);
+	(void)save(m, STATE_STORE_QUICK, STATE_STORE_QUICK | STATE_STORE_ALL, false); /* logs */
+	(void)sd_event_source_set_time_relative(s, refresh_interval(m));
+	(void)sd_event_source_set_enabled(s, SD_EVENT_ONESHOT);
+	return 0;
+}
+
+static void on_trouble(const char *name, int error, size_t n_skipped, void *userdata)
+{
+	const struct manager *m = userdata;
+	const char *path = directory_of(m);
+	bool is_global = strcmp(name, STATE_STORE_GLOBAL_NAME) == 0;
+
+	if (!error)
+		log_warning("%s/%s: %zu entries made no sense: ignoring them", path, name,
+			    n_skipped);
+	else if (error != -EBADMSG && error != -EPROTONOSUPPORT)
+		log_warning("%s/%s: %s: starting without it", path, name, strerror(-error));
+	else
+		log_warning("%s/%s is %s and was set aside as %s.damaged: %s", path, name,
+			    error == -EBADMSG ? "damaged" : "of another version of the format",
+			    name,
+			    is_global ? "services and addresses that the configuration does not "
+					"name are not known as ipvsd's any more"
+				      : "the group's targets start as initial, its runtime "
+					"registrations are lost");
+}
+
+static int load(struct manager *m, struct state *ret)
+{
+	int r;
+
+	m->persist = calloc(1, sizeof(*m->persist));
+	if (!m->persist)
+		return -ENOMEM;
+	r = sd_event_add_time_relative(m->event, &m->persist->refresh_timer, CLOCK_MONOTONIC,
+				       refresh_interval(m), 0, on_refresh, m);
+	if (r < 0)
+		return r;
+	r = open_store(m);
+	if (r == 0)
+		r = state_load(&m->persist->store, m->conf->global.state_max_age_usec,
+			       clock_wall_usec(), on_trouble, m, ret);
+	if (r == -ENOMEM)
+		return r;
+	if (r < 0)
+		log_warning("%s: %s: starting without history", directory_of(m), strerror(-r));
+	return 0;
 }
 
 int persist_restore(struct manager *m, struct state *ret)
 {
-	const char *directory = persist_directory(m);
-	usec_t now = clock_wall_usec();
 	struct state s = STATE_INIT;
 	int r;
 
-	make_directory(directory);
-	r = state_file_load(directory, &s);
-	if (r == -ENOMEM)
+	r = load(m, &s);
+	if (r < 0)
 		return r;
-	if (r == -EBADMSG || r == -EPROTONOSUPPORT)
-		log_warning("%s/state.json is %s and was set aside as state.json.damaged: targets "
-			    "start as initial, runtime registrations are lost",
-			    directory, r == -EBADMSG ? "damaged" : "of another version");
-	else if (r < 0 && r != -ENOENT)
-		log_warning("%s/state.json: %s: starting without history", directory, strerror(-r));
-	if (s.n_skipped)
-		log_warning("%s/state.json: %zu entries made no sense: ignoring them", directory,
-			    s.n_skipped);
-	if (s.saved_usec > now || now - s.saved_usec > m->conf->global.state_max_age_usec)
-		state_forget_verdicts(&s, now);
-	m->owned_services = take_ptr(s.owned_services);
-	m->n_owned_services = s.n_owned_services;
-	s.n_owned_services = 0;
-	m->linger = s.linger;
-	s.linger = LINGER_SET_INIT;
-	if (s.vips)
-		vip_set_from_json(m->vips, s.vips);
+	m->owned_services = take_ptr(s.global.owned_services);
+	m->n_owned_services = s.global.n_owned_services;
+	s.global.n_owned_services = 0;
+	m->linger = s.global.linger;
+	s.global.linger = LINGER_SET_INIT;
+	if (s.global.vips)
+		vip_set_from_json(m->vips, s.global.vips);
 	*ret = s;
 	return 0;
 }

@@ -2,15 +2,24 @@
 #pragma once
 
 /*
- * When the state file is written: at once where an answer or an operation depends on it, else soon, so that a burst
- * of transitions is one write. Failures are logged, once per kind, and retried with the next change.
+ * When the state is written: at once where an answer or an operation depends on it, else soon, so that a burst of
+ * transitions is one write; and from time to time, so that a restart knows how old the verdicts are. Each save writes
+ * the files that are out of date (daemon/state-store.h). Failures are logged, once per kind, and retried with the
+ * next change, and after a minute.
  */
 
 struct manager;
+struct persist;
 struct state;
 
 int persist_now(struct manager *m);
 void persist_soon(struct manager *m);
+
+/* Owned services and addresses and what lingers, durably, and nothing of the groups: before the plane is changed. */
+int persist_global_now(struct manager *m);
+
+/* All, with the counters of the last probes: the loop is over, and what the files say stays exact. */
+int persist_at_stop(struct manager *m);
 
 /*
  * Verdicts have changed and the weights will: what the plane gets must be what a restart would restore, else a crash
@@ -25,5 +34,4 @@ void persist_before_apply(struct manager *m);
  */
 int persist_restore(struct manager *m, struct state *ret);
 
-/* The directory in use: borrowed. */
-const char *persist_directory(const struct manager *m);
+void persist_free(struct persist *p);

@@ -116,7 +116,7 @@ static int own_desired(struct manager *m, const struct ipvs_ruleset *desired)
 	free(m->owned_services);
 	m->owned_services = keys;
 	m->n_owned_services = n;
-	(void)persist_now(m); /* logs; a full disk must not stop the traffic's configuration */
+	(void)persist_global_now(m); /* logs; a full disk must not stop the traffic's configuration */
 	return 0;
 }
 

@@ -4,17 +4,19 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/stat.h>
 
 #include "base/cleanup.h"
-#include "daemon/state.h"
-
-#define STATE_NAME "state.json"
 
 enum {
-	STATE_MAX_BYTES = 64 << 20,
+	MAX_BYTES = 64 << 20,
 };
+
+static const char *with_suffix(const char *name, const char *suffix, char buf[STATE_FILE_NAME_MAX])
+{
+	(void)snprintf(buf, STATE_FILE_NAME_MAX, "%s%s", name, suffix);
+	return buf;
+}
 
 static int read_whole(int fd, char **ret, size_t *ret_len)
 {
@@ -24,7 +26,7 @@ static int read_whole(int fd, char **ret, size_t *ret_len)
 
 	if (fstat(fd, &st) < 0)
 		return -errno;
-	if (!S_ISREG(st.st_mode) || st.st_size > STATE_MAX_BYTES)
+	if (!S_ISREG(st.st_mode) || st.st_size > MAX_BYTES)
 		return -EBADMSG;
 	text = malloc((size_t)st.st_size + 1);
 	if (!text)
@@ -45,28 +47,17 @@ static int read_whole(int fd, char **ret, size_t *ret_len)
 	return 0;
 }
 
-int state_file_load(const char *directory, struct state *ret)
+int state_file_read(int directory_fd, const char *name, char **ret_text, size_t *ret_len_bytes)
 {
-	_cleanup_close_ int dir = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	_cleanup_close_ int fd = -1;
-	_cleanup_free_ char *text = NULL;
-	size_t len = 0;
-	int r;
+	_cleanup_close_ int fd =
+		openat(directory_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 
-	if (dir < 0)
-		return -errno;
-	fd = openat(dir, STATE_NAME, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-	if (fd < 0)
-		return -errno;
-	r = read_whole(fd, &text, &len);
-	if (r == 0)
-		r = state_parse(text, len, ret);
-	if (r == -EBADMSG || r == -EPROTONOSUPPORT)
-		(void)renameat(dir, STATE_NAME, dir, STATE_NAME ".damaged");
-	return r;
+	if (fd < 0) /* ELOOP: a symbolic link, which we never make */
+		return errno == ELOOP ? -EBADMSG : -errno;
+	return read_whole(fd, ret_text, ret_len_bytes);
 }
 
-static int write_whole(int fd, const char *text, size_t len, enum state_file_sync sync)
+static int write_whole(int fd, const char *text, size_t len)
 {
 	while (len > 0) {
 		ssize_t n = write(fd, text, len);
@@ -78,30 +69,53 @@ static int write_whole(int fd, const char *text, size_t len, enum state_file_syn
 		text += n;
 		len -= (size_t)n;
 	}
-	return sync == STATE_FILE_DURABLE && fsync(fd) < 0 ? -errno : 0;
+	return 0;
 }
 
-int state_file_save(const char *directory, const json_t *document, enum state_file_sync sync)
+int state_file_write(int directory_fd, const char *name, const char *text, size_t len_bytes)
 {
-	_cleanup_free_ char *text = json_dumps(document, JSON_COMPACT | JSON_SORT_KEYS);
-	_cleanup_close_ int dir = -1, fd = -1;
+	char fresh[STATE_FILE_NAME_MAX];
+	_cleanup_close_ int fd = -1;
 	int r;
 
-	if (!text)
-		return -ENOMEM;
-	dir = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (dir < 0)
-		return -errno;
-	fd = openat(dir, STATE_NAME ".new", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW,
-		    0600);
+	fd = openat(directory_fd, with_suffix(name, STATE_FILE_NEW_SUFFIX, fresh),
+		    O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd < 0)
 		return -errno;
-	r = write_whole(fd, text, strlen(text), sync);
-	if (r == 0 && renameat(dir, STATE_NAME ".new", dir, STATE_NAME) < 0)
-		r = -errno;
+	r = write_whole(fd, text, len_bytes);
 	if (r < 0) {
-		(void)unlinkat(dir, STATE_NAME ".new", 0);
+		state_file_abandon(directory_fd, name);
 		return r;
 	}
-	return sync == STATE_FILE_DURABLE && fsync(dir) < 0 ? -errno : 0;
+	return take_fd(&fd);
+}
+
+int state_file_put(int directory_fd, const char *name)
+{
+	char fresh[STATE_FILE_NAME_MAX];
+
+	with_suffix(name, STATE_FILE_NEW_SUFFIX, fresh);
+	return renameat(directory_fd, fresh, directory_fd, name) < 0 ? -errno : 0;
+}
+
+void state_file_abandon(int directory_fd, const char *name)
+{
+	char fresh[STATE_FILE_NAME_MAX];
+
+	(void)unlinkat(directory_fd, with_suffix(name, STATE_FILE_NEW_SUFFIX, fresh), 0);
+}
+
+int state_file_sync(int directory_fd, const char *name)
+{
+	_cleanup_close_ int fd = openat(directory_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+
+	return fd < 0 || fsync(fd) < 0 ? -errno : 0;
+}
+
+int state_file_set_aside(int directory_fd, const char *name)
+{
+	char aside[STATE_FILE_NAME_MAX];
+
+	with_suffix(name, STATE_FILE_DAMAGED_SUFFIX, aside);
+	return renameat(directory_fd, name, directory_fd, aside) < 0 ? -errno : 0;
 }

@@ -2,23 +2,34 @@
 #pragma once
 
 /*
- * The state file, DIR/state.json: replaced as a whole by write, fsync, rename and fsync of the directory, so that a
- * crash leaves the old one or the new one.
+ * One file of the state directory: read as a whole, replaced by a new one under its name, so that a crash leaves the
+ * old one or the new one.
  */
 
-#include <jansson.h>
+#include <stddef.h>
 
-struct state;
+#define STATE_FILE_NEW_SUFFIX ".new"
+#define STATE_FILE_DAMAGED_SUFFIX ".damaged"
 
-/*
- * -ENOENT: there is none. A file that cannot be read as state is renamed to state.json.damaged, so that the next save
- * does not lose it, and -EBADMSG or -EPROTONOSUPPORT is returned. Other errno: I/O.
- */
-int state_file_load(const char *directory, struct state *ret);
-
-enum state_file_sync {
-	STATE_FILE_QUICK, /* outlives the daemon; the kernel writes it to the disk when it likes */
-	STATE_FILE_DURABLE, /* outlives a loss of power too: fsync of the file and the directory */
+enum {
+	STATE_FILE_NAME_MAX = 64, /* with any of the suffixes */
 };
 
-int state_file_save(const char *directory, const json_t *document, enum state_file_sync sync);
+/* Owned by the caller. -ENOENT: there is none; -EBADMSG: no regular file, or absurdly long. Other errno: I/O. */
+int state_file_read(int directory_fd, const char *name, char **ret_text, size_t *ret_len_bytes);
+
+/*
+ * The new one, not yet in its place. Returns its descriptor, which is the caller's. Then fsync() where the content
+ * must outlive a loss of power, and state_file_put(). On failure nothing is left behind.
+ */
+int state_file_write(int directory_fd, const char *name, const char *text, size_t len_bytes);
+int state_file_put(int directory_fd, const char *name);
+
+/* Takes back what state_file_write() left. */
+void state_file_abandon(int directory_fd, const char *name);
+
+/* fsync of a file that is in its place already. */
+int state_file_sync(int directory_fd, const char *name);
+
+/* Out of the way, so that the next save does not lose it. */
+int state_file_set_aside(int directory_fd, const char *name);

@@ -1,20 +1,17 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include <errno.h>
-#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include <cmocka.h>
 
 #include "base/cleanup.h"
-#include "daemon/state-file.h"
 #include "daemon/state.h"
+#include "daemon/state-group.h"
 
 DEFINE_CLEANUP(json_t *, json_decref)
 
@@ -41,7 +38,8 @@ static void make_registry(struct registry *r, struct target_group groups[static 
 		targets[i].port = 8080;
 		targets[i].configured_weight = 100 + i;
 	}
-	strcpy(targets[0].zone, "eu-west-1a");
+	strcpy(targets[0].zone, "eu\"west\\1a");
+	targets[1].weight.weight = 7;
 	targets[0].health = (struct target_health){
 		.state = TARGET_UNHEALTHY,
 		.reason = TARGET_REASON_RESPONSE_CODE_MISMATCH,
@@ -78,10 +76,21 @@ static void assert_targets_equal(const struct target *a, const struct target *b)
 	assert_int_equal(a->deregistered, b->deregistered);
 	assert_int_equal(a->drained, b->drained);
 	assert_int_equal(a->awaiting_first_result, b->awaiting_first_result);
+	assert_int_equal(a->weight.weight, b->weight.weight);
 	assert_memory_equal(&a->health, &b->health, sizeof(a->health));
 }
 
-static char *make_text(void)
+static char *make_group_text(const struct target_group *g)
+{
+	char *text = NULL;
+	size_t len = 0;
+
+	assert_int_equal(state_group_format(g, NOW, &text, &len), 0);
+	assert_int_equal(strlen(text), len);
+	return text;
+}
+
+static char *make_global_text(void)
 {
 	const struct ipvs_service_key keys[] = {
 		{ .family = AF_INET, .fwmark = 0xfffffffe },
@@ -92,35 +101,54 @@ static char *make_text(void)
 					.port = 8053,
 					.deadline_usec = NOW + 7 };
 	_cleanup_(json_decref_p) json_t *vips = json_pack("[{s:s}]", "address", "10.0.0.1");
-	_cleanup_(json_decref_p) json_t *document = NULL;
-	struct target_group groups[2];
-	struct target targets[3];
-	struct registry r;
+	const struct linger_set linger = { &leaving, 1 };
+	const struct state_global_view v = { .owned_services = keys,
+					     .n_owned_services = ARRAY_SIZE(keys),
+					     .linger = &linger,
+					     .vips = vips,
+					     .stopped = true };
+	char *text = NULL;
+	size_t len = 0;
 
-	make_registry(&r, groups, targets);
-	document = state_format(&r, keys, ARRAY_SIZE(keys), &(struct linger_set){ &leaving, 1 },
-				vips, NOW);
-	assert_non_null(document);
-	return json_dumps(document, JSON_COMPACT);
+	assert_int_equal(state_global_format(&v, NOW, &text, &len), 0);
+	return text;
 }
 
-static void test_round_trip(void **state)
+static void test_group_round_trip(void **state)
 {
-	_cleanup_(state_deinit) struct state s = STATE_INIT;
-	_cleanup_free_ char *text = make_text();
 	struct target_group groups[2];
 	struct target targets[3];
 	struct registry r;
 
 	(void)state;
 	make_registry(&r, groups, targets);
-	assert_int_equal(state_parse(text, strlen(text), &s), 0);
+	groups[0].cold = true;
+	for (size_t i = 0; i < r.n; i++) {
+		_cleanup_(state_group_deinit) struct state_group s = STATE_GROUP_INIT;
+		_cleanup_free_ char *text = make_group_text(&groups[i]);
+
+		assert_int_equal(state_group_parse(text, strlen(text), &s), 0);
+		assert_int_equal(s.n_skipped, 0);
+		assert_int_equal(s.saved_usec, NOW);
+		assert_string_equal(s.group.name, groups[i].name);
+		assert_int_equal(s.group.cold, groups[i].cold);
+		assert_int_equal(s.group.n, groups[i].n);
+		for (size_t j = 0; j < s.group.n; j++)
+			assert_targets_equal(&s.group.targets[j], &groups[i].targets[j]);
+		assert_int_equal(state_group_hash(&s.group), state_group_hash(&groups[i]));
+	}
+}
+
+static void test_global_round_trip(void **state)
+{
+	_cleanup_(state_global_deinit) struct state_global s = STATE_GLOBAL_INIT;
+	_cleanup_free_ char *text = make_global_text();
+
+	(void)state;
+	assert_int_equal(state_global_parse(text, strlen(text), &s), 0);
 	assert_int_equal(s.n_skipped, 0);
 	assert_int_equal(s.saved_usec, NOW);
-	assert_int_equal(s.registry.n, 2);
-	assert_targets_equal(&s.registry.groups[0].targets[0], &targets[0]);
-	assert_targets_equal(&s.registry.groups[0].targets[1], &targets[1]);
-	assert_targets_equal(&s.registry.groups[1].targets[0], &targets[2]);
+	assert_true(s.stopped);
 	assert_int_equal(s.linger.n, 1);
 	assert_int_equal(s.linger.items[0].service.port, 53);
 	assert_int_equal(s.linger.items[0].port, 8053);
@@ -132,20 +160,39 @@ static void test_round_trip(void **state)
 		"10.0.0.1");
 }
 
+static size_t document_len(const char *text)
+{
+	return (size_t)(strrchr(text, '}') - text) + 1; /* a newline follows */
+}
+
 static void test_truncated_at_every_length(void **state)
 {
-	_cleanup_free_ char *text = make_text();
+	_cleanup_free_ char *global = make_global_text(), *group = NULL;
+	struct target_group groups[2];
+	struct target targets[3];
+	struct registry r;
 
 	(void)state;
-	for (size_t len = 0; len < strlen(text); len++) {
-		_cleanup_(state_deinit) struct state s = STATE_INIT;
+	make_registry(&r, groups, targets);
+	group = make_group_text(&groups[0]);
+	for (size_t len = 0; len < document_len(group); len++) {
+		struct state_group s = STATE_GROUP_INIT;
 
-		assert_int_equal(state_parse(text, len, &s), -EBADMSG);
-		assert_int_equal(s.registry.n, 0);
+		assert_int_equal(state_group_parse(group, len, &s), -EBADMSG);
+		assert_null(s.group.targets);
+	}
+	for (size_t len = 0; len < document_len(global); len++) {
+		struct state_global s = STATE_GLOBAL_INIT;
+
+		assert_int_equal(state_global_parse(global, len, &s), -EBADMSG);
+		assert_null(s.owned_services);
 	}
 }
 
-static void test_nonsense(void **state)
+#define GROUP(name, targets)                                                                       \
+	"{\"version\":1,\"saved\":1,\"group\":\"" name "\",\"cold\":false,\"targets\":" targets "}"
+
+static void test_group_nonsense(void **state)
 {
 	static const struct {
 		const char *text;
@@ -156,97 +203,213 @@ static void test_nonsense(void **state)
 		{ "[]", -EBADMSG, 0 },
 		{ "{}", -EBADMSG, 0 },
 		{ "{\"version\":2}", -EPROTONOSUPPORT, 0 },
+		{ "{\"version\":4294967297}", -EPROTONOSUPPORT, 0 },
 		{ "{\"version\":\"1\"}", -EBADMSG, 0 },
-		{ "{\"version\":1,\"saved\":1,\"owned_services\":[],\"lingering\":[],\"groups\":[],"
-		  "\"vips\":[]}",
+		{ "{\"version\":1,\"saved\":-1,\"group\":\"a\",\"cold\":false,\"targets\":[]}",
 		  -EBADMSG, 0 },
-		{ "{\"version\":1,\"saved\":-1,\"owned_services\":[],\"lingering\":[],\"groups\":{}"
-		  ",\"vips\":[]}",
-		  -EBADMSG, 0 },
-		{ "{\"version\":1,\"saved\":1,\"owned_services\":[1,{}],\"lingering\":[{}],"
-		  "\"groups\":{},\"vips\":[]}",
-		  0, 3 },
-		{ "{\"version\":1,\"saved\":1,\"owned_services\":[],\"lingering\":[],\"groups\":{"
-		  "\"a\":[3,{}],\"b\":"
-		  "1},\"vips\":null}",
-		  0, 3 },
-		{ "{\"version\":1,\"saved\":1,\"owned_services\":[],\"lingering\":[],\"groups\":{"
-		  "\"a-name-that-is-longer-than-the-thirty-two-characters\":[]},\"vips\":[]}",
+		{ "{\"version\":1,\"saved\":1,\"group\":\"a\",\"targets\":[]}", -EBADMSG, 0 },
+		{ GROUP("a", "{}"), -EBADMSG, 0 },
+		{ GROUP("a/b", "[]"), -EBADMSG, 0 },
+		{ GROUP("", "[]"), -EBADMSG, 0 },
+		{ GROUP("a-name-that-is-longer-than-thirty-two-characters", "[]"), -EBADMSG, 0 },
+		{ GROUP("a", "[]"), 0, 0 },
+		{ GROUP("a", "[3,{},null]"), 0, 3 },
+		{ GROUP("a", "[{\"target\":\"10.0.0.1:80\",\"state\":\"healthy\"}]"), 0, 0 },
+		{ GROUP("a", "[{\"target\":\"10.0.0.1:80\"}]"), 0, 1 },
+		{ GROUP("a", "[{\"target\":\"x\",\"state\":\"healthy\"}]"), 0, 1 },
+		{ GROUP("a", "[{\"target\":\"10.0.0.1:80\",\"state\":\"ill\"}]"), 0, 1 },
+		{ GROUP("a", "[{\"target\":\"10.0.0.1:80\",\"state\":\"healthy\","
+			     "\"drained\":1}]"),
+		  0, 1 },
+		{ GROUP("a", "[{\"target\":\"10.0.0.1:80\",\"state\":\"healthy\","
+			     "\"successes\":4294967296}]"),
+		  0, 1 },
+		{ GROUP("a", "[{\"target\":\"10.0.0.1:80\",\"state\":\"healthy\","
+			     "\"outcome\":99}]"),
+		  0, 1 },
+		{ GROUP("a", "[{\"target\":\"10.0.0.1:80\",\"state\":\"healthy\","
+			     "\"zone\":\"a-zone-that-is-longer-than-31-characters\"}]"),
 		  0, 1 },
 	};
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-		_cleanup_(state_deinit) struct state s = STATE_INIT;
+		_cleanup_(state_group_deinit) struct state_group s = STATE_GROUP_INIT;
 
-		assert_int_equal(state_parse(cases[i].text, strlen(cases[i].text), &s), cases[i].r);
+		if (state_group_parse(cases[i].text, strlen(cases[i].text), &s) != cases[i].r)
+			fail_msg("%s: not %d", cases[i].text, cases[i].r);
 		assert_int_equal(s.n_skipped, cases[i].n_skipped);
 	}
 }
 
+#define GLOBAL(owned, lingering, vips)                                                             \
+	"{\"version\":1,\"saved\":1,\"stopped\":false,\"owned_services\":" owned                   \
+	",\"lingering\":" lingering ",\"vips\":" vips "}"
+
+static void test_global_nonsense(void **state)
+{
+	static const struct {
+		const char *text;
+		int r;
+		size_t n_skipped;
+	} cases[] = {
+		{ "", -EBADMSG, 0 },
+		{ "{\"version\":999}", -EPROTONOSUPPORT, 0 },
+		{ GLOBAL("[]", "[]", "[]"), 0, 0 },
+		{ GLOBAL("{}", "[]", "[]"), -EBADMSG, 0 },
+		{ GLOBAL("[]", "1", "[]"), -EBADMSG, 0 },
+		{ GLOBAL("[]", "[]", "null"), -EBADMSG, 0 },
+		{ GLOBAL("[1,{}]", "[{}]", "[]"), 0, 3 },
+		{ GLOBAL("[{\"family\":4,\"protocol\":6,\"port\":80}]", "[]", "[]"), 0, 1 },
+		{ GLOBAL("[{\"family\":6,\"protocol\":6,\"port\":80,\"address\":\"10.0.0.1\"}]",
+			 "[]", "[]"),
+		  0, 1 },
+		{ GLOBAL("[{\"family\":4,\"protocol\":0,\"port\":0,\"fwmark\":7}]", "[]", "[]"), 0,
+		  0 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		_cleanup_(state_global_deinit) struct state_global s = STATE_GLOBAL_INIT;
+
+		if (state_global_parse(cases[i].text, strlen(cases[i].text), &s) != cases[i].r)
+			fail_msg("%s: not %d", cases[i].text, cases[i].r);
+		assert_int_equal(s.n_skipped, cases[i].n_skipped);
+	}
+}
+
+/* What the configuration alone gives is no entry, but in front of a target that leaves and keeps its place. */
+static void test_what_is_left_out(void **state)
+{
+	struct target targets[3] = { 0 };
+	struct target_group g = { .name = "blue", .targets = targets, .n = 3 };
+
+	(void)state;
+	for (unsigned i = 0; i < 3; i++) {
+		assert_int_equal(addr_parse("10.0.1.10", &targets[i].addr), 0);
+		targets[i].addr.bytes[3] = (uint8_t)(10 + i);
+		targets[i].awaiting_first_result = true;
+	}
+	assert_int_equal(state_group_hash(&g), 0);
+	targets[1].health.state = TARGET_DRAINING;
+	assert_int_not_equal(state_group_hash(&g), 0);
+	{
+		_cleanup_(state_group_deinit) struct state_group s = STATE_GROUP_INIT;
+		_cleanup_free_ char *text = make_group_text(&g);
+
+		assert_int_equal(state_group_parse(text, strlen(text), &s), 0);
+		assert_int_equal(s.group.n, 2);
+		assert_true(addr_eq(&s.group.targets[0].addr, &targets[0].addr));
+		assert_int_equal(state_group_hash(&s.group), state_group_hash(&g));
+	}
+	targets[1].health.state = TARGET_INITIAL;
+	targets[2].health.state =
+		TARGET_UNAVAILABLE; /* without checks: never a result, but traffic */
+	{
+		_cleanup_free_ char *text = make_group_text(&g);
+
+		assert_null(strstr(text, "10.0.1.11"));
+		assert_non_null(strstr(text, "10.0.1.12"));
+		assert_null(strstr(text, "\"successes\"")); /* usual values are left out too */
+	}
+}
+
+/* Which members make a group's file out of date. */
+static void test_what_counts_as_a_change(void **state)
+{
+	struct target t = { .configured_weight = 5, .origin = TARGET_FROM_REGISTER };
+	struct target_group g = { .name = "blue", .targets = &t, .n = 1 };
+	const struct target before = t;
+	uint64_t was;
+
+	(void)state;
+	t.health.checked_usec = 1;
+	was = state_group_hash(&g);
+	t.health.checked_usec = 2;
+	t.health.successes = t.health.failures = 9;
+	t.health.duration_usec = 9;
+	t.health.outcome = PROBE_TIMEOUT;
+	t.health.detail = 9;
+	t.id = 9;
+	t.logged_weight = 9;
+	assert_int_equal(state_group_hash(&g), was);
+#define ASSERT_MATTERS(assignment)                                                                 \
+	do {                                                                                       \
+		t = before;                                                                        \
+		was = state_group_hash(&g);                                                        \
+		assignment;                                                                        \
+		assert_int_not_equal(state_group_hash(&g), was);                                   \
+	} while (0)
+	ASSERT_MATTERS(t.addr.bytes[15] = 1);
+	ASSERT_MATTERS(t.port = 1);
+	ASSERT_MATTERS(t.configured_weight = 6);
+	ASSERT_MATTERS(t.zone[CONF_ZONE_MAX - 2] = 'a');
+	ASSERT_MATTERS(t.origin = TARGET_FROM_CONFIG);
+	ASSERT_MATTERS(t.deregistered = true);
+	ASSERT_MATTERS(t.drained = true);
+	ASSERT_MATTERS(t.awaiting_first_result = true);
+	ASSERT_MATTERS(t.health.state = TARGET_HEALTHY);
+	ASSERT_MATTERS(t.health.reason = TARGET_REASON_TIMEOUT);
+	ASSERT_MATTERS(t.health.since_usec = 1);
+	ASSERT_MATTERS(t.health.checked_usec = 1); /* probed at all */
+	ASSERT_MATTERS(t.health.drain_deadline_usec = 1);
+	ASSERT_MATTERS(t.health.resume_state = TARGET_HEALTHY);
+	ASSERT_MATTERS(t.health.resume_reason = TARGET_REASON_TIMEOUT);
+	ASSERT_MATTERS(t.health.reason_detail = 503);
+	ASSERT_MATTERS(t.weight.weight = 1);
+	ASSERT_MATTERS(g.cold = true);
+#undef ASSERT_MATTERS
+}
+
 static void test_old_verdicts_are_forgotten(void **state)
 {
-	_cleanup_(state_deinit) struct state s = STATE_INIT;
-	_cleanup_free_ char *text = make_text();
+	struct target_group groups[2];
+	struct target targets[3];
+	struct registry r;
 
 	(void)state;
-	assert_int_equal(state_parse(text, strlen(text), &s), 0);
-	state_forget_verdicts(&s, NOW);
-	assert_int_equal(s.registry.groups[0].targets[0].health.state, TARGET_INITIAL);
-	assert_true(s.registry.groups[0].targets[0].awaiting_first_result);
-	assert_true(s.registry.groups[0].targets[1].drained);
-	assert_int_equal(s.registry.groups[1].targets[0].health.state, TARGET_DRAINING);
+	make_registry(&r, groups, targets);
+	state_group_forget_verdicts(&groups[0], NOW);
+	state_group_forget_verdicts(&groups[1], NOW);
+	assert_int_equal(targets[0].health.state, TARGET_INITIAL);
+	assert_true(targets[0].awaiting_first_result);
+	assert_true(targets[1].drained);
+	assert_int_equal(targets[2].health.state, TARGET_DRAINING);
+	assert_true(groups[0].cold);
 }
 
-static void write_text(const char *path, const char *text)
+/* Failures of an hour ago and the next one are not consecutive. */
+static void test_old_counters_are_forgotten(void **state)
 {
-	_cleanup_fclose_ FILE *f = fopen(path, "we");
-
-	assert_non_null(f);
-	assert_true(fputs(text, f) >= 0);
-}
-
-static void test_file(void **state)
-{
-	char directory[] = "/tmp/ipvsd-test-state-XXXXXX", path[64], damaged[64];
-	_cleanup_free_ char *text = make_text();
-	_cleanup_(json_decref_p) json_t *document = json_loads(text, 0, NULL);
-	struct state s = STATE_INIT;
-	struct stat st;
+	struct target targets[3] = {
+		{ .health = { .state = TARGET_HEALTHY, .successes = 3, .failures = 2 } },
+		{ .health = { .state = TARGET_UNHEALTHY, .successes = 3, .failures = 2 } },
+		{ .health = { .state = TARGET_DRAINING,
+			      .resume_state = TARGET_UNHEALTHY,
+			      .successes = 3,
+			      .failures = 2 } },
+	};
+	struct target_group g = { .name = "blue", .targets = targets, .n = 3 };
 
 	(void)state;
-	assert_non_null(mkdtemp(directory));
-	(void)snprintf(path, sizeof(path), "%s/state.json", directory);
-	(void)snprintf(damaged, sizeof(damaged), "%s/state.json.damaged", directory);
-	assert_int_equal(state_file_load(directory, &s), -ENOENT);
-	assert_int_equal(state_file_save(directory, document, STATE_FILE_DURABLE), 0);
-	assert_int_equal(stat(path, &st), 0);
-	assert_int_equal(st.st_mode & 0777, 0600);
-	assert_int_equal(state_file_save(directory, document, STATE_FILE_QUICK), 0);
-	assert_int_equal(state_file_load(directory, &s), 0);
-	assert_int_equal(s.registry.n, 2);
-	state_deinit(&s);
-	write_text(path, "{\"version\":1,");
-	assert_int_equal(state_file_load(directory, &s), -EBADMSG);
-	assert_int_equal(access(path, F_OK), -1);
-	assert_int_equal(access(damaged, F_OK), 0);
-	assert_int_equal(state_file_save(directory, document, STATE_FILE_DURABLE), 0);
-	assert_int_equal(state_file_load(directory, &s), 0);
-	state_deinit(&s);
-	assert_int_equal(unlink(path), 0);
-	assert_int_equal(unlink(damaged), 0);
-	assert_int_equal(rmdir(directory), 0); /* nothing else was left behind */
-	assert_int_equal(state_file_save(directory, document, STATE_FILE_DURABLE), -ENOENT);
+	state_group_forget_counters(&g);
+	assert_int_equal(targets[0].health.successes * 10 + targets[0].health.failures, 30);
+	assert_int_equal(targets[1].health.successes * 10 + targets[1].health.failures, 2);
+	assert_int_equal(targets[2].health.successes * 10 + targets[2].health.failures, 2);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_round_trip),
+		cmocka_unit_test(test_group_round_trip),
+		cmocka_unit_test(test_global_round_trip),
 		cmocka_unit_test(test_truncated_at_every_length),
-		cmocka_unit_test(test_nonsense),
+		cmocka_unit_test(test_group_nonsense),
+		cmocka_unit_test(test_global_nonsense),
+		cmocka_unit_test(test_what_is_left_out),
+		cmocka_unit_test(test_what_counts_as_a_change),
 		cmocka_unit_test(test_old_verdicts_are_forgotten),
-		cmocka_unit_test(test_file),
+		cmocka_unit_test(test_old_counters_are_forgotten),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

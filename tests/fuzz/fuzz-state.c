@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
-/* The state file: what is taken for state must survive being written and read again, and be usable for a start. */
+/* Both kinds of state files: what is taken for state must survive being written and read again, and be usable for a start. */
 
 #include <assert.h>
 #include <netinet/in.h>
@@ -10,11 +10,12 @@
 #include "conf/conf.h"
 #include "daemon/proc-conns.h"
 #include "daemon/state.h"
+#include "daemon/state-group.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 /* A start with a configuration that has the group that the corpus names. */
-static void start_from(const struct state *s)
+static void start_from(const struct registry *old)
 {
 	struct conf_group group = { .name = "blue",
 				    .port = 80,
@@ -31,7 +32,7 @@ static void start_from(const struct state *s)
 	target.addr.bytes[0] = 10;
 	group.targets = &target;
 	group.n_targets = 1;
-	assert(registry_build(&conf, &s->registry, USEC_PER_SEC, &r) == 0);
+	assert(registry_build(&conf, old, USEC_PER_SEC, &r) == 0);
 	assert(r.groups[0].n >= 1);
 	registry_deinit(&r);
 }
@@ -47,27 +48,54 @@ static void parse_as_line(const uint8_t *data, size_t size)
 	(void)proc_conn_parse(line, &c);
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+static void parse_as_group(const char *data, size_t size)
 {
-	struct state s = STATE_INIT, again = STATE_INIT;
-	json_t *document;
+	struct state_group s = STATE_GROUP_INIT, again = STATE_GROUP_INIT;
+	struct registry old = { .groups = &s.group, .n = 1 };
+	size_t len;
 	char *text;
 
-	parse_as_line(data, size);
-	if (state_parse((const char *)data, size, &s) < 0)
-		return 0;
-	start_from(&s);
-	document = state_format(&s.registry, s.owned_services, s.n_owned_services, &s.linger,
-				s.vips, s.saved_usec);
-	assert(document);
-	text = json_dumps(document, JSON_COMPACT | JSON_ENCODE_ANY);
-	assert(text);
-	assert(state_parse(text, strlen(text), &again) == 0);
-	assert(again.n_skipped == 0 && again.linger.n == s.linger.n);
-	assert(again.n_owned_services == s.n_owned_services);
+	if (state_group_parse(data, size, &s) < 0)
+		return;
+	start_from(&old);
+	assert(state_group_format(&s.group, s.saved_usec, &text, &len) == 0);
+	assert(state_group_parse(text, len, &again) == 0);
+	assert(again.n_skipped == 0 && again.group.n <= s.group.n);
+	assert(state_group_hash(&again.group) == state_group_hash(&s.group));
 	free(text);
-	json_decref(document);
-	state_deinit(&s);
-	state_deinit(&again);
+	state_group_deinit(&again);
+	state_group_forget_counters(&s.group);
+	state_group_forget_verdicts(&s.group, USEC_PER_SEC);
+	start_from(&old);
+	state_group_deinit(&s);
+}
+
+static void parse_as_global(const char *data, size_t size)
+{
+	struct state_global s = STATE_GLOBAL_INIT, again = STATE_GLOBAL_INIT;
+	struct state_global_view v = { .linger = &s.linger };
+	size_t len;
+	char *text;
+
+	if (state_global_parse(data, size, &s) < 0)
+		return;
+	v.owned_services = s.owned_services;
+	v.n_owned_services = s.n_owned_services;
+	v.vips = s.vips;
+	v.stopped = s.stopped;
+	assert(state_global_format(&v, s.saved_usec, &text, &len) == 0);
+	assert(state_global_parse(text, len, &again) == 0);
+	assert(again.n_skipped == 0 && again.linger.n == s.linger.n);
+	assert(again.n_owned_services == s.n_owned_services && again.stopped == s.stopped);
+	free(text);
+	state_global_deinit(&s);
+	state_global_deinit(&again);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	parse_as_line(data, size);
+	parse_as_group((const char *)data, size);
+	parse_as_global((const char *)data, size);
 	return 0;
 }

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+/*
+ * The document of one target group. Targets that a start would make the same without it are left out, and so are
+ * members that have their usual value: an absent member is that value. Pure but for memory.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/clock.h"
+#include "daemon/registry.h"
+
+struct state_group {
+	struct target_group group; /* no conf pointer */
+	usec_t saved_usec;	   /* wall clock */
+	size_t n_skipped;	   /* entries that made no sense and were left out */
+};
+
+#define STATE_GROUP_INIT ((struct state_group){ 0 })
+
+void state_group_deinit(struct state_group *s);
+
+/*
+ * Of everything that a restart needs; 0 when there is nothing to keep, and then no document is needed. What changes
+ * with every probe (time, duration, outcome and counters of the last results) is not in it: it is written when
+ * something else is.
+ */
+uint64_t state_group_hash(const struct target_group *g);
+
+/* -ENOMEM. */
+int state_group_format(const struct target_group *g, usec_t now_wall_usec, char **ret_text,
+		       size_t *ret_len_bytes);
+
+/*
+ * Entries that make no sense are skipped and counted. -EBADMSG: not our document; -EPROTONOSUPPORT: another
+ * version; -ENOMEM.
+ */
+int state_group_parse(const char *text, size_t len_bytes, struct state_group *ret);
+
+/* For verdicts that are too old to be believed: the targets start as initial. Drains and registrations stay. */
+void state_group_forget_verdicts(struct target_group *g, usec_t now_wall_usec);
+
+/*
+ * After a crash the counters are those of the last save: failures of an hour ago must not count with the next one.
+ * Resets the counters that speak against the verdict.
+ */
+void state_group_forget_counters(struct target_group *g);
+
+/* [A-Za-z0-9-]{1,32}: what may be part of a file's name. */
+bool state_group_name_is_valid(const char *name);

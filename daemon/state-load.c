@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "daemon/state-load.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "daemon/state.h"
+#include "daemon/state-file.h"
+#include "daemon/state-group.h"
+#include "daemon/state-store.h"
+
+struct loader {
+	struct state_store *store; /* borrowed */
+	int dir;		   /* owned */
+	state_load_trouble_fn trouble;
+	void *userdata;
+};
+
+static void loader_deinit(struct loader *l)
+{
+	cleanup_close(&l->dir);
+}
+
+/* After reading and parsing. Only -ENOMEM ends the loading, all else costs this file. */
+static int finish_file(const struct loader *l, struct state_store_file *f, int error,
+		       size_t n_skipped)
+{
+	char name[STATE_FILE_NAME_MAX];
+
+	if (error == -ENOMEM)
+		return error;
+	if (error == -EBADMSG || error == -EPROTONOSUPPORT) {
+		(void)state_file_set_aside(l->dir, state_store_file_name(f, name));
+		f->present = false;
+	}
+	if (error < 0 || n_skipped)
+		l->trouble(state_store_file_name(f, name), error, n_skipped, l->userdata);
+	return 0;
+}
+
+static int load_global(const struct loader *l, struct state_global *ret)
+{
+	struct state_store_file *f = &l->store->global;
+	char name[STATE_FILE_NAME_MAX];
+	_cleanup_free_ char *text = NULL;
+	size_t len = 0;
+	int r;
+
+	if (!f->present)
+		return 0;
+	r = state_file_read(l->dir, state_store_file_name(f, name), &text, &len);
+	if (r == 0)
+		r = state_global_parse(text, len, ret);
+	if (r == 0)
+		l->store->global_saved_usec = ret->saved_usec;
+	return finish_file(l, f, r, ret->n_skipped);
+}
+
+static int load_group(const struct loader *l, struct state_store_file *f, struct state_group *ret)
+{
+	_cleanup_(state_group_deinit) struct state_group g = STATE_GROUP_INIT;
+	char name[STATE_FILE_NAME_MAX];
+	_cleanup_free_ char *text = NULL;
+	size_t len = 0;
+	int r;
+
+	r = state_file_read(l->dir, state_store_file_name(f, name), &text, &len);
+	if (r == 0)
+		r = state_group_parse(text, len, &g);
+	if (r == 0 && strcmp(g.group.name, f->group) != 0)
+		r = -EBADMSG;
+	if (r < 0)
+		return finish_file(l, f, r, 0);
+	f->hash = g.n_skipped ? 0 : state_group_hash(&g.group);
+	*ret = g;
+	g = STATE_GROUP_INIT;
+	return finish_file(l, f, 0, ret->n_skipped);
+}
+
+static bool is_fresh(usec_t saved_usec, usec_t max_age_usec, usec_t now_wall_usec)
+{
+	return saved_usec <= now_wall_usec && now_wall_usec - saved_usec <= max_age_usec;
+}
+
+int state_load(struct state_store *s, usec_t max_age_usec, usec_t now_wall_usec,
+	       state_load_trouble_fn trouble, void *userdata, struct state *ret)
+{
+	_cleanup_(loader_deinit) struct loader l = { s, state_store_open_directory(s), trouble,
+						     userdata };
+	_cleanup_(state_deinit) struct state loaded = STATE_INIT;
+	int r;
+
+	if (l.dir < 0)
+		return l.dir;
+	r = load_global(&l, &loaded.global);
+	if (r < 0)
+		return r;
+	loaded.registry.groups = calloc(s->n + 1, sizeof(*loaded.registry.groups));
+	if (!loaded.registry.groups)
+		return -ENOMEM;
+	for (size_t i = 0; i < s->n; i++) {
+		struct state_group g = STATE_GROUP_INIT;
+
+		r = load_group(&l, &s->files[i], &g);
+		if (r < 0)
+			return r;
+		if (!*g.group.name)
+			continue;
+		if (!loaded.global.stopped)
+			state_group_forget_counters(&g.group);
+		if (!is_fresh(g.saved_usec, max_age_usec, now_wall_usec) &&
+		    !is_fresh(loaded.global.saved_usec, max_age_usec, now_wall_usec))
+			state_group_forget_verdicts(&g.group, now_wall_usec);
+		loaded.registry.groups[loaded.registry.n++] = g.group;
+	}
+	*ret = loaded;
+	loaded = STATE_INIT;
+	return 0;
+}

@@ -1,0 +1,368 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "daemon/state-store.h"
+
+#include <assert.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "daemon/registry.h"
+#include "daemon/state-group.h"
+
+#define GROUP_PREFIX "group-"
+#define SUFFIX ".json"
+
+enum {
+	BATCH_MAX = 32, /* files that are open at once */
+};
+
+int state_store_open_directory(const struct state_store *s)
+{
+	int fd = open(s->directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	return fd < 0 ? -errno : fd;
+}
+
+const char *state_store_file_name(const struct state_store_file *f,
+				  char buf[static STATE_FILE_NAME_MAX])
+{
+	if (!*f->group)
+		return STATE_STORE_GLOBAL_NAME;
+	(void)snprintf(buf, STATE_FILE_NAME_MAX, GROUP_PREFIX "%s" SUFFIX, f->group);
+	return buf;
+}
+
+void state_store_deinit(struct state_store *s)
+{
+	free(s->directory);
+	free(s->files);
+	*s = STATE_STORE_INIT;
+}
+
+/* Where the group's file is, or where it belongs. */
+static size_t position(const struct state_store *s, const char *group)
+{
+	size_t low = 0, high = s->n;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (strcmp(s->files[middle].group, group) < 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+static struct state_store_file *find(const struct state_store *s, const char *group)
+{
+	size_t i = position(s, group);
+
+	return i < s->n && strcmp(s->files[i].group, group) == 0 ? &s->files[i] : NULL;
+}
+
+static int add(struct state_store *s, const char *group, bool present)
+{
+	size_t i = position(s, group);
+	struct state_store_file *grown;
+
+	if (!state_group_name_is_valid(group))
+		return -EINVAL;
+	grown = reallocarray(s->files, s->n + 1, sizeof(*grown));
+	if (!grown)
+		return -ENOMEM;
+	s->files = grown;
+	memmove(&grown[i + 1], &grown[i], (s->n - i) * sizeof(*grown));
+	s->n++;
+	grown[i] = (struct state_store_file){ .present = present };
+	memcpy(grown[i].group, group, strlen(group));
+	return 0;
+}
+
+/* "group-NAME" + suffix, or the global file's name + what follows SUFFIX in it; copies NAME. */
+static bool is_ours(const char *name, const char *suffix, char group[static CONF_NAME_MAX + 1])
+{
+	size_t len = strlen(name), end = strlen(suffix);
+	const char *start = name + strlen(GROUP_PREFIX);
+
+	if (len <= end || strcmp(name + len - end, suffix) != 0)
+		return false;
+	len -= end;
+	memset(group, 0, CONF_NAME_MAX + 1);
+	if (len + strlen(SUFFIX) == strlen(STATE_STORE_GLOBAL_NAME) &&
+	    strncmp(name, STATE_STORE_GLOBAL_NAME, len) == 0)
+		return true;
+	if (strncmp(name, GROUP_PREFIX, strlen(GROUP_PREFIX)) != 0)
+		return false;
+	len -= strlen(GROUP_PREFIX);
+	if (len > CONF_NAME_MAX)
+		return false;
+	memcpy(group, start, len);
+	return state_group_name_is_valid(group);
+}
+
+static int scan(struct state_store *s, int directory_fd)
+{
+	DIR *d = fdopendir(directory_fd);
+	char group[CONF_NAME_MAX + 1];
+	struct dirent *e;
+	int r = 0;
+
+	if (!d)
+		return -errno;
+	while (r == 0 && (e = readdir(d))) {
+		if (is_ours(e->d_name, SUFFIX STATE_FILE_NEW_SUFFIX, group))
+			(void)unlinkat(dirfd(d), e->d_name, 0);
+		else if (!is_ours(e->d_name, SUFFIX, group))
+			continue;
+		else if (*group)
+			r = add(s, group, true);
+		else
+			s->global.present = true;
+	}
+	(void)closedir(d);
+	return r;
+}
+
+int state_store_open(struct state_store *s, const char *directory)
+{
+	char *copy = strdup(directory);
+	int fd;
+
+	if (!copy)
+		return -ENOMEM;
+	state_store_deinit(s);
+	s->directory = copy;
+	fd = state_store_open_directory(s);
+	return fd < 0 ? fd : scan(s, fd);
+}
+
+static void check_file(struct state_store_file *f, int dir)
+{
+	char name[STATE_FILE_NAME_MAX];
+
+	if (f->present &&
+	    faccessat(dir, state_store_file_name(f, name), F_OK, AT_SYMLINK_NOFOLLOW) < 0)
+		f->present = false;
+}
+
+void state_store_check(struct state_store *s)
+{
+	_cleanup_close_ int dir = state_store_open_directory(s);
+
+	if (dir < 0)
+		return; /* the save that follows says why */
+	check_file(&s->global, dir);
+	for (size_t i = 0; i < s->n; i++)
+		check_file(&s->files[i], dir);
+}
+
+/* Files that are written together: the disk gets all of them before the first is waited for. */
+struct batch {
+	struct {
+		struct state_store_file *file; /* borrowed */
+		uint64_t hash;
+		int fd; /* owned */
+	} items[BATCH_MAX];
+	size_t n;
+};
+
+static int batch_finish_file(struct state_store *s, int dir, struct state_store_file *f,
+			     uint64_t hash, int fd, enum state_store_flags flags)
+{
+	char name[STATE_FILE_NAME_MAX];
+	int r = 0;
+
+	if (flags & STATE_STORE_DURABLE && fsync(fd) < 0)
+		r = -errno;
+	if (r == 0)
+		r = state_file_put(dir, state_store_file_name(f, name));
+	if (r < 0) {
+		state_file_abandon(dir, state_store_file_name(f, name));
+		return r;
+	}
+	f->present = true;
+	f->hash = hash;
+	f->durable = flags & STATE_STORE_DURABLE;
+	s->directory_durable = false;
+	s->n_written++;
+	return 0;
+}
+
+static int batch_finish(struct state_store *s, int dir, struct batch *b,
+			enum state_store_flags flags)
+{
+	int first = 0;
+
+	for (size_t i = 0; i < b->n && flags & STATE_STORE_DURABLE; i++)
+		(void)sync_file_range(b->items[i].fd, 0, 0, SYNC_FILE_RANGE_WRITE); /* a hint */
+	for (size_t i = 0; i < b->n; i++) {
+		int r = batch_finish_file(s, dir, b->items[i].file, b->items[i].hash,
+					  b->items[i].fd, flags);
+
+		cleanup_close(&b->items[i].fd);
+		first = first ? first : r;
+	}
+	b->n = 0;
+	return first;
+}
+
+static int batch_add(struct batch *b, int dir, struct state_store_file *f, uint64_t hash,
+		     const char *text, size_t len)
+{
+	char name[STATE_FILE_NAME_MAX];
+	int fd = state_file_write(dir, state_store_file_name(f, name), text, len);
+
+	if (fd < 0)
+		return fd;
+	b->items[b->n].file = f;
+	b->items[b->n].hash = hash;
+	b->items[b->n++].fd = fd;
+	return 0;
+}
+
+static int save_group(struct state_store *s, int dir, struct batch *b, const struct target_group *g,
+		      enum state_store_flags flags, usec_t now_wall_usec)
+{
+	struct state_store_file *f = find(s, g->name);
+	uint64_t hash = state_group_hash(g);
+	_cleanup_free_ char *text = NULL;
+	size_t len = 0;
+	int r;
+
+	assert(f); /* add_groups() */
+	f->wanted = hash != 0;
+	if (!hash || (f->present && f->hash == hash && !(flags & STATE_STORE_ALL)))
+		return 0;
+	r = state_group_format(g, now_wall_usec, &text, &len);
+	if (r == 0)
+		r = batch_add(b, dir, f, hash, text, len);
+	if (r == 0 && b->n == BATCH_MAX)
+		r = batch_finish(s, dir, b, flags);
+	return r;
+}
+
+/* What was written quickly before. After a failed fsync the pages may be gone: written again. */
+static int make_durable(int dir, struct state_store_file *f)
+{
+	char name[STATE_FILE_NAME_MAX];
+	int r;
+
+	if (!f->present || f->durable)
+		return 0;
+	r = state_file_sync(dir, state_store_file_name(f, name));
+	if (r < 0)
+		f->present = false;
+	else
+		f->durable = true;
+	return r;
+}
+
+static int make_directory_durable(struct state_store *s, int dir)
+{
+	if (s->directory_durable)
+		return 0;
+	if (fsync(dir) < 0)
+		return -errno;
+	s->directory_durable = true;
+	return 0;
+}
+
+static int remove_unwanted(struct state_store *s, int dir)
+{
+	char name[STATE_FILE_NAME_MAX];
+	size_t n = 0;
+	int first = 0;
+
+	for (size_t i = 0; i < s->n; i++) {
+		struct state_store_file *f = &s->files[i];
+		int r = 0;
+
+		if (!f->wanted && f->present) {
+			if (unlinkat(dir, state_store_file_name(f, name), 0) < 0 && errno != ENOENT)
+				r = -errno;
+			s->directory_durable = false;
+		}
+		first = first ? first : r;
+		if (f->wanted || r < 0)
+			s->files[n++] = *f;
+	}
+	s->n = n;
+	return first;
+}
+
+static int add_groups(struct state_store *s, const struct registry *r)
+{
+	for (size_t i = 0; i < s->n; i++)
+		s->files[i].wanted = false;
+	for (size_t i = 0; i < r->n; i++) {
+		int err = find(s, r->groups[i].name) ? 0 : add(s, r->groups[i].name, false);
+
+		if (err < 0)
+			return err;
+	}
+	return 0;
+}
+
+int state_store_save_groups(struct state_store *s, const struct registry *r,
+			    enum state_store_flags flags, usec_t now_wall_usec)
+{
+	_cleanup_close_ int dir = state_store_open_directory(s);
+	struct batch b = { .n = 0 };
+	int first, err;
+
+	if (dir < 0)
+		return dir;
+	first = add_groups(s, r);
+	if (first < 0)
+		return first;
+	for (size_t i = 0; i < r->n; i++) {
+		err = save_group(s, dir, &b, &r->groups[i], flags, now_wall_usec);
+		first = first ? first : err;
+	}
+	err = batch_finish(s, dir, &b, flags);
+	first = first ? first : err;
+	err = remove_unwanted(s, dir);
+	first = first ? first : err;
+	for (size_t i = 0; i < s->n && flags & STATE_STORE_DURABLE; i++) {
+		err = make_durable(dir, &s->files[i]);
+		first = first ? first : err;
+	}
+	err = flags & STATE_STORE_DURABLE ? make_directory_durable(s, dir) : 0;
+	return first ? first : err;
+}
+
+int state_store_save_global(struct state_store *s, const struct state_global_view *v,
+			    enum state_store_flags flags, usec_t now_wall_usec)
+{
+	_cleanup_close_ int dir = state_store_open_directory(s);
+	_cleanup_free_ char *text = NULL;
+	struct batch b = { .n = 0 };
+	size_t len = 0;
+	uint64_t hash;
+	int r;
+
+	if (dir < 0)
+		return dir;
+	r = state_global_hash(v, &hash);
+	if (r < 0)
+		return r;
+	if (!s->global.present || s->global.hash != hash || flags & STATE_STORE_ALL) {
+		r = state_global_format(v, now_wall_usec, &text, &len);
+		if (r == 0)
+			r = batch_add(&b, dir, &s->global, hash, text, len);
+		if (r == 0)
+			r = batch_finish(s, dir, &b, flags);
+		if (r < 0)
+			return r;
+		s->global_saved_usec = now_wall_usec;
+	}
+	if (!(flags & STATE_STORE_DURABLE))
+		return 0;
+	r = make_durable(dir, &s->global);
+	return r < 0 ? r : make_directory_durable(s, dir);
+}

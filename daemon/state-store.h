@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+/*
+ * The state directory: global.json and one group-NAME.json for each target group that has something to keep. Knows by
+ * a hash what each file holds, so that a save costs in proportion to what changed. A file is replaced as a whole; one
+ * that cannot be read costs its own group alone.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/clock.h"
+#include "conf/conf.h"
+#include "daemon/state-file.h"
+#include "daemon/state-global.h"
+
+struct registry;
+
+#define STATE_STORE_GLOBAL_NAME "global.json"
+
+struct state_store_file {
+	char group[CONF_NAME_MAX + 1]; /* "" = the global file */
+	uint64_t hash;		       /* of what it holds; 0 = not known */
+	bool present;
+	bool durable; /* what it holds is on the disk, and not only the kernel's to write */
+	bool wanted;  /* only during a save */
+};
+
+struct state_store {
+	char *directory;		/* owned */
+	struct state_store_file *files; /* owned; of the groups; sorted */
+	size_t n;
+	struct state_store_file global;
+	usec_t global_saved_usec; /* as the file says */
+	bool directory_durable;	  /* the names are on the disk */
+	size_t n_written;	  /* files, since the start: what a test counts */
+};
+
+#define STATE_STORE_INIT ((struct state_store){ 0 })
+
+void state_store_deinit(struct state_store *s);
+
+/* Returns buf. */
+const char *state_store_file_name(const struct state_store_file *f,
+				  char buf[static STATE_FILE_NAME_MAX]);
+
+/* A descriptor, the caller's; negative errno. */
+int state_store_open_directory(const struct state_store *s);
+
+/*
+ * Which files there are, without reading them: all are out of date. What an interrupted save left is removed.
+ * Negative errno; then the store has the directory's name, no files, and can be saved.
+ */
+int state_store_open(struct state_store *s, const char *directory);
+
+/* Files that somebody removed are written again with the next save. */
+void state_store_check(struct state_store *s);
+
+enum state_store_flags {
+	STATE_STORE_QUICK =
+		0, /* outlives the daemon; the kernel writes it to the disk when it likes */
+	STATE_STORE_DURABLE =
+		1,	     /* outlives a loss of power too: also what was saved quickly before */
+	STATE_STORE_ALL = 2, /* also what is not out of date: the last counters, the time */
+};
+
+/*
+ * The groups' files that are out of date; those of groups that are gone, or have nothing to keep, are removed. One
+ * that fails does not keep the others from being written; the first error is returned.
+ */
+int state_store_save_groups(struct state_store *s, const struct registry *r,
+			    enum state_store_flags flags, usec_t now_wall_usec);
+
+/* now_wall_usec: when the groups' files were last all right. */
+int state_store_save_global(struct state_store *s, const struct state_global_view *v,
+			    enum state_store_flags flags, usec_t now_wall_usec);
