@@ -188,24 +188,31 @@ static void test_timeout_meets_interval(void **state)
 {
 	static const usec_t interval_usec = 500 * USEC_PER_MSEC;
 	static struct rig rig;
-	usec_t second;
+	usec_t distance = 0;
 
 	(void)state;
 	rig_init(&rig);
 	set_probe(&rig, 0, 1, PROTOCOL_CHECK_HTTP, rig.silent.port, interval_usec);
 	wait_for(&rig, &rig.results[0], 1);
-	while (stats(&rig).started < 2) {
-		/* Rounds of 5 ms, far less than the tenth of the timeout that is tolerated. */
-		usec_t end = clock_monotonic_usec() + 5 * USEC_PER_MSEC;
+	/* A busy machine may stop this process for longer than is tolerated, but not four times on end. */
+	for (unsigned i = 0; i < 4 && distance != interval_usec; i++) {
+		unsigned n = rig.results[0];
+		usec_t second;
 
-		while (clock_monotonic_usec() < end)
-			;
-		step(&rig);
+		while (stats(&rig).started < n + 1) {
+			/* Rounds of 5 ms, far less than the tenth of the timeout that is tolerated. */
+			usec_t end = clock_monotonic_usec() + 5 * USEC_PER_MSEC;
+
+			while (clock_monotonic_usec() < end)
+				;
+			step(&rig);
+		}
+		wait_for(&rig, &rig.results[0], n + 1);
+		second = rig.due_usec[0];
+		wait_for(&rig, &rig.results[0], n + 2);
+		distance = rig.due_usec[0] - second;
 	}
-	wait_for(&rig, &rig.results[0], 2);
-	second = rig.due_usec[0];
-	wait_for(&rig, &rig.results[0], 3);
-	assert_int_equal(rig.due_usec[0] - second, interval_usec);
+	assert_int_equal(distance, interval_usec);
 	rig_deinit(&rig);
 }
 
