@@ -171,7 +171,7 @@ static int write_keepalived(const struct failover *f)
 static int block_keepalived(struct failover *f, struct side *side)
 {
 	static const char *const argv[] = { "keepalived",	 "--dont-fork",
-					    "--check",		 "--use-file=" KEEPALIVED_CONF,
+					    "--check",		 ("--use-file=" KEEPALIVED_CONF),
 					    "--pid=/run/ka.pid", "--checkers_pid=/run/ka-check.pid",
 					    "--no-syslog",	 NULL };
 	usec_t up;

@@ -96,7 +96,7 @@ static int start_cold(struct scale_bench *b, usec_t *ret_start, usec_t *ret_tabl
 
 int scale_start(struct scale_bench *b)
 {
-	usec_t start, table;
+	usec_t start, table = 0;
 
 	return start_cold(b, &start, &table);
 }
@@ -150,7 +150,7 @@ static int change_weight(struct scale_bench *b)
 
 static int measure_changes(struct scale_bench *b)
 {
-	usec_t start, seen;
+	usec_t start, seen = 0;
 	int r = change_weight(b);
 
 	if (r < 0)
@@ -192,7 +192,7 @@ static int measure_reload_from_empty(struct scale_bench *b)
 	char program[LAB_PATH_MAX];
 	const char *argv[] = { lab_program("../daemon/ipvsd", program), "reload", "--socket",
 			       LAB_CONTROL_SOCKET, NULL };
-	usec_t start, seen;
+	usec_t start, seen = 0;
 	int r = scale_write_ipvsd(&nothing, LAB_CONF_PATH);
 
 	if (r == 0)
@@ -219,7 +219,7 @@ static int measure_reload_from_empty(struct scale_bench *b)
 
 static int round_ipvsd(struct scale_bench *b)
 {
-	usec_t start, table;
+	usec_t start, table = 0;
 	int r = start_cold(b, &start, &table);
 
 	if (r < 0)
@@ -237,7 +237,7 @@ static int round_ipvsd(struct scale_bench *b)
 
 static int round_ipvsadm(struct scale_bench *b)
 {
-	usec_t start, seen;
+	usec_t start, seen = 0;
 	pid_t pid;
 	int r = scale_write_ipvsadm(&b->scale);
 
@@ -256,7 +256,7 @@ static int round_ipvsadm(struct scale_bench *b)
 
 static int round_keepalived(struct scale_bench *b)
 {
-	usec_t start, seen;
+	usec_t start, seen = 0;
 	int r = scale_write_keepalived(&b->scale);
 
 	if (r < 0)

@@ -98,7 +98,7 @@ int rivals_keepalived_start(struct lab *lab, struct lab_process *ret)
 {
 	static const char *const argv[] = {
 		"keepalived",	     "--dont-fork",
-		"--check",	     "--use-file=" SCALE_KEEPALIVED_CONF,
+		"--check",	     ("--use-file=" SCALE_KEEPALIVED_CONF),
 		"--pid=/run/ka.pid", "--checkers_pid=/run/ka-check.pid",
 		"--no-syslog",	     NULL,
 	};
