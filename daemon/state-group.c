@@ -319,6 +319,20 @@ void state_group_deinit(struct state_group *s)
 	*s = STATE_GROUP_INIT;
 }
 
+static int parse_targets(struct state_group *s, const json_t *targets)
+{
+	s->group.targets = calloc(json_array_size(targets) + 1, sizeof(*s->group.targets));
+	if (!s->group.targets)
+		return -ENOMEM;
+	for (size_t i = 0; i < json_array_size(targets); i++) {
+		if (parse_target(json_array_get(targets, i), &s->group.targets[s->group.n]) < 0)
+			s->n_skipped++;
+		else
+			s->group.n++;
+	}
+	return 0;
+}
+
 int state_group_parse(const char *text, size_t len_bytes, struct state_group *ret)
 {
 	_cleanup_(state_group_deinit) struct state_group s = STATE_GROUP_INIT;
@@ -336,15 +350,9 @@ int state_group_parse(const char *text, size_t len_bytes, struct state_group *re
 		return -EBADMSG;
 	memcpy(s.group.name, name, strlen(name));
 	s.group.cold = cold;
-	s.group.targets = calloc(json_array_size(targets) + 1, sizeof(*s.group.targets));
-	if (!s.group.targets)
-		return -ENOMEM;
-	for (size_t i = 0; i < json_array_size(targets); i++) {
-		if (parse_target(json_array_get(targets, i), &s.group.targets[s.group.n]) < 0)
-			s.n_skipped++;
-		else
-			s.group.n++;
-	}
+	r = parse_targets(&s, targets);
+	if (r < 0)
+		return r;
 	*ret = s;
 	s = STATE_GROUP_INIT;
 	return 0;

@@ -85,6 +85,33 @@ static bool is_fresh(usec_t saved_usec, usec_t max_age_usec, usec_t now_wall_use
 	return saved_usec <= now_wall_usec && now_wall_usec - saved_usec <= max_age_usec;
 }
 
+static int load_groups(const struct loader *l, usec_t max_age_usec, usec_t now_wall_usec,
+		       struct state *loaded)
+{
+	const struct state_store *s = l->store;
+	int r;
+
+	loaded->registry.groups = calloc(s->n + 1, sizeof(*loaded->registry.groups));
+	if (!loaded->registry.groups)
+		return -ENOMEM;
+	for (size_t i = 0; i < s->n; i++) {
+		struct state_group g = STATE_GROUP_INIT;
+
+		r = load_group(l, &s->files[i], &g);
+		if (r < 0)
+			return r;
+		if (!*g.group.name)
+			continue;
+		if (!loaded->global.stopped)
+			state_group_forget_counters(&g.group);
+		if (!is_fresh(g.saved_usec, max_age_usec, now_wall_usec) &&
+		    !is_fresh(loaded->global.saved_usec, max_age_usec, now_wall_usec))
+			state_group_forget_verdicts(&g.group, now_wall_usec);
+		loaded->registry.groups[loaded->registry.n++] = g.group;
+	}
+	return 0;
+}
+
 int state_load(struct state_store *s, usec_t max_age_usec, usec_t now_wall_usec,
 	       state_load_trouble_fn trouble, void *userdata, struct state *ret)
 {
@@ -96,26 +123,10 @@ int state_load(struct state_store *s, usec_t max_age_usec, usec_t now_wall_usec,
 	if (l.dir < 0)
 		return l.dir;
 	r = load_global(&l, &loaded.global);
+	if (r == 0)
+		r = load_groups(&l, max_age_usec, now_wall_usec, &loaded);
 	if (r < 0)
 		return r;
-	loaded.registry.groups = calloc(s->n + 1, sizeof(*loaded.registry.groups));
-	if (!loaded.registry.groups)
-		return -ENOMEM;
-	for (size_t i = 0; i < s->n; i++) {
-		struct state_group g = STATE_GROUP_INIT;
-
-		r = load_group(&l, &s->files[i], &g);
-		if (r < 0)
-			return r;
-		if (!*g.group.name)
-			continue;
-		if (!loaded.global.stopped)
-			state_group_forget_counters(&g.group);
-		if (!is_fresh(g.saved_usec, max_age_usec, now_wall_usec) &&
-		    !is_fresh(loaded.global.saved_usec, max_age_usec, now_wall_usec))
-			state_group_forget_verdicts(&g.group, now_wall_usec);
-		loaded.registry.groups[loaded.registry.n++] = g.group;
-	}
 	*ret = loaded;
 	loaded = STATE_INIT;
 	return 0;
