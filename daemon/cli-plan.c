@@ -75,9 +75,9 @@ DEFINE_CLEANUP(desired_groups, groups_free)
 
 static int add_op(json_t *changes, json_t *impact, const struct plan_op *op)
 {
-	const struct ipvs_dest *live = op->kind == PLAN_DEST_SET ? &op->old_dest : &op->dest;
+	const struct ipvs_dest *live = op->kind == PLAN_DEST_SET ? op->old_dest : op->dest;
 	bool drains = op->kind == PLAN_DEST_DEL ||
-		      (op->kind == PLAN_DEST_SET && op->dest.weight < op->old_dest.weight);
+		      (op->kind == PLAN_DEST_SET && op->dest->weight < op->old_dest->weight);
 	_cleanup_free_ char *text = plan_op_describe(op);
 
 	if (!text || json_array_append_new(changes, json_string(text)) < 0 ||

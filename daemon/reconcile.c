@@ -116,7 +116,8 @@ static int own_desired(struct manager *m, const struct ipvs_ruleset *desired)
 	free(m->owned_services);
 	m->owned_services = keys;
 	m->n_owned_services = n;
-	(void)persist_global_now(m); /* logs; a full disk must not stop the traffic's configuration */
+	(void)persist_global_now(
+		m); /* logs; a full disk must not stop the traffic's configuration */
 	return 0;
 }
 
@@ -198,11 +199,12 @@ static void note_failure(struct reconcile_report *report, const struct plan_op *
 }
 
 /* 0 all done, 1 plan again, negative errno. */
-static int apply_plan(struct manager *m, const struct plan *p, struct reconcile_report *report)
+static int apply_plan(struct manager *m, const struct plan *p, const struct ipvs_ruleset *desired,
+		      struct reconcile_report *report)
 {
 	_cleanup_free_ struct channel_result *results = calloc(p->n + 1, sizeof(*results));
+	struct ipvs_ruleset after = IPVS_RULESET_INIT;
 	size_t n_failed = 0;
-	bool stale = false;
 	int r;
 
 	if (!results)
@@ -210,17 +212,16 @@ static int apply_plan(struct manager *m, const struct plan *p, struct reconcile_
 	r = channel_apply(m->channel, p, results, &n_failed);
 	if (r < 0)
 		return r == -ENOMEM ? r : 1;
-	for (size_t i = 0; i < p->n; i++) {
-		if (results[i].error == 0)
-			stale |= plan_op_apply(&p->ops[i], &m->actual) < 0;
-		else if (is_stale(&p->ops[i], results[i].error))
-			stale = true;
-		else
+	for (size_t i = 0; n_failed && i < p->n; i++)
+		if (results[i].error && !is_stale(&p->ops[i], results[i].error))
 			note_failure(report, &p->ops[i], results[i].error);
-	}
 	if (report->error)
 		return -EIO;
-	return stale ? 1 : 0;
+	if (n_failed || plan_result(p, &m->actual, desired, &after) < 0)
+		return 1;
+	ipvs_ruleset_deinit(&m->actual);
+	m->actual = after;
+	return 0;
 }
 
 static int plan_against_actual(struct manager *m, const struct conf *conf,
@@ -277,7 +278,7 @@ static int apply_desired(struct manager *m, const struct conf *conf,
 			log_replanned(m, &plan);
 		else if (describe_ops(&plan, report) < 0)
 			return -ENOMEM;
-		r = plan.n ? apply_plan(m, &plan, report) : 0;
+		r = plan.n ? apply_plan(m, &plan, desired, report) : 0;
 		if (r <= 0)
 			return r;
 	}
@@ -340,21 +341,21 @@ int reconcile_apply(struct manager *m, const struct conf *conf, const struct reg
 }
 
 /* The live connections that an operation drains (weight 0) or strands (destination or service gone). */
-static int op_impact(const struct manager *m, const struct plan_op *op, json_t *impact)
+static int op_impact(const struct plan_op *op, json_t *impact)
 {
 	uint64_t active = 0, inactive = 0;
 	_cleanup_free_ char *text = NULL;
 
 	if (op->kind == PLAN_DEST_DEL && !op->reorder) {
-		active = op->dest.active_conns;
-		inactive = op->dest.inactive_conns;
-	} else if (op->kind == PLAN_DEST_SET && op->dest.weight == 0 && op->old_dest.weight > 0) {
-		active = op->old_dest.active_conns;
-		inactive = op->old_dest.inactive_conns;
+		active = op->dest->active_conns;
+		inactive = op->dest->inactive_conns;
+	} else if (op->kind == PLAN_DEST_SET && op->dest->weight == 0 && op->old_dest->weight > 0) {
+		active = op->old_dest->active_conns;
+		inactive = op->old_dest->inactive_conns;
 	} else if (op->kind == PLAN_SERVICE_DEL) {
-		const struct ipvs_service *s = ipvs_ruleset_find(&m->actual, &op->service.key);
+		const struct ipvs_service *s = op->service;
 
-		for (size_t i = 0; s && i < s->n_dests; i++) {
+		for (size_t i = 0; i < s->n_dests; i++) {
 			active += s->dests[i].active_conns;
 			inactive += s->dests[i].inactive_conns;
 		}
@@ -412,7 +413,7 @@ int reconcile_preview(struct manager *m, const struct conf *conf, const struct r
 		return r;
 	r = describe_ops(&plan, &report);
 	for (size_t i = 0; r == 0 && i < plan.n; i++)
-		r = op_impact(m, &plan.ops[i], impact);
+		r = op_impact(&plan.ops[i], impact);
 	if (r < 0)
 		return r;
 	*ret_impact = take_ptr(impact);

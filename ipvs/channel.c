@@ -416,6 +416,16 @@ int channel_dump_services(struct channel *c, struct ipvs_ruleset *ret)
 	return 0;
 }
 
+static int encode_service(struct channel *c, size_t used, const struct codec_header *h, uint8_t cmd,
+			  const struct plan_op *op)
+{
+	struct ipvs_service s = *op->service;
+
+	if (op->bare && op->kind == PLAN_SERVICE_NEW)
+		strcpy(s.scheduler, PLAN_BARE_SCHEDULER);
+	return codec_service_request(c->tx + used, c->tx_max - used, h, cmd, &s);
+}
+
 static int encode_op(struct channel *c, size_t used, const struct plan_op *op, uint16_t flags)
 {
 	static const uint8_t commands[_PLAN_OP_MAX] = {
@@ -431,9 +441,9 @@ static int encode_op(struct channel *c, size_t used, const struct plan_op *op, u
 
 	if (op->kind == PLAN_SERVICE_NEW || op->kind == PLAN_SERVICE_SET ||
 	    op->kind == PLAN_SERVICE_DEL)
-		return codec_service_request(c->tx + used, c->tx_max - used, &h, cmd, &op->service);
-	return codec_dest_request(c->tx + used, c->tx_max - used, &h, cmd, &op->service.key,
-				  &op->dest);
+		return encode_service(c, used, &h, cmd, op);
+	return codec_dest_request(c->tx + used, c->tx_max - used, &h, cmd, &op->service->key,
+				  op->dest);
 }
 
 struct batch {

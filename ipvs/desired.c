@@ -211,8 +211,11 @@ static void candidates_fit_sh(struct candidate *c, size_t n)
 	if (buckets <= SH_BUCKETS || divisor == 0)
 		return;
 	buckets = 0;
-	for (size_t i = 0; i < n; i++)
-		buckets += MAX(c[i].dest.weight / divisor, 1U);
+	for (size_t i = 0; i < n; i++) {
+		uint32_t reduced = c[i].dest.weight / divisor;
+
+		buckets += MAX(reduced, 1U);
+	}
 	for (size_t i = 0; i < n; i++) {
 		uint32_t weight = c[i].dest.weight;
 

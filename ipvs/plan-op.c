@@ -25,7 +25,7 @@ static void service_set_conf(struct ipvs_service *s, const struct ipvs_service *
 	s->netmask = from->netmask;
 }
 
-static int service_new(struct ipvs_ruleset *r, const struct ipvs_service *from)
+static int service_new(struct ipvs_ruleset *r, const struct ipvs_service *from, bool bare)
 {
 	struct ipvs_service *s;
 
@@ -35,6 +35,8 @@ static int service_new(struct ipvs_ruleset *r, const struct ipvs_service *from)
 	if (!s)
 		return -ENOMEM;
 	service_set_conf(s, from);
+	if (bare)
+		strcpy(s->scheduler, PLAN_BARE_SCHEDULER);
 	ipvs_ruleset_sort(r);
 	return 0;
 }
@@ -87,27 +89,95 @@ int plan_op_apply(const struct plan_op *op, struct ipvs_ruleset *r)
 	struct ipvs_dest *d;
 
 	if (op->kind == PLAN_SERVICE_NEW)
-		return service_new(r, &op->service);
-	s = ipvs_ruleset_find(r, &op->service.key);
+		return service_new(r, op->service, op->bare);
+	s = ipvs_ruleset_find(r, &op->service->key);
 	if (!s)
 		return -ESRCH;
 	if (op->kind == PLAN_SERVICE_SET) {
-		service_set_conf(s, &op->service);
+		service_set_conf(s, op->service);
 		return 0;
 	}
 	if (op->kind == PLAN_SERVICE_DEL) {
 		service_del(r, s);
 		return 0;
 	}
-	d = ipvs_service_find(s, &op->dest.addr, op->dest.port);
+	d = ipvs_service_find(s, &op->dest->addr, op->dest->port);
 	if (op->kind == PLAN_DEST_NEW)
-		return d ? -EEXIST : dest_new(s, &op->dest);
+		return d ? -EEXIST : dest_new(s, op->dest);
 	if (!d)
 		return -ENOENT;
 	if (op->kind == PLAN_DEST_SET)
-		dest_set(d, &op->dest);
+		dest_set(d, op->dest);
 	else
 		dest_del(s, d);
+	return 0;
+}
+
+static void keep_live_values(struct ipvs_service *s, const struct ipvs_service *was)
+{
+	bool same = ipvs_service_same_list(s, was);
+
+	s->stats = was->stats;
+	for (size_t i = 0; i < s->n_dests; i++) {
+		struct ipvs_dest *d = &s->dests[i];
+		const struct ipvs_dest *live = same ? &was->dests[i]
+						    : ipvs_service_find(was, &d->addr, d->port);
+
+		if (!live)
+			continue;
+		d->active_conns = live->active_conns;
+		d->inactive_conns = live->inactive_conns;
+		d->persistent_conns = live->persistent_conns;
+		d->stats = live->stats;
+	}
+}
+
+static bool is_deleted(const struct plan *p, const struct ipvs_service *s)
+{
+	/* Removed services stand at the end of a plan. */
+	for (size_t i = p->n; i > 0 && p->ops[i - 1].kind == PLAN_SERVICE_DEL; i--)
+		if (p->ops[i - 1].service == s)
+			return true;
+	return false;
+}
+
+static int append_copy(struct ipvs_ruleset *r, const struct ipvs_service *s)
+{
+	struct ipvs_service *copy = ipvs_ruleset_append(r, &s->key);
+
+	if (!copy)
+		return -ENOMEM;
+	service_set_conf(copy, s);
+	copy->stats = s->stats;
+	for (size_t i = 0; i < s->n_dests; i++)
+		if (!ipvs_service_append(copy, &s->dests[i]))
+			return -ENOMEM;
+	return 0;
+}
+
+int plan_result(const struct plan *p, const struct ipvs_ruleset *actual,
+		const struct ipvs_ruleset *desired, struct ipvs_ruleset *ret)
+{
+	_cleanup_(ipvs_ruleset_deinit) struct ipvs_ruleset r = IPVS_RULESET_INIT;
+
+	if (ipvs_ruleset_copy(desired, &r) < 0)
+		return -ENOMEM;
+	for (size_t i = 0; i < r.n; i++) {
+		const struct ipvs_service *was = ipvs_ruleset_find(actual, &r.services[i].key);
+
+		if (was)
+			keep_live_values(&r.services[i], was);
+	}
+	for (size_t i = 0; i < actual->n; i++) {
+		const struct ipvs_service *s = &actual->services[i];
+
+		if (!ipvs_ruleset_find(desired, &s->key) && !is_deleted(p, s) &&
+		    append_copy(&r, s) < 0)
+			return -ENOMEM;
+	}
+	ipvs_ruleset_sort(&r);
+	*ret = r;
+	r = IPVS_RULESET_INIT;
 	return 0;
 }
 
@@ -142,9 +212,9 @@ static const char *sched_flags_name(const char *scheduler, uint32_t flags)
 	return names[bits];
 }
 
-static void describe_new_service(FILE *f, const struct ipvs_service *s)
+static void describe_new_service(FILE *f, const struct ipvs_service *s, bool bare)
 {
-	fprintf(f, ": scheduler %s", s->scheduler);
+	fprintf(f, ": scheduler %s", bare ? PLAN_BARE_SCHEDULER : s->scheduler);
 	if (s->flags & (IPVS_SVC_SCHED1 | IPVS_SVC_SCHED2 | IPVS_SVC_SCHED3))
 		fprintf(f, " (%s)", sched_flags_name(s->scheduler, s->flags));
 	if (s->flags & IPVS_SVC_PERSISTENT)
@@ -159,12 +229,13 @@ static unsigned persistence_sec(const struct ipvs_service *s)
 }
 
 static void describe_changed_service(FILE *f, const struct ipvs_service *a,
-				     const struct ipvs_service *b)
+				     const struct ipvs_service *b, bool bare)
 {
+	const char *old = bare ? PLAN_BARE_SCHEDULER : a->scheduler;
 	const char *separator = ":";
 
-	if (strcmp(a->scheduler, b->scheduler) != 0) {
-		fprintf(f, "%s scheduler %s -> %s", separator, a->scheduler, b->scheduler);
+	if (strcmp(old, b->scheduler) != 0) {
+		fprintf(f, "%s scheduler %s -> %s", separator, old, b->scheduler);
 		separator = ",";
 	}
 	if ((a->flags ^ b->flags) & (IPVS_SVC_SCHED1 | IPVS_SVC_SCHED2 | IPVS_SVC_SCHED3)) {
@@ -214,30 +285,36 @@ static void describe_changed_dest(FILE *f, const struct ipvs_dest *a, const stru
 			a->upper_threshold, b->lower_threshold, b->upper_threshold);
 }
 
-static void describe_connections(FILE *f, const struct ipvs_dest *d)
+static void describe_connections(FILE *f, const struct ipvs_dest *dests, size_t n)
 {
-	if (d->active_conns || d->inactive_conns)
-		fprintf(f, " (%u active, %u inactive connections)", d->active_conns,
-			d->inactive_conns);
+	uint64_t active = 0, inactive = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		active += dests[i].active_conns;
+		inactive += dests[i].inactive_conns;
+	}
+	if (active || inactive)
+		fprintf(f, " (%llu active, %llu inactive connections)", (unsigned long long)active,
+			(unsigned long long)inactive);
 }
 
 static void describe_dest(FILE *f, const struct plan_op *op, const char *service)
 {
 	char where[ADDR_PORT_STR_MAX];
 
-	addr_port_format(&op->dest.addr, op->dest.port, where);
+	addr_port_format(&op->dest->addr, op->dest->port, where);
 	if (op->kind == PLAN_DEST_NEW) {
 		fprintf(f, "%s destination %s %s %s: weight %u, %s", op->reorder ? "re-add" : "add",
-			where, op->reorder ? "of" : "to", service, op->dest.weight,
-			forward_name(&op->dest));
+			where, op->reorder ? "of" : "to", service, op->dest->weight,
+			forward_name(op->dest));
 	} else if (op->kind == PLAN_DEST_SET) {
 		fprintf(f, "set destination %s of %s", where, service);
-		describe_changed_dest(f, &op->old_dest, &op->dest);
+		describe_changed_dest(f, op->old_dest, op->dest);
 	} else if (op->reorder) {
 		fprintf(f, "take out destination %s of %s to move it in the list", where, service);
 	} else {
 		fprintf(f, "remove destination %s of %s", where, service);
-		describe_connections(f, &op->dest);
+		describe_connections(f, op->dest, 1);
 	}
 }
 
@@ -251,19 +328,19 @@ char *plan_op_describe(const struct plan_op *op)
 
 	if (!f)
 		return NULL;
-	ipvs_service_key_format(&op->service.key, service);
+	ipvs_service_key_format(&op->service->key, service);
 	switch (op->kind) {
 	case PLAN_SERVICE_NEW:
 		fprintf(f, "add service %s", service);
-		describe_new_service(f, &op->service);
+		describe_new_service(f, op->service, op->bare);
 		break;
 	case PLAN_SERVICE_SET:
 		fprintf(f, "set service %s", service);
-		describe_changed_service(f, &op->old_service, &op->service);
+		describe_changed_service(f, op->old_service, op->service, op->bare);
 		break;
 	case PLAN_SERVICE_DEL:
 		fprintf(f, "remove service %s", service);
-		describe_connections(f, &op->dest);
+		describe_connections(f, op->service->dests, op->service->n_dests);
 		break;
 	default:
 		describe_dest(f, op, service);

@@ -12,89 +12,57 @@ void plan_deinit(struct plan *p)
 	*p = PLAN_INIT;
 }
 
-/* Room for the next power of two, as in ruleset.c. The returned op is zeroed but for its kind. */
-static struct plan_op *op_append(struct plan *p, enum plan_op_kind kind,
-				 const struct ipvs_service *s)
+/* Room for the next power of two, as in ruleset.c. */
+static int op_append(struct plan *p, const struct plan_op *op)
 {
-	struct plan_op *op;
+	struct plan_op *grown;
 
 	if ((p->n & (p->n - 1)) == 0) {
-		op = reallocarray(p->ops, p->n ? p->n * 2 : 1, sizeof(*op));
-		if (!op)
-			return NULL;
-		p->ops = op;
+		grown = reallocarray(p->ops, p->n ? p->n * 2 : 1, sizeof(*grown));
+		if (!grown)
+			return -ENOMEM;
+		p->ops = grown;
 	}
-	op = &p->ops[p->n++];
-	*op = (struct plan_op){ .kind = kind, .service = *s };
-	op->service.dests = NULL;
-	op->service.n_dests = 0;
-	return op;
+	p->ops[p->n++] = *op;
+	return 0;
 }
 
 static int append_service_set(struct plan *p, const struct ipvs_service *old,
 			      const struct ipvs_service *new)
 {
-	struct plan_op *op = op_append(p, PLAN_SERVICE_SET, new);
-
-	if (!op)
-		return -ENOMEM;
-	op->old_service = *old;
-	op->old_service.dests = NULL;
-	op->old_service.n_dests = 0;
-	return 0;
-}
-
-static int append_service_del(struct plan *p, const struct ipvs_service *s)
-{
-	struct plan_op *op = op_append(p, PLAN_SERVICE_DEL, s);
-
-	if (!op)
-		return -ENOMEM;
-	for (size_t i = 0; i < s->n_dests; i++) {
-		op->dest.active_conns += s->dests[i].active_conns;
-		op->dest.inactive_conns += s->dests[i].inactive_conns;
-		op->dest.persistent_conns += s->dests[i].persistent_conns;
-	}
-	return 0;
+	return op_append(p, &(struct plan_op){
+				    .kind = PLAN_SERVICE_SET, .service = new, .old_service = old });
 }
 
 static int append_dest(struct plan *p, enum plan_op_kind kind, bool reorder,
 		       const struct ipvs_service *s, const struct ipvs_dest *d)
 {
-	struct plan_op *op = op_append(p, kind, s);
-
-	if (!op)
-		return -ENOMEM;
-	op->reorder = reorder;
-	op->dest = *d;
-	return 0;
+	return op_append(
+		p, &(struct plan_op){ .kind = kind, .reorder = reorder, .service = s, .dest = d });
 }
 
 static int append_dest_set(struct plan *p, const struct ipvs_service *s,
 			   const struct ipvs_dest *old, const struct ipvs_dest *new)
 {
-	int r = append_dest(p, PLAN_DEST_SET, false, s, new);
-
-	if (r == 0)
-		p->ops[p->n - 1].old_dest = *old;
-	return r;
+	return op_append(
+		p, &(struct plan_op){
+			   .kind = PLAN_DEST_SET, .service = s, .dest = new, .old_dest = old });
 }
 
 static int plan_new_service(struct plan *p, const struct ipvs_service *s)
 {
 	bool switched = s->n_dests > 1 && ipvs_scheduler_is_ordered(s->scheduler);
-	struct ipvs_service first = *s;
-	struct plan_op *op;
-	int r = 0;
+	int r = op_append(
+		p, &(struct plan_op){ .kind = PLAN_SERVICE_NEW, .bare = switched, .service = s });
 
-	if (switched)
-		strcpy(first.scheduler, "none");
-	op = op_append(p, PLAN_SERVICE_NEW, &first);
-	if (!op)
-		return -ENOMEM;
 	for (size_t i = s->n_dests; r == 0 && i > 0; i--)
 		r = append_dest(p, PLAN_DEST_NEW, false, s, &s->dests[i - 1]);
-	return r == 0 && switched ? append_service_set(p, &first, s) : r;
+	if (r == 0 && switched)
+		r = op_append(p, &(struct plan_op){ .kind = PLAN_SERVICE_SET,
+						    .bare = true,
+						    .service = s,
+						    .old_service = s });
+	return r;
 }
 
 /* A destination of one side, and its partner of the other side or NULL. */
@@ -274,7 +242,7 @@ static int plan_removed_services(struct plan *p, const struct ipvs_ruleset *actu
 		if ((s->key.fwmark == IPVS_HOOK_KEEPER_MARK) != keepers ||
 		    !may_remove(owned, &s->key) || ipvs_ruleset_find(desired, &s->key))
 			continue;
-		if (append_service_del(p, s) < 0)
+		if (op_append(p, &(struct plan_op){ .kind = PLAN_SERVICE_DEL, .service = s }) < 0)
 			return -ENOMEM;
 	}
 	return 0;

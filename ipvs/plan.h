@@ -3,7 +3,7 @@
 
 /*
  * plan = desired − actual: the requests that turn one ruleset into the other, in an order such that no step leaves
- * a service without destinations that it had before and will have after. Pure; a plan owns copies of what it names.
+ * a service without destinations that it had before and will have after. Pure; a plan borrows what it names.
  *
  * Order within a service: service created or changed; new destinations; raised weights; lowered weights; removed
  * destinations. A new service with an ordered scheduler (mh, sh, dh) and more than one destination is created under
@@ -30,16 +30,23 @@ enum plan_op_kind {
 	_PLAN_OP_MAX,
 };
 
+/*
+ * What an op names is borrowed from the two rulesets that the plan was computed from: they must outlive the plan and
+ * stay as they are. (Copies would cost more than sending the requests.)
+ */
 struct plan_op {
 	enum plan_op_kind kind;
 	bool reorder; /* DEST_DEL/DEST_NEW pair that moves a destination in an ordered list */
-	struct ipvs_service
-		service; /* key, and configuration where kind is SERVICE_NEW/SET; no dests */
-	/* DEST_*: as it will be (NEW, SET) or as it is (DEL, with live counters). SERVICE_DEL: only the sums of those. */
-	struct ipvs_dest dest;
-	struct ipvs_dest old_dest;	 /* DEST_SET: as it is */
-	struct ipvs_service old_service; /* SERVICE_SET: as it is; no dests */
+	bool bare; /* SERVICE_NEW: under scheduler "none" until a SERVICE_SET; SERVICE_SET: it was */
+	const struct ipvs_service *service;	/* as it will be; SERVICE_DEL: as it is */
+	const struct ipvs_service *old_service; /* SERVICE_SET: as it is */
+	const struct ipvs_dest
+		*dest; /* DEST_*: as it will be (NEW, SET) or as it is (DEL); else NULL */
+	const struct ipvs_dest *old_dest; /* DEST_SET: as it is */
 };
+
+/* What a bare service is created under: it refuses new connections until it has a scheduler. */
+#define PLAN_BARE_SCHEDULER "none"
 
 struct plan {
 	struct plan_op *ops; /* owned */
@@ -57,7 +64,7 @@ struct plan_ownership {
 	bool exclusive; /* all of them */
 };
 
-/* Both rulesets sorted. -ENOMEM only. */
+/* Both rulesets sorted; borrowed by the plan. -ENOMEM only. */
 int plan_compute(const struct ipvs_ruleset *actual, const struct ipvs_ruleset *desired,
 		 const struct plan_ownership *owned, struct plan *ret);
 
@@ -66,6 +73,13 @@ int plan_compute(const struct ipvs_ruleset *actual, const struct ipvs_ruleset *d
  * as the kernel would answer; -ENOMEM.
  */
 int plan_op_apply(const struct plan_op *op, struct ipvs_ruleset *r);
+
+/*
+ * What the kernel has after all ops of the plan: `actual`, with the desired services in place of theirs, live values
+ * kept. The same as plan_op_apply() for each op, but for the order of lists in which order means nothing. -ENOMEM.
+ */
+int plan_result(const struct plan *p, const struct ipvs_ruleset *actual,
+		const struct ipvs_ruleset *desired, struct ipvs_ruleset *ret);
 
 const char *plan_op_kind_to_string(enum plan_op_kind k);
 

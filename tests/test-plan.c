@@ -68,8 +68,36 @@ static void check_move(const struct plan *p, size_t i)
 	assert_int_equal(op[0].kind, PLAN_DEST_DEL);
 	assert_int_equal(op[1].kind, PLAN_DEST_NEW);
 	assert_true(op[1].reorder);
-	assert_int_equal(ipvs_dest_key_cmp(&op[0].dest, &op[1].dest), 0);
-	assert_int_equal(ipvs_service_key_cmp(&op[0].service.key, &op[1].service.key), 0);
+	assert_int_equal(ipvs_dest_key_cmp(op[0].dest, op[1].dest), 0);
+	assert_int_equal(ipvs_service_key_cmp(&op[0].service->key, &op[1].service->key), 0);
+}
+
+/* The quick way must end where the ops one by one end. */
+static void check_result(const struct plan *p, const struct ipvs_ruleset *before,
+			 const struct ipvs_ruleset *desired, const struct ipvs_ruleset *stepped)
+{
+	_cleanup_(ipvs_ruleset_deinit) struct ipvs_ruleset r = IPVS_RULESET_INIT;
+
+	assert_int_equal(plan_result(p, before, desired, &r), 0);
+	assert_int_equal(r.n, stepped->n);
+	for (size_t i = 0; i < r.n; i++) {
+		const struct ipvs_service *a = &r.services[i], *b = &stepped->services[i];
+
+		assert_int_equal(ipvs_service_key_cmp(&a->key, &b->key), 0);
+		assert_true(ipvs_service_conf_eq(a, b));
+		assert_int_equal(a->n_dests, b->n_dests);
+		if (ipvs_scheduler_is_ordered(a->scheduler))
+			assert_true(ipvs_service_same_list(a, b));
+		for (size_t k = 0; k < a->n_dests; k++) {
+			const struct ipvs_dest *d =
+				ipvs_service_find(b, &a->dests[k].addr, a->dests[k].port);
+
+			assert_non_null(d);
+			assert_true(ipvs_dest_conf_eq(&a->dests[k], d));
+			if (!ipvs_scheduler_is_ordered(a->scheduler)) /* a moved one counts anew */
+				assert_int_equal(a->dests[k].active_conns, d->active_conns);
+		}
+	}
 }
 
 static void run_plan(const struct plan *p, const struct ipvs_ruleset *before,
@@ -84,6 +112,7 @@ static void run_plan(const struct plan *p, const struct ipvs_ruleset *before,
 		assert_int_equal(plan_op_apply(&p->ops[i], ret), 0);
 		check_step(before, ret, after, move);
 	}
+	check_result(p, before, after, ret);
 }
 
 /* Slow reference: of a list with n members, how many at its end can stay, tried by every length. */
@@ -113,7 +142,7 @@ static void check_moves_minimal(const struct plan *p, const struct ipvs_ruleset 
 			expected = count_common(then, was) - stay_reference(was, then);
 		for (size_t k = 0; k < p->n; k++)
 			moves += p->ops[k].reorder && p->ops[k].kind == PLAN_DEST_NEW &&
-				 ipvs_service_key_cmp(&p->ops[k].service.key, &then->key) == 0;
+				 ipvs_service_key_cmp(&p->ops[k].service->key, &then->key) == 0;
 		assert_int_equal(moves, expected);
 	}
 }
@@ -123,7 +152,7 @@ static void check_foreign_untouched(const struct plan *p, const struct ipvs_rule
 				    const struct plan_ownership *owned)
 {
 	for (size_t i = 0; i < p->n; i++) {
-		const struct ipvs_service_key *key = &p->ops[i].service.key;
+		const struct ipvs_service_key *key = &p->ops[i].service->key;
 		bool ours = owned->exclusive || ipvs_ruleset_find(desired, key);
 
 		for (size_t k = 0; k < owned->n; k++)
@@ -217,7 +246,7 @@ static void spell(const struct plan *p, char *ret)
 			*ret = op->kind == PLAN_DEST_DEL ? '<' : '>';
 		ret++;
 		if (op->kind >= PLAN_DEST_NEW)
-			*ret++ = (char)op->dest.port;
+			*ret++ = (char)op->dest->port;
 	}
 	*ret = '\0';
 }
@@ -290,9 +319,9 @@ static void test_weights(void **state)
 	assert_int_equal(plan_compute(&a, &b, &nothing_owned, &p), 0);
 	spell(&p, ops);
 	assert_string_equal(ops, "=b=c=d=a");
-	assert_int_equal(p.ops[3].old_dest.weight, 5);
-	assert_int_equal(p.ops[3].old_dest.active_conns, 7);
-	assert_int_equal(p.ops[3].dest.weight, 0);
+	assert_int_equal(p.ops[3].old_dest->weight, 5);
+	assert_int_equal(p.ops[3].old_dest->active_conns, 7);
+	assert_int_equal(p.ops[3].dest->weight, 0);
 }
 
 static void test_ownership(void **state)
@@ -328,9 +357,11 @@ static void test_ownership(void **state)
 		assert_int_equal(plan_compute(&a, &b, &owned, &p), 0);
 		assert_int_equal(p.n, cases[i].deleted);
 		for (size_t k = 0; k + 1 < p.n; k++)
-			assert_true(p.ops[k].service.key.fwmark != IPVS_HOOK_KEEPER_MARK);
+			assert_true(p.ops[k].service->key.fwmark != IPVS_HOOK_KEEPER_MARK);
 		if (cases[i].owns_first)
-			assert_int_equal(p.ops[0].dest.active_conns, 7);
+			assert_int_equal(p.ops[0].service->dests[0].active_conns +
+						 p.ops[0].service->dests[1].active_conns,
+					 7);
 	}
 }
 
@@ -376,22 +407,24 @@ static void test_apply_errors(void **state)
 {
 	_cleanup_(ipvs_ruleset_deinit) struct ipvs_ruleset r = IPVS_RULESET_INIT;
 	_cleanup_(ipvs_ruleset_deinit) struct ipvs_ruleset empty = IPVS_RULESET_INIT;
-	struct plan_op op = { .kind = PLAN_SERVICE_NEW };
+	struct ipvs_service service;
+	struct ipvs_dest dest;
+	struct plan_op op = { .kind = PLAN_SERVICE_NEW, .service = &service, .dest = &dest };
 
 	(void)state;
 	make("rr", "a", 1, &r);
-	op.service = r.services[0];
-	op.dest = r.services[0].dests[0];
+	service = r.services[0];
+	dest = service.dests[0];
 	assert_int_equal(plan_op_apply(&op, &r), -EEXIST);
 	op.kind = PLAN_DEST_NEW;
 	assert_int_equal(plan_op_apply(&op, &r), -EEXIST);
 	assert_int_equal(plan_op_apply(&op, &empty), -ESRCH);
-	op.dest.port = 'b';
-	op.dest.active_conns = 3; /* as the kernel had it before it was taken out */
+	dest.port = 'b';
+	dest.active_conns = 3; /* as the kernel had it before it was taken out */
 	assert_int_equal(plan_op_apply(&op, &r), 0);
 	assert_int_equal(r.services[0].dests[0].port, 'b');
 	assert_int_equal(r.services[0].dests[0].active_conns, 0);
-	op.dest.port = 'x';
+	dest.port = 'x';
 	op.kind = PLAN_DEST_SET;
 	assert_int_equal(plan_op_apply(&op, &r), -ENOENT);
 	op.kind = PLAN_DEST_DEL;

@@ -22,30 +22,35 @@ static void test_errors(void **state)
 	struct ipvs_service *s = add_service(&r, "10.9.0.1", 80, "rr");
 	struct plan_op ops[10] = { 0 };
 	struct plan p = { .ops = ops, .n = ARRAY_SIZE(ops) };
+	struct ipvs_service services[ARRAY_SIZE(ops)];
+	struct ipvs_dest dests[ARRAY_SIZE(ops)];
 	struct channel_result results[ARRAY_SIZE(ops)];
 	const int expected[] = { 0,	 0,	  -EEXIST, -ENOENT, -ENOENT,
 				 -ESRCH, -ERANGE, -EINVAL, -EEXIST, 0 };
 	size_t failed = 0;
 
 	add_dests(s, 2);
-	for (size_t i = 0; i < ARRAY_SIZE(ops); i++)
+	for (size_t i = 0; i < ARRAY_SIZE(ops); i++) {
+		services[i] = *s;
+		dests[i] = s->dests[0];
 		ops[i] = (struct plan_op){ .kind = PLAN_DEST_NEW,
-					   .service = *s,
-					   .dest = s->dests[0] };
+					   .service = &services[i],
+					   .dest = &dests[i] };
+	}
 	ops[0].kind = PLAN_SERVICE_NEW;
 	ops[3].kind = PLAN_DEST_SET;
-	ops[3].dest.port = 1;
+	dests[3].port = 1;
 	ops[4].kind = PLAN_DEST_DEL;
-	ops[4].dest.port = 1;
-	ops[5].service.key.port = 81;
-	ops[6].dest.port = 2;
-	ops[6].dest.upper_threshold = 1;
-	ops[6].dest.lower_threshold = 2;
-	ops[7].dest.port = 3;
-	ops[7].dest.forward = IPVS_FORWARD_TUNNEL;
-	ops[7].dest.tunnel = IPVS_TUNNEL_GUE;
+	dests[4].port = 1;
+	services[5].key.port = 81;
+	dests[6].port = 2;
+	dests[6].upper_threshold = 1;
+	dests[6].lower_threshold = 2;
+	dests[7].port = 3;
+	dests[7].forward = IPVS_FORWARD_TUNNEL;
+	dests[7].tunnel = IPVS_TUNNEL_GUE;
 	ops[8].kind = PLAN_SERVICE_NEW;
-	ops[9].dest = s->dests[1];
+	dests[9] = s->dests[1];
 	assert_int_equal(channel_apply(*state, &p, results, &failed), 0);
 	for (size_t i = 0; i < ARRAY_SIZE(ops); i++)
 		assert_int_equal(results[i].error, expected[i]);
@@ -123,8 +128,8 @@ static void test_concurrent_writer(void **state)
 	if (pid == 0) {
 		struct ipvs_service *s = &r.services[0];
 		struct plan_op ops[2] = {
-			{ .kind = PLAN_DEST_DEL, .service = *s, .dest = s->dests[0] },
-			{ .kind = PLAN_DEST_NEW, .service = *s, .dest = s->dests[0] },
+			{ .kind = PLAN_DEST_DEL, .service = s, .dest = &s->dests[0] },
+			{ .kind = PLAN_DEST_NEW, .service = s, .dest = &s->dests[0] },
 		};
 		struct plan p = { .ops = ops, .n = 2 };
 		struct channel_result results[2];
