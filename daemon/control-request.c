@@ -61,9 +61,9 @@ int control_request_route(const char *method, const char *path, enum control_ver
 			  struct control_error *ret_error)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(routes); i++) {
-		if (strcmp(path, routes[i].path))
+		if (strcmp(path, routes[i].path) != 0)
 			continue;
-		if (strcmp(method, routes[i].method))
+		if (strcmp(method, routes[i].method) != 0)
 			return refuse(ret_error, 405, "%s is asked for with %s", routes[i].path,
 				      routes[i].method);
 		*ret = routes[i].verb;
@@ -95,7 +95,7 @@ static int parse_events_parameter(struct control_request *r, const struct contro
 static int parse_plan_parameter(struct control_request *r, const struct control_parameter *p,
 				struct control_error *e)
 {
-	if (strcmp(p->name, "config"))
+	if (strcmp(p->name, "config") != 0)
 		return refuse(e, 400, "unknown parameter \"%s\"; known: config", p->name);
 	/* The daemon's working directory is not the client's. */
 	if (!p->value || p->value[0] != '/')

@@ -208,14 +208,12 @@ static void candidates_fit_sh(struct candidate *c, size_t n)
 		buckets += MAX(c[i].dest.weight, 1U);
 		divisor = gcd(divisor, c[i].dest.weight);
 	}
-	if (buckets <= SH_BUCKETS || divisor == 0)
+	if (buckets <= SH_BUCKETS)
 		return;
+	divisor = MAX(divisor, 1U);
 	buckets = 0;
-	for (size_t i = 0; i < n; i++) {
-		uint32_t reduced = c[i].dest.weight / divisor;
-
-		buckets += MAX(reduced, 1U);
-	}
+	for (size_t i = 0; i < n; i++)
+		buckets += MAX(c[i].dest.weight / divisor, 1U);
 	for (size_t i = 0; i < n; i++) {
 		uint32_t weight = c[i].dest.weight;
 

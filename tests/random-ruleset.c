@@ -6,11 +6,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <assert.h>
+
 #include "base/cleanup.h"
 
 /* xorshift64*, Vigna 2014. */
 uint32_t random_below(struct random *r, uint32_t n)
 {
+	assert(n > 0);
 	r->state ^= r->state >> 12;
 	r->state ^= r->state << 25;
 	r->state ^= r->state >> 27;

@@ -86,8 +86,10 @@ static void assert_completes(const char *completion, const struct cli_verb *v)
 	_cleanup_free_ char *branch = find_branch(completion, v->name);
 	char word[64];
 
-	if (!branch)
+	if (!branch) {
 		fail_msg("the completion has no options for %s", v->name);
+		return;
+	}
 	for (const struct cli_option *o = cli_options; o->name; o++) {
 		bool offered;
 

@@ -270,7 +270,8 @@ static void test_body_limit(void **state)
 
 	(void)state;
 	memset(body, ' ', sizeof(body));
-	memcpy(body, "{}", 2);
+	body[0] = '{';
+	body[1] = '}';
 	assert_int_equal(control_request_parse("POST", "/v1/reload", NULL, 0, body, sizeof(body),
 					       &r, &e),
 			 -EINVAL);

@@ -108,7 +108,9 @@ static void test_control_garbage(void **state)
 	send_garbage("POST /v1/register HTTP/1.1\r\nHost: x\r\nContent-Length: -5\r\n\r\n{}", 59);
 	memset(big, 'A', BIG);
 	send_garbage(big, BIG);
-	memcpy(big, "POST /v1/register HTTP/1.1\r\nHost: x\r\nContent-Length: 4194000\r\n\r\n", 64);
+	big[snprintf(big, BIG,
+		     "POST /v1/register HTTP/1.1\r\nHost: x\r\nContent-Length: 4194000\r\n\r\n")] =
+		'A';
 	send_garbage(big, BIG);
 	assert_true(gateway_running(f.gateway));
 	assert_int_equal(gateway_request(f.gateway, "GET", "/v1/status", NULL, NULL), 200);
