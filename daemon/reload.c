@@ -219,8 +219,7 @@ static int reload(struct manager *m, struct diag_list *diags, json_t **ret_repor
 	m->warnings = warnings;
 	commit(m, take_ptr(conf), &registry);
 	*ret_report = success_report(m, &report, diags);
-	if (report.n_ops)
-		persist_soon(m);
+	persist_soon(m); /* without operations too: who is registered may have changed */
 	manager_event(m, LOG_NOTICE, "reload", "", "reloaded, operations: %zu", report.n_ops);
 	return 0;
 }
