@@ -6,8 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <assert.h>
-
 #include "base/cleanup.h"
 
 /* xorshift64*, Vigna 2014. */
