@@ -84,8 +84,8 @@ static void test_repair(void **state)
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		usec_t at = clock_monotonic_usec();
 
+		/* Not looked at in between: the repair may come before a look does. The log tells of both. */
 		ipvsadm(cases[i].damage);
-		assert_false(table_is(good));
 		if (lab_wait_until(table_is, good, 5 * USEC_PER_SEC) < 0) {
 			_cleanup_free_ char *now = gateway_ipvsadm(f.gateway);
 
