@@ -26,6 +26,21 @@ int linger_set_add(struct linger_set *s, const struct linger_entry *e)
 	return 0;
 }
 
+int linger_set_copy(const struct linger_set *from, struct linger_set *ret)
+{
+	struct linger_set s = LINGER_SET_INIT;
+
+	if (from->n) {
+		s.items = calloc(from->n, sizeof(*s.items));
+		if (!s.items)
+			return -ENOMEM;
+		memcpy(s.items, from->items, from->n * sizeof(*s.items));
+		s.n = from->n;
+	}
+	*ret = s;
+	return 0;
+}
+
 static bool has_entry(const struct linger_set *s, const struct ipvs_service_key *key,
 		      const struct ipvs_dest *d)
 {

@@ -34,6 +34,7 @@ void linger_set_deinit(struct linger_set *s);
 
 /* -ENOMEM. */
 int linger_set_add(struct linger_set *s, const struct linger_entry *e);
+int linger_set_copy(const struct linger_set *from, struct linger_set *ret);
 
 /* Does a service of `before` lose a destination in `after`? */
 bool linger_any_leaves(const struct ipvs_ruleset *before, const struct ipvs_ruleset *after);

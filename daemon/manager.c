@@ -372,6 +372,8 @@ static int start(struct manager *m)
 		log_err("cannot apply the configuration: %s", error ? error : strerror(-r));
 		return r;
 	}
+	if (r == 0)
+		r = reconcile_assume_applied(m);
 	r = worker_link_new(m->event, m->conf->global.health_user, &handlers, &m->worker);
 	if (r == 0)
 		r = manager_sync_probes(m);

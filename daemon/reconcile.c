@@ -62,6 +62,30 @@ int reconcile_dump_if_stale(struct manager *m)
 	return reconcile_dump(m);
 }
 
+int reconcile_assume_applied(struct manager *m)
+{
+	_cleanup_(ipvs_ruleset_deinit) struct ipvs_ruleset ours = IPVS_RULESET_INIT;
+
+	for (size_t i = 0; i < m->n_owned_services; i++) {
+		const struct ipvs_service *s = ipvs_ruleset_find(&m->actual, &m->owned_services[i]);
+		struct ipvs_service *copy;
+
+		if (!s)
+			continue;
+		copy = ipvs_ruleset_append(&ours, &s->key);
+		if (!copy)
+			return -ENOMEM;
+		for (size_t j = 0; j < s->n_dests; j++)
+			if (!ipvs_service_append(copy, &s->dests[j]))
+				return -ENOMEM;
+	}
+	ipvs_ruleset_sort(&ours);
+	ipvs_ruleset_deinit(&m->desired);
+	m->desired = ours;
+	ours = IPVS_RULESET_INIT;
+	return 0;
+}
+
 int reconcile_desired(const struct conf *conf, const struct registry *registry,
 		      struct ipvs_ruleset *ret)
 {
@@ -317,23 +341,29 @@ int reconcile_apply(struct manager *m, const struct conf *conf, const struct reg
 {
 	_cleanup_(reconcile_report_deinit) struct reconcile_report report = RECONCILE_REPORT_INIT;
 	_cleanup_(ipvs_ruleset_deinit) struct ipvs_ruleset desired = IPVS_RULESET_INIT;
+	_cleanup_(linger_set_deinit) struct linger_set lingered = LINGER_SET_INIT;
 	int r;
 
 	r = reconcile_desired(conf, registry, &desired);
+	if (r == 0)
+		r = linger_set_copy(&m->linger, &lingered);
 	if (r == 0 && cause == RECONCILE_RELOAD)
 		r = note_farewells(m, &desired);
 	if (r == 0)
 		r = own_desired(m, &desired);
-	if (r < 0)
-		return r;
-	r = apply_with_lingering(m, conf, &desired, &report);
+	if (r == 0)
+		r = apply_with_lingering(m, conf, &desired, &report);
 	if (r == 0) {
 		disown_removed(m, &desired);
 		ipvs_ruleset_deinit(&m->desired);
 		m->desired = desired;
 		desired = IPVS_RULESET_INIT;
 	} else {
-		(void)reconcile_dump(m); /* the next attempt starts from what is */
+		/* The next attempt starts from what is; a refused reload has bid nobody farewell. */
+		linger_set_deinit(&m->linger);
+		m->linger = lingered;
+		lingered = LINGER_SET_INIT;
+		(void)reconcile_dump(m);
 	}
 	*ret_report = report;
 	report = RECONCILE_REPORT_INIT;
@@ -376,10 +406,8 @@ static int desired_with_farewells(struct manager *m, const struct conf *conf,
 				  const struct registry *registry, struct ipvs_ruleset *ret)
 {
 	_cleanup_(linger_set_deinit) struct linger_set linger = LINGER_SET_INIT;
-	int r = 0;
+	int r = linger_set_copy(&m->linger, &linger);
 
-	for (size_t i = 0; r == 0 && i < m->linger.n; i++)
-		r = linger_set_add(&linger, &m->linger.items[i]);
 	if (r == 0)
 		r = reconcile_desired(conf, registry, ret);
 	if (r == 0)

@@ -39,6 +39,12 @@ int reconcile_dump(struct manager *m);
 int reconcile_dump_if_stale(struct manager *m);
 
 /*
+ * At start, after the first dump: what our services have in the plane counts as applied last, so that what the
+ * configuration has lost since then may linger, as after a reload. -ENOMEM.
+ */
+int reconcile_assume_applied(struct manager *m);
+
+/*
  * Makes the plane what `conf` and `registry` say. Operations that failed because the plane had changed behind our
  * back are planned anew after a dump, a bounded number of times. -EIO: some operation failed for good (see
  * ret_report->error); the others have been done. Other negative errno: the plane cannot be talked to.

@@ -146,11 +146,58 @@ static void test_verdict_survives(void **state)
 	assert_string_equal(fixture_state(&f, "blue", "10.0.2.10", buf), "healthy");
 }
 
+static void configure_echo(const char *group)
+{
+	assert_int_equal(gateway_configure(f.gateway,
+					   LAB_CONF_GLOBAL
+					   "[listener echo]\naddress = " LAB_VIP
+					   "\nport = 7\nforward = %s\n"
+					   "[target-group echo]\ntargets = 10.0.1.10:7\n"
+					   "health-check-protocol = none\n"
+					   "[target-group other]\ntargets = 10.0.2.10:7\n"
+					   "health-check-protocol = none\n",
+					   group),
+			 0);
+}
+
+/*
+ * The listener forwards to another group when the next daemon starts, or the reload that did it was the last thing
+ * that the dead one did: connections of the old group's targets stay, as they do after a reload.
+ */
+static void test_farewell(void **state)
+{
+	static const char *const steps[] = { "echo", "other" };
+	struct lab_echo_result echoed;
+	struct lab_echo *echo;
+
+	(void)state;
+	for (size_t by_reload = 0; by_reload < 2; by_reload++) {
+		configure_echo(steps[by_reload]);
+		assert_int_equal(gateway_start(f.gateway), 0);
+		echo = fixture_echo(&f, 4);
+		lab_sleep(500 * USEC_PER_MSEC);
+		configure_echo(steps[!by_reload]);
+		if (by_reload)
+			assert_int_equal(
+				gateway_request(f.gateway, "POST", "/v1/reload", NULL, NULL), 200);
+		assert_int_equal(gateway_stop(f.gateway, SIGKILL), 128 + SIGKILL);
+		assert_int_equal(gateway_start(f.gateway), 0);
+		lab_sleep(USEC_PER_SEC);
+		echoed = lab_echo_stop(echo);
+		assert_int_equal(echoed.connected, 4);
+		assert_int_equal(echoed.broken, 0);
+		assert_true(gateway_weight(f.gateway, LAB_VIP, 7,
+					   by_reload ? "10.0.1.10" : "10.0.2.10") > 0);
+		assert_int_equal(gateway_stop(f.gateway, SIGKILL), 128 + SIGKILL);
+	}
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_kill, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_verdict_survives, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_farewell, set_up, tear_down),
 	};
 
 	if (argc > 1)
