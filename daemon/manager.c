@@ -160,6 +160,24 @@ int manager_sync_probes(struct manager *m)
 	return worker_link_sync(m->worker, probes, n);
 }
 
+/* Addresses go with their interface, and networkd removes those that it did not add when it restarts. */
+static void repair_vips(struct manager *m)
+{
+	_cleanup_free_ char *error = NULL;
+	size_t n = 0;
+	int r = vip_set_repair(m->vips, m->conf, &n, &error);
+
+	if (r < 0 && !m->vips_failed)
+		log_err("reconcile: %s", error ? error : strerror(-r));
+	m->vips_failed = r < 0;
+	if (!n)
+		return;
+	m->drift_repairs++;
+	manager_event(m, LOG_WARNING, "drift", "",
+		      "repaired what was changed behind us: added listener addresses: %zu", n);
+	persist_soon(m);
+}
+
 /* Drift: what the plane has is not what we left there. */
 static int on_reconcile(sd_event_source *s, uint64_t usec, void *userdata)
 {
@@ -172,6 +190,7 @@ static int on_reconcile(sd_event_source *s, uint64_t usec, void *userdata)
 	(void)sd_event_source_set_enabled(s, SD_EVENT_ONESHOT);
 	if (m->stopping)
 		return 0;
+	repair_vips(m);
 	r = reconcile_dump(m);
 	if (r == 0)
 		r = reconcile_apply(m, m->conf, &m->registry, RECONCILE_WEIGHTS, &report);

@@ -58,6 +58,7 @@ struct manager {
 	char *last_error; /* why the configuration on disk is not the one that runs; NULL = it is */
 	bool save_failed; /* the last save; so that a full disk is one line */
 	bool stopping;
+	bool vips_failed; /* likewise, of the last reconcile's look at the addresses */
 	usec_t stop_deadline_usec; /* monotonic; stop = drain */
 };
 

@@ -366,23 +366,26 @@ static void forget_lost(struct vip_set *v, const struct vip_list *present)
 	}
 }
 
+static int look(struct vip_set *v, struct vip_list *present, char **ret_error)
+{
+	int error = dump(v, present);
+
+	*ret_error = NULL;
+	if (error == 0)
+		error = learn(v, present);
+	if (error < 0)
+		explain(ret_error, "cannot read the interfaces' addresses: %s", strerror(-error));
+	else
+		forget_lost(v, present);
+	return error;
+}
+
 int vip_set_add_wanted(struct vip_set *v, const struct conf *conf, char **ret_error)
 {
 	_cleanup_(vip_list_deinit) struct vip_list present = { 0 };
-	size_t before;
-	int error;
+	int error = look(v, &present, ret_error);
+	size_t before = v->ours.n;
 
-	*ret_error = NULL;
-	error = dump(v, &present);
-	if (error == 0)
-		error = learn(v, &present);
-	if (error < 0) {
-		explain(ret_error, "cannot read the interfaces' addresses: %s", strerror(-error));
-		return error;
-	}
-	forget_lost(v, &present);
-
-	before = v->ours.n;
 	for (size_t i = 0; i < conf->n_listeners && error == 0; i++)
 		error = add_one(v, &conf->listeners[i], &present, ret_error);
 	while (error < 0 && v->ours.n > before) {
@@ -390,6 +393,28 @@ int vip_set_add_wanted(struct vip_set *v, const struct conf *conf, char **ret_er
 		v->ours.n--;
 	}
 	return error;
+}
+
+int vip_set_repair(struct vip_set *v, const struct conf *conf, size_t *ret_n, char **ret_error)
+{
+	_cleanup_(vip_list_deinit) struct vip_list present = { 0 };
+	int ret = look(v, &present, ret_error);
+	size_t before = v->ours.n;
+
+	*ret_n = 0;
+	if (ret < 0)
+		return ret;
+	for (size_t i = 0; i < conf->n_listeners; i++) {
+		_cleanup_free_ char *why = NULL;
+		int error = add_one(v, &conf->listeners[i], &present, &why);
+
+		if (error == 0 || ret < 0)
+			continue;
+		ret = error;
+		*ret_error = take_ptr(why);
+	}
+	*ret_n = v->ours.n - before;
+	return ret;
 }
 
 static bool is_wanted(const struct conf *conf, const struct vip *vip)

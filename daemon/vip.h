@@ -26,6 +26,12 @@ void vip_set_free(struct vip_set *v);
  */
 int vip_set_add_wanted(struct vip_set *v, const struct conf *conf, char **ret_error);
 
+/*
+ * Adds what is missing, as far as it can: an interface that is gone is no reason to leave the others without their
+ * addresses. *ret_n: how many were added. On error *ret_error tells of the first that could not be.
+ */
+int vip_set_repair(struct vip_set *v, const struct conf *conf, size_t *ret_n, char **ret_error);
+
 /* Removes ours that `conf` (NULL = none) does not want. Errors are tolerated: an address may be gone already. */
 void vip_set_remove_unwanted(struct vip_set *v, const struct conf *conf);
 

@@ -198,6 +198,32 @@ static void test_failure_takes_back(void **state)
 	assert_false(interface_has("d0", "203.0.113.10"));
 }
 
+/* An interface that is gone costs its own addresses only, and those of the others stay this time. */
+static void test_repair(void **state)
+{
+	struct fixture *f = *state;
+	char *error = NULL;
+	size_t n = 9;
+
+	add_listener(f, "203.0.113.11", 32, "nowhere");
+	add_listener(f, "203.0.113.10", 32, "d0");
+	assert_int_equal(vip_set_repair(f->set, &f->conf, &n, &error), -ENODEV);
+	assert_int_equal(n, 1);
+	assert_non_null(error);
+	assert_non_null(strstr(error, "listener l1: cannot add 203.0.113.11/32 to nowhere"));
+	free(error);
+	assert_true(interface_has("d0", "203.0.113.10/32"));
+
+	f->listeners[0] = f->listeners[1];
+	f->conf.n_listeners = 1;
+	assert_int_equal(vip_set_repair(f->set, &f->conf, &n, &error), 0);
+	assert_int_equal(n, 0);
+	run("ip addr del 203.0.113.10/32 dev d0");
+	assert_int_equal(vip_set_repair(f->set, &f->conf, &n, &error), 0);
+	assert_int_equal(n, 1);
+	assert_true(interface_has("d0", "203.0.113.10/32"));
+}
+
 static void test_missing_is_told(void **state)
 {
 	struct fixture *f = *state;
@@ -238,6 +264,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_ownership_survives, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_move_between_interfaces, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_failure_takes_back, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_repair, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_missing_is_told, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_damaged_state_is_ignored, setup, teardown),
 	};
