@@ -410,7 +410,8 @@ int manager_new(const struct manager_options *options, struct manager **ret)
 		return -ENOMEM;
 	m->options = *options;
 	m->apply_at_usec = USEC_NEVER;
-	m->started_usec = m->loaded_usec = clock_wall_usec();
+	m->started_usec = clock_monotonic_usec();
+	m->loaded_usec = clock_wall_usec();
 	r = prepare(m);
 	if (r >= 0)
 		r = start(m);

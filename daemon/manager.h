@@ -53,7 +53,8 @@ struct manager {
 	sd_event_source *reconcile_timer, *apply_timer, *drain_timer, *save_timer, *watchdog_timer;
 	usec_t apply_at_usec; /* monotonic; USEC_NEVER = nothing is waiting to be applied */
 	json_t *warnings; /* texts for `status`: kernel settings, addresses that no interface has */
-	usec_t started_usec, loaded_usec; /* wall clock */
+	usec_t started_usec; /* monotonic */
+	usec_t loaded_usec;  /* wall clock */
 	uint64_t reloads, reloads_failed, drift_repairs;
 	char *last_error; /* why the configuration on disk is not the one that runs; NULL = it is */
 	bool save_failed; /* the last save; so that a full disk is one line */

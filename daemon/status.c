@@ -205,7 +205,7 @@ int manager_status(struct manager *m, json_t **ret_report)
 	*ret_report =
 		json_pack("{s:s,s:i,s:f,s:s,s:o,s:s?,s:s,s:I,s:I,s:I,s:I,s:O?,s:o,s:O,s:O}",
 			  "version", IPVSD_VERSION, "pid", (int)getpid(), "uptime_seconds",
-			  (double)(clock_wall_usec() - m->started_usec) / (double)USEC_PER_SEC,
+			  (double)(clock_monotonic_usec() - m->started_usec) / (double)USEC_PER_SEC,
 			  "config", m->options.config_path, "loaded", time_to_json(m->loaded_usec),
 			  "last_error", m->last_error, "plane", "kernel", "reloads",
 			  (json_int_t)m->reloads, "reloads_failed", (json_int_t)m->reloads_failed,
