@@ -184,24 +184,25 @@ static int measure_changes(struct scale_bench *b)
 	return r;
 }
 
-static int measure_reload_from_empty(struct scale_bench *b)
+/* A daemon that runs with nothing to do is given everything. */
+static int round_reload(struct scale_bench *b)
 {
 	_cleanup_(lab_process_deinit) struct lab_process reload = LAB_PROCESS_INIT;
 	const struct scale nothing = { .reconcile = b->scale.reconcile };
-	const struct ipvs_service_key first = scale_service(0);
 	char program[LAB_PATH_MAX];
 	const char *argv[] = { lab_program("../daemon/ipvsd", program), "reload", "--socket",
 			       LAB_CONTROL_SOCKET, NULL };
 	usec_t start, seen = 0;
-	int r = scale_write_ipvsd(&nothing, LAB_CONF_PATH);
+	int r = forget_state(b);
 
 	if (r == 0)
-		r = scale_post_reload(b);
-	if (r < 0)
-		return r;
-	if (kernel_table_count(b->table, &first) != 0)
-		return lab_fail(EIO, "the table is not empty");
-	r = scale_write_ipvsd(&b->scale, LAB_CONF_PATH);
+		r = scale_write_ipvsd(&nothing, LAB_CONF_PATH);
+	if (r == 0)
+		r = gateway_launch(b->gateway, NULL);
+	if (r == 0)
+		r = gateway_wait_ready(b->gateway, STOP_TIMEOUT_SEC * USEC_PER_SEC);
+	if (r == 0)
+		r = scale_write_ipvsd(&b->scale, LAB_CONF_PATH);
 	if (r < 0)
 		return r;
 	start = clock_monotonic_usec();
@@ -214,7 +215,9 @@ static int measure_reload_from_empty(struct scale_bench *b)
 	r = lab_process_wait(&reload, STOP_TIMEOUT_SEC * USEC_PER_SEC);
 	if (r == 0 && reload.status == 0)
 		add_ms(&empty.reload_exit, start, clock_monotonic_usec());
-	return r == 0 && reload.status != 0 ? lab_fail(EIO, "reload: %d", reload.status) : r;
+	if (r == 0 && reload.status != 0)
+		r = lab_fail(EIO, "reload: %d", reload.status);
+	return r < 0 ? r : scale_stop(b);
 }
 
 static int round_ipvsd(struct scale_bench *b)
@@ -230,8 +233,6 @@ static int round_ipvsd(struct scale_bench *b)
 	r = measure_noop(b);
 	for (unsigned i = 0; r == 0 && i < CHANGES; i++)
 		r = measure_changes(b);
-	if (r == 0)
-		r = measure_reload_from_empty(b);
 	return r < 0 ? r : scale_stop(b);
 }
 
@@ -329,20 +330,55 @@ static int add_network(const struct scale_bench *b)
 	return lab_address_add(&b->lab->gateway, "scale", SCALE_VIP "/32");
 }
 
+static void close_lab(struct scale_bench *b)
+{
+	lab_process_deinit(&b->keepalived);
+	kernel_table_free(b->table);
+	b->table = NULL;
+	if (b->gateway)
+		gateway_free(b->gateway);
+	b->gateway = NULL;
+	if (b->lab)
+		lab_free(b->lab);
+	b->lab = NULL;
+}
+
+/*
+ * New namespaces for each program: the kernel keeps removed destinations for two minutes in one list, which every new
+ * one is compared with (ip_vs_trash_get_dest), so whoever came after a full table would pay for it.
+ */
+static int open_lab(struct scale_bench *b)
+{
+	static const struct lab_spec spec = { 0 };
+	int r;
+
+	close_lab(b);
+	r = lab_new(&spec, &b->lab);
+	if (r == 0)
+		r = add_network(b);
+	if (r == 0)
+		r = gateway_new(b->lab, &b->gateway);
+	return r < 0 ? r : kernel_table_open(&b->lab->gateway, &b->table);
+}
+
 static int measure(struct scale_bench *b)
 {
+	static int (*const rounds[])(struct scale_bench *) = { round_ipvsadm, round_ipvsd,
+							       round_keepalived, round_reload };
 	int r = 0;
 
 	for (unsigned i = 0; r == 0 && i < b->rounds; i++) {
-		r = round_ipvsadm(b);
-		if (r == 0)
-			r = round_ipvsd(b);
-		if (r == 0)
-			r = round_keepalived(b);
+		for (size_t k = 0; r == 0 && k < ARRAY_SIZE(rounds); k++) {
+			r = open_lab(b);
+			if (r == 0)
+				r = rounds[k](b);
+		}
 		(void)fprintf(stderr, "round %u of %u done\n", i + 1, b->rounds);
 	}
 	if (r == 0)
 		r = report();
+	if (r == 0)
+		r = open_lab(b);
 	if (r == 0)
 		r = scale_count_writes(b);
 	return r < 0 ? r : scale_measure_drift(b);
@@ -351,29 +387,15 @@ static int measure(struct scale_bench *b)
 /* bench-scale [ROUNDS] */
 int main(int argc, char **argv)
 {
-	static const struct lab_spec spec = { 0 };
 	struct scale_bench b = {
 		.keepalived = LAB_PROCESS_INIT,
 		.rounds = argc > 1 ? (unsigned)atoi(argv[1]) : ROUNDS,
 		.scale = { SERVICES, TARGETS, SCALE_WEIGHT + 1, "10s" },
 	};
-	int r = lab_new(&spec, &b.lab);
+	int r;
 
-	if (r == 0)
-		r = add_network(&b);
-	if (r == 0)
-		r = gateway_new(b.lab, &b.gateway);
-	if (r == 0)
-		r = kernel_table_open(&b.lab->gateway, &b.table);
-	if (r == 0) {
-		printf("%d services of %d targets\n", SERVICES, TARGETS);
-		r = measure(&b);
-	}
-	lab_process_deinit(&b.keepalived);
-	kernel_table_free(b.table);
-	if (b.gateway)
-		gateway_free(b.gateway);
-	if (b.lab)
-		lab_free(b.lab);
+	printf("%d services of %d targets\n", SERVICES, TARGETS);
+	r = measure(&b);
+	close_lab(&b);
 	return r < 0 ? 1 : 0;
 }
