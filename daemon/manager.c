@@ -372,6 +372,8 @@ static int prepare(struct manager *m)
 	r = persist_restore(m, &remembered);
 	if (r == 0)
 		r = registry_build(m->conf, &remembered.registry, clock_wall_usec(), &m->registry);
+	if (r == 0)
+		r = reconcile_assume_applied(m);
 	return r;
 }
 
@@ -391,8 +393,6 @@ static int start(struct manager *m)
 		log_err("cannot apply the configuration: %s", error ? error : strerror(-r));
 		return r;
 	}
-	if (r == 0)
-		r = reconcile_assume_applied(m);
 	r = worker_link_new(m->event, m->conf->global.health_user, &handlers, &m->worker);
 	if (r == 0)
 		r = manager_sync_probes(m);

@@ -58,8 +58,8 @@ struct manager {
 	uint64_t reloads, reloads_failed, drift_repairs;
 	char *last_error; /* why the configuration on disk is not the one that runs; NULL = it is */
 	bool save_failed; /* the last save; so that a full disk is one line */
-	bool stopping;
 	bool vips_failed; /* likewise, of the last reconcile's look at the addresses */
+	bool stopping;
 	usec_t stop_deadline_usec; /* monotonic; stop = drain */
 };
 
