@@ -49,6 +49,12 @@ struct worker_link {
 
 static int start_worker(struct worker_link *l);
 
+static void back_off(struct worker_link *l)
+{
+	l->restart_at_usec = clock_monotonic_usec() + l->backoff_usec;
+	l->backoff_usec = MIN(l->backoff_usec * 2, RESTART_MAX_USEC);
+}
+
 /* Ends the present process, if any; the next start is due after the back-off. */
 static void drop_worker(struct worker_link *l, const char *why)
 {
@@ -61,8 +67,7 @@ static void drop_worker(struct worker_link *l, const char *why)
 		(void)kill(l->pid, SIGKILL);
 	(void)snprintf(text, sizeof(text), "health worker %d %s: weights stay as they are", l->pid,
 		       why);
-	l->restart_at_usec = clock_monotonic_usec() + l->backoff_usec;
-	l->backoff_usec = MIN(l->backoff_usec * 2, RESTART_MAX_USEC);
+	back_off(l);
 	l->handlers.on_trouble(text, l->handlers.userdata);
 }
 
@@ -238,10 +243,12 @@ static int on_timer(sd_event_source *s, uint64_t usec, void *userdata)
 	if (l->fd < 0 && l->pid == 0 && now >= l->restart_at_usec) {
 		int r = start_worker(l);
 
-		if (r < 0)
+		if (r < 0) {
 			log_err("health worker: cannot start: %s", strerror(-r));
-		else
+			back_off(l);
+		} else {
 			l->restarts++;
+		}
 	}
 	(void)sd_event_source_set_time(s, now + CHECK_USEC);
 	(void)sd_event_source_set_enabled(s, SD_EVENT_ONESHOT);
@@ -302,16 +309,22 @@ static int start_worker(struct worker_link *l)
 	r = spawn(l, theirs, &pid);
 	if (r < 0)
 		return r;
-	l->pid = pid;
 	r = sd_event_add_child(l->event, &l->child, pid, WEXITED, on_child, l);
-	if (r < 0)
+	if (r < 0) {
+		/* Nobody would hear of its end: no file descriptor is left, perhaps. */
+		(void)kill(pid, SIGKILL);
+		(void)waitpid(pid, NULL, 0); /* SIGKILL ends it: bounded */
 		return r;
+	}
+	l->pid = pid;
 	r = sd_event_add_io(l->event, &l->io, ours, EPOLLIN, on_io, l);
 	if (r < 0)
 		return r;
 	r = greet(ours);
-	if (r < 0)
+	if (r < 0) {
+		l->io = sd_event_source_disable_unref(l->io);
 		return r;
+	}
 	l->fd = take_fd(&ours);
 	l->started_usec = l->heartbeat_usec = clock_monotonic_usec();
 	l->next_unsent = 0;
@@ -368,6 +381,11 @@ void worker_link_free(struct worker_link *l)
 	free(l->user);
 	sd_event_unref(l->event);
 	free(l);
+}
+
+const char *worker_link_user(const struct worker_link *l)
+{
+	return l->user;
 }
 
 static int held_cmp(const void *a, const void *b)

@@ -41,6 +41,9 @@ int worker_link_new(sd_event *event, const char *user, const struct worker_handl
 		    struct worker_link **ret);
 void worker_link_free(struct worker_link *l);
 
+/* Whom the worker runs as. Borrowed. */
+const char *worker_link_user(const struct worker_link *l);
+
 /*
  * The probes that shall run, any order, ids unique; what is equal to what the worker has already is left alone.
  * Takes a copy. -ENOMEM: nothing has changed.
