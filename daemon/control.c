@@ -472,6 +472,11 @@ void control_free(struct control *c)
 	free(c);
 }
 
+const char *control_path(const struct control *c)
+{
+	return c->socket.path;
+}
+
 void control_notify_events(struct control *c)
 {
 	if (LIST_EMPTY(&c->waiting))

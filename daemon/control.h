@@ -26,5 +26,8 @@ int control_new(struct manager *m, const char *path, struct control **ret);
 /* Answers who waits, closes, removes the socket file. Not from inside a request (a reload cannot move the socket). */
 void control_free(struct control *c);
 
+/* Where it listens. Borrowed. */
+const char *control_path(const struct control *c);
+
 /* New events are there: the requests that wait for them are answered soon. Callable from anywhere in the loop. */
 void control_notify_events(struct control *c);

@@ -12,12 +12,14 @@
 #include "base/log.h"
 #include "conf/diag.h"
 #include "conf/load.h"
+#include "daemon/control.h"
 #include "daemon/kernel.h"
 #include "daemon/manager.h"
 #include "daemon/persist.h"
 #include "daemon/reconcile.h"
 #include "daemon/transitions.h"
 #include "daemon/vip.h"
+#include "daemon/worker-link.h"
 #include "ipvs/channel.h"
 
 DEFINE_CLEANUP(json_t *, json_decref)
@@ -52,6 +54,32 @@ __attribute__((format(printf, 2, 3))) static json_t *error_report(const struct d
 			 diags ? diags_to_json(diags) : NULL);
 }
 
+static void warn_of_restart(json_t *warnings, const char *key, const char *running,
+			    const char *wanted)
+{
+	if (strcmp(running, wanted) != 0)
+		(void)json_array_append_new(
+			warnings, json_sprintf("%s is %s until ipvsd is restarted; then %s", key,
+					       running, wanted));
+}
+
+/* What only a start takes up: told as long as it differs from what runs. */
+static void collect_restarts(const struct manager *m, const struct conf *conf, json_t *warnings)
+{
+	char running[24], wanted[24];
+
+	if (!m->worker) /* this is the start */
+		return;
+	if (!m->options.control_socket)
+		warn_of_restart(warnings, "control-socket", control_path(m->control),
+				conf->global.control_socket);
+	warn_of_restart(warnings, "health-user", worker_link_user(m->worker),
+			conf->global.health_user);
+	(void)snprintf(running, sizeof(running), "%zu", m->events.capacity);
+	(void)snprintf(wanted, sizeof(wanted), "%zu", conf->global.event_history);
+	warn_of_restart(warnings, "event-history", running, wanted);
+}
+
 /* Kernel settings and addresses that are not as the configuration needs them: said, not fatal. */
 static json_t *collect_warnings(struct manager *m, const struct conf *conf)
 {
@@ -77,6 +105,7 @@ static json_t *collect_warnings(struct manager *m, const struct conf *conf)
 							 actual, wanted, reason, remedy));
 	}
 	(void)json_array_extend(warnings, missing);
+	collect_restarts(m, conf, warnings);
 	json_array_foreach (warnings, i, item)
 		log_warning("%s", json_string_value(item));
 	return warnings;
