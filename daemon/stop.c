@@ -14,6 +14,8 @@
 #include "ipvs/plan.h"
 
 #define CHECK_USEC (200 * USEC_PER_MSEC)
+/* Ample for a check that comes late. */
+#define EXTENSION_USEC (10 * USEC_PER_SEC)
 
 static void remove_ours(struct manager *m)
 {
@@ -52,6 +54,15 @@ static uint64_t our_connections(const struct manager *m)
 	return n;
 }
 
+/*
+ * stop-drain-timeout may be longer than TimeoutStopSec=: killed by the service manager meanwhile, this process would
+ * leave services of which every destination has weight 0.
+ */
+static void ask_for_patience(void)
+{
+	(void)sd_notifyf(0, "EXTEND_TIMEOUT_USEC=%llu", (unsigned long long)EXTENSION_USEC);
+}
+
 static int on_check(sd_event_source *s, uint64_t usec, void *userdata)
 {
 	struct manager *m = userdata;
@@ -59,6 +70,7 @@ static int on_check(sd_event_source *s, uint64_t usec, void *userdata)
 	(void)usec;
 	if (reconcile_dump(m) == 0 && our_connections(m) > 0 &&
 	    clock_monotonic_usec() < m->stop_deadline_usec) {
+		ask_for_patience();
 		(void)sd_event_source_set_time_relative(s, CHECK_USEC);
 		(void)sd_event_source_set_enabled(s, SD_EVENT_ONESHOT);
 		return 0;
