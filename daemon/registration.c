@@ -15,6 +15,17 @@ static json_t *refusal(const char *group, const char *target, const char *why)
 	return json_pack("{s:o}", "error", json_sprintf("%s/%s: %s", group, target, why));
 }
 
+static bool is_configured(const struct conf_group *g, const struct addr *addr, uint16_t port)
+{
+	for (size_t i = 0; i < g->n_targets; i++) {
+		const struct conf_target *t = &g->targets[i];
+
+		if ((t->port ? t->port : g->port) == port && addr_eq(&t->addr, addr))
+			return true;
+	}
+	return false;
+}
+
 static bool do_register(struct manager *m, struct target_group *g, struct target **t,
 			const struct manager_target_request *q, const struct addr *addr,
 			uint16_t port)
@@ -32,6 +43,9 @@ static bool do_register(struct manager *m, struct target_group *g, struct target
 		changed = true;
 	} else if (!target_is_registered(*t)) {
 		(*t)->deregistered = false;
+		/* One that the configuration has dropped would begin to drain again at the next reload. */
+		if (!is_configured(g->conf, addr, port))
+			(*t)->origin = TARGET_FROM_REGISTER;
 		if ((*t)->health.state != TARGET_DRAINING) {
 			target_init(&fresh, g, addr, port, now);
 			(*t)->health = fresh.health;
