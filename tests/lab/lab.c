@@ -407,14 +407,31 @@ int lab_new(const struct lab_spec *spec, struct lab **ret)
 	return 0;
 }
 
+/*
+ * A thread that has been joined still shares the file system context for a moment (the kernel clears its id before it
+ * leaves that context), and setns() is refused with EINVAL until it does not.
+ */
+static int return_home(const struct lab *lab)
+{
+	usec_t deadline = clock_monotonic_usec() + USEC_PER_SEC;
+
+	while (setns(lab->home_mount, CLONE_NEWNS) < 0) {
+		if (errno != EINVAL || clock_monotonic_usec() >= deadline)
+			return -errno;
+		(void)sched_yield();
+	}
+	/* setns() moves the working directory to the root. */
+	return fchdir(lab->home_dir) < 0 ? -errno : 0;
+}
+
 void lab_free(struct lab *lab)
 {
 	struct lab_host *fixed[] = { &lab->internet, &lab->router, &lab->gateway };
 
-	/* setns() moves the working directory to the root. */
-	if (lab->home_dir >= 0 &&
-	    (setns(lab->home_mount, CLONE_NEWNS) < 0 || fchdir(lab->home_dir) < 0))
-		(void)lab_fail(errno, "go back to the first mount namespace");
+	int r = lab->home_dir >= 0 ? return_home(lab) : 0;
+
+	if (r < 0)
+		(void)lab_fail(-r, "go back to the first mount namespace");
 	for (size_t i = 0; i < ARRAY_SIZE(fixed); i++)
 		cleanup_close(&fixed[i]->ns);
 	for (size_t i = 0; i < ARRAY_SIZE(lab->targets); i++)
