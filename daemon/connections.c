@@ -47,15 +47,6 @@ static bool forwards_to(const struct conf_listener *l, size_t group)
 	return false;
 }
 
-static bool service_is_of_group(const struct conf *conf, size_t group,
-				const struct ipvs_service_key *k)
-{
-	for (size_t i = 0; i < conf->n_listeners; i++)
-		if (connections_service_is_of(&conf->listeners[i], k))
-			return forwards_to(&conf->listeners[i], group);
-	return false;
-}
-
 static int counts_cmp(const void *a, const void *b)
 {
 	const struct connection_counts *x = a, *y = b;
@@ -91,29 +82,48 @@ static void table_push(struct connection_table *t, const struct ipvs_dest *d, ui
 	};
 }
 
+static size_t count_dests(const struct conf_listener *l, const struct ipvs_ruleset *actual)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < actual->n; i++)
+		if (connections_service_is_of(l, &actual->services[i].key))
+			n += actual->services[i].n_dests;
+	return n;
+}
+
+static void push_dests(struct connection_table *t, const struct conf_listener *l,
+		       const struct ipvs_ruleset *actual)
+{
+	for (size_t i = 0; i < actual->n; i++) {
+		const struct ipvs_service *s = &actual->services[i];
+
+		if (!connections_service_is_of(l, &s->key))
+			continue;
+		for (size_t j = 0; j < s->n_dests; j++) {
+			table_push(t, &s->dests[j], s->dests[j].port);
+			if (s->dests[j].port && s->dests[j].port == s->key.port)
+				table_push(t, &s->dests[j], 0);
+		}
+	}
+}
+
+/* By listener, then service: to seek each service's listener would be cubic over all groups of a status. */
 int connection_table_of_group(const struct conf *conf, const struct ipvs_ruleset *actual,
 			      size_t group, struct connection_table *ret)
 {
 	struct connection_table t = { 0 };
 	size_t n_dests = 0, n = 0;
 
-	for (size_t i = 0; i < actual->n; i++)
-		if (service_is_of_group(conf, group, &actual->services[i].key))
-			n_dests += actual->services[i].n_dests;
+	for (size_t i = 0; i < conf->n_listeners; i++)
+		if (forwards_to(&conf->listeners[i], group))
+			n_dests += count_dests(&conf->listeners[i], actual);
 	t.items = calloc(2 * n_dests + 1, sizeof(*t.items));
 	if (!t.items)
 		return -ENOMEM;
-	for (size_t i = 0; i < actual->n; i++) {
-		const struct ipvs_service *s = &actual->services[i];
-
-		if (!service_is_of_group(conf, group, &s->key))
-			continue;
-		for (size_t j = 0; j < s->n_dests; j++) {
-			table_push(&t, &s->dests[j], s->dests[j].port);
-			if (s->dests[j].port && s->dests[j].port == s->key.port)
-				table_push(&t, &s->dests[j], 0);
-		}
-	}
+	for (size_t i = 0; i < conf->n_listeners; i++)
+		if (forwards_to(&conf->listeners[i], group))
+			push_dests(&t, &conf->listeners[i], actual);
 	qsort(t.items, t.n, sizeof(*t.items), counts_cmp);
 	for (size_t i = 0; i < t.n; i++) {
 		if (n > 0 && counts_cmp(&t.items[n - 1], &t.items[i]) == 0)
