@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/fd.h"
 #include "conf/conf.h"
 #include "conf/diag.h"
 #include "conf/parse.h"
@@ -50,25 +51,6 @@ static int report(const struct load_place *at, const char *file, int error)
 	return -EINVAL;
 }
 
-static int read_all(int fd, char *text, size_t size, size_t *ret_len)
-{
-	size_t len = 0;
-
-	while (len < size) {
-		ssize_t n = read(fd, text + len, size - len);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -errno;
-		if (n == 0)
-			break;
-		len += (size_t)n;
-	}
-	*ret_len = len;
-	return 0;
-}
-
 /* -EINVAL has been reported; -ENOMEM. */
 static int read_file(const struct load_place *at, const char *path, char **ret, size_t *ret_len)
 {
@@ -96,7 +78,7 @@ static int read_file(const struct load_place *at, const char *path, char **ret, 
 	text = malloc(size);
 	if (!text)
 		return -ENOMEM;
-	r = read_all(fd, text, size, &len);
+	r = fd_read_all(fd, text, size, &len);
 	if (r < 0)
 		return report(at, path, -r);
 	if (len > FILE_SIZE_MAX || (len == size && st.st_size > FILE_SIZE_MAX)) {

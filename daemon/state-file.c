@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 
 #include "base/cleanup.h"
+#include "base/fd.h"
 
 enum {
 	MAX_BYTES = 64 << 20,
@@ -23,6 +24,7 @@ static int read_whole(int fd, char **ret, size_t *ret_len)
 	_cleanup_free_ char *text = NULL;
 	struct stat st;
 	size_t len = 0;
+	int r;
 
 	if (fstat(fd, &st) < 0)
 		return -errno;
@@ -31,17 +33,9 @@ static int read_whole(int fd, char **ret, size_t *ret_len)
 	text = malloc((size_t)st.st_size + 1);
 	if (!text)
 		return -ENOMEM;
-	while (len < (size_t)st.st_size) {
-		ssize_t n = read(fd, text + len, (size_t)st.st_size - len);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -errno;
-		if (n == 0)
-			break;
-		len += (size_t)n;
-	}
+	r = fd_read_all(fd, text, (size_t)st.st_size, &len);
+	if (r < 0)
+		return r;
 	*ret = take_ptr(text);
 	*ret_len = len;
 	return 0;
@@ -57,21 +51,6 @@ int state_file_read(int directory_fd, const char *name, char **ret_text, size_t 
 	return read_whole(fd, ret_text, ret_len_bytes);
 }
 
-static int write_whole(int fd, const char *text, size_t len)
-{
-	while (len > 0) {
-		ssize_t n = write(fd, text, len);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -errno;
-		text += n;
-		len -= (size_t)n;
-	}
-	return 0;
-}
-
 int state_file_write(int directory_fd, const char *name, const char *text, size_t len_bytes)
 {
 	char fresh[STATE_FILE_NAME_MAX];
@@ -82,7 +61,7 @@ int state_file_write(int directory_fd, const char *name, const char *text, size_
 		    O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd < 0)
 		return -errno;
-	r = write_whole(fd, text, len_bytes);
+	r = fd_write_all(fd, text, len_bytes);
 	if (r < 0) {
 		state_file_abandon(directory_fd, name);
 		return r;
