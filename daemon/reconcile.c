@@ -222,26 +222,72 @@ static void note_failure(struct reconcile_report *report, const struct plan_op *
 		report->error = NULL;
 }
 
-/* 0 all done, 1 plan again, negative errno. */
-static int apply_plan(struct manager *m, const struct plan *p, const struct ipvs_ruleset *desired,
-		      struct reconcile_report *report)
+static bool removes(const struct plan_op *op)
 {
-	_cleanup_free_ struct channel_result *results = calloc(p->n + 1, sizeof(*results));
-	struct ipvs_ruleset after = IPVS_RULESET_INIT;
+	return op->kind == PLAN_SERVICE_DEL || (op->kind == PLAN_DEST_DEL && !op->reorder);
+}
+
+/* Moves the removals to the end of the plan, all else in its order. *ret: where they begin. */
+static int put_removals_last(struct plan *p, size_t *ret)
+{
+	struct plan_op *sorted = calloc(p->n + 1, sizeof(*sorted));
+	size_t n = 0, first;
+
+	if (!sorted)
+		return -ENOMEM;
+	for (size_t i = 0; i < p->n; i++)
+		if (!removes(&p->ops[i]))
+			sorted[n++] = p->ops[i];
+	first = n;
+	for (size_t i = 0; i < p->n; i++)
+		if (removes(&p->ops[i]))
+			sorted[n++] = p->ops[i];
+	free(p->ops);
+	p->ops = sorted;
+	*ret = first;
+	return 0;
+}
+
+/* 0 all done, 1 plan again, negative errno; the others are done when some fail. */
+static int apply_ops(struct manager *m, const struct plan *ops, struct reconcile_report *report)
+{
+	_cleanup_free_ struct channel_result *results = calloc(ops->n + 1, sizeof(*results));
 	size_t n_failed = 0;
 	int r;
 
 	if (!results)
 		return -ENOMEM;
-	r = channel_apply(m->channel, p, results, &n_failed);
+	r = channel_apply(m->channel, ops, results, &n_failed);
 	if (r < 0)
 		return r == -ENOMEM ? r : 1;
-	for (size_t i = 0; n_failed && i < p->n; i++)
-		if (results[i].error && !is_stale(&p->ops[i], results[i].error))
-			note_failure(report, &p->ops[i], results[i].error);
+	for (size_t i = 0; n_failed && i < ops->n; i++)
+		if (results[i].error && !is_stale(&ops->ops[i], results[i].error))
+			note_failure(report, &ops->ops[i], results[i].error);
 	if (report->error)
 		return -EIO;
-	if (n_failed || plan_result(p, &m->actual, desired, &after) < 0)
+	return n_failed ? 1 : 0;
+}
+
+/*
+ * As apply_ops(). A reload that the kernel refuses in part must not have removed anything yet: what is removed and
+ * led back has lost connections meanwhile.
+ */
+static int apply_plan(struct manager *m, struct plan *p, const struct ipvs_ruleset *desired,
+		      enum reconcile_cause cause, struct reconcile_report *report)
+{
+	struct ipvs_ruleset after = IPVS_RULESET_INIT;
+	size_t first = p->n;
+	int r = 0;
+
+	if (cause == RECONCILE_RELOAD)
+		r = put_removals_last(p, &first);
+	if (r == 0)
+		r = apply_ops(m, &(struct plan){ p->ops, first }, report);
+	if (r == 0 && first < p->n)
+		r = apply_ops(m, &(struct plan){ p->ops + first, p->n - first }, report);
+	if (r != 0)
+		return r;
+	if (plan_result(p, &m->actual, desired, &after) < 0)
 		return 1;
 	ipvs_ruleset_deinit(&m->actual);
 	m->actual = after;
@@ -283,7 +329,8 @@ static void log_replanned(struct manager *m, const struct plan *p)
 }
 
 static int apply_desired(struct manager *m, const struct conf *conf,
-			 const struct ipvs_ruleset *desired, struct reconcile_report *report)
+			 const struct ipvs_ruleset *desired, enum reconcile_cause cause,
+			 struct reconcile_report *report)
 {
 	for (int attempt = 0; attempt < ATTEMPTS; attempt++) {
 		_cleanup_(plan_deinit) struct plan plan = PLAN_INIT;
@@ -302,7 +349,7 @@ static int apply_desired(struct manager *m, const struct conf *conf,
 			log_replanned(m, &plan);
 		else if (describe_ops(&plan, report) < 0)
 			return -ENOMEM;
-		r = plan.n ? apply_plan(m, &plan, desired, report) : 0;
+		r = plan.n ? apply_plan(m, &plan, desired, cause, report) : 0;
 		if (r <= 0)
 			return r;
 	}
@@ -323,17 +370,18 @@ static int note_farewells(struct manager *m, const struct ipvs_ruleset *desired)
 
 /* `desired` with those that linger; they are not part of m->desired, so that their end is no farewell. */
 static int apply_with_lingering(struct manager *m, const struct conf *conf,
-				const struct ipvs_ruleset *desired, struct reconcile_report *report)
+				const struct ipvs_ruleset *desired, enum reconcile_cause cause,
+				struct reconcile_report *report)
 {
 	_cleanup_(ipvs_ruleset_deinit) struct ipvs_ruleset merged = IPVS_RULESET_INIT;
 	int r;
 
 	if (!m->linger.n)
-		return apply_desired(m, conf, desired, report);
+		return apply_desired(m, conf, desired, cause, report);
 	r = ipvs_ruleset_copy(desired, &merged);
 	if (r == 0)
 		r = linger_merge(&m->linger, &m->actual, &merged);
-	return r < 0 ? r : apply_desired(m, conf, &merged, report);
+	return r < 0 ? r : apply_desired(m, conf, &merged, cause, report);
 }
 
 int reconcile_apply(struct manager *m, const struct conf *conf, const struct registry *registry,
@@ -352,7 +400,7 @@ int reconcile_apply(struct manager *m, const struct conf *conf, const struct reg
 	if (r == 0)
 		r = own_desired(m, &desired);
 	if (r == 0)
-		r = apply_with_lingering(m, conf, &desired, &report);
+		r = apply_with_lingering(m, conf, &desired, cause, &report);
 	if (r == 0) {
 		disown_removed(m, &desired);
 		ipvs_ruleset_deinit(&m->desired);

@@ -47,7 +47,7 @@ int reconcile_assume_applied(struct manager *m);
 /*
  * Makes the plane what `conf` and `registry` say. Operations that failed because the plane had changed behind our
  * back are planned anew after a dump, a bounded number of times. -EIO: some operation failed for good (see
- * ret_report->error); the others have been done. Other negative errno: the plane cannot be talked to.
+ * ret_report->error); the others have been done, but for a reload's removals. Other negative errno: the plane cannot be talked to.
  */
 enum reconcile_cause {
 	RECONCILE_WEIGHTS, /* health, drains, drift: the configuration is the same */

@@ -192,12 +192,39 @@ static void test_farewell(void **state)
 	}
 }
 
+/* The new configuration lacks the listener, and has a target that the kernel refuses: nothing may be cut before. */
+static void test_refused_reload(void **state)
+{
+	struct lab_echo_result echoed;
+	struct lab_echo *echo;
+
+	(void)state;
+	configure_echo("echo");
+	assert_int_equal(gateway_start(f.gateway), 0);
+	echo = fixture_echo(&f, 4);
+	lab_sleep(500 * USEC_PER_MSEC);
+	configure_echo("other"); /* from here on the four linger */
+	assert_int_equal(gateway_request(f.gateway, "POST", "/v1/reload", NULL, NULL), 200);
+	assert_int_equal(gateway_configure(f.gateway, LAB_CONF_GLOBAL
+					   "[listener six]\naddress = " LAB_VIP6
+					   "\nport = 80\nforward = six\n"
+					   "[target-group six]\ntargets = [fe80::1]:80\n"
+					   "health-check-protocol = none\n"),
+			 0);
+	assert_int_equal(gateway_request(f.gateway, "POST", "/v1/reload", NULL, NULL), 500);
+	lab_sleep(USEC_PER_SEC);
+	echoed = lab_echo_stop(echo);
+	assert_int_equal(echoed.connected, 4);
+	assert_int_equal(echoed.broken, 0);
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_kill, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_verdict_survives, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_farewell, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_refused_reload, set_up, tear_down),
 	};
 
 	if (argc > 1)
