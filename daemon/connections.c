@@ -195,8 +195,8 @@ static uint64_t target_connections(const struct target_group *g, const struct ta
 	c = connection_table_find(&counter->table, &t->addr, t->port);
 	if (!c)
 		return 0;
-	if (!c->active && c->inactive &&
-	    only_closed(counter, &t->addr, t->port ? t->port : g->listener_port))
+	/* Without a port of its own it is reached on the ports of all listeners. */
+	if (!c->active && c->inactive && only_closed(counter, &t->addr, t->port))
 		return 0;
 	return c->active + c->inactive;
 }

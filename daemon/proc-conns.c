@@ -142,9 +142,14 @@ int proc_conns_read(struct proc_conns *ret)
 	return 0;
 }
 
+static int conn_addr_cmp(const void *a, const void *b)
+{
+	return addr_cmp(&((const struct proc_conn *)a)->dest, &((const struct proc_conn *)b)->dest);
+}
+
 bool proc_conns_has(const struct proc_conns *c, const struct addr *dest, uint16_t port)
 {
 	const struct proc_conn key = { .dest = *dest, .dest_port = port };
 
-	return c->n && bsearch(&key, c->items, c->n, sizeof(key), conn_cmp);
+	return c->n && bsearch(&key, c->items, c->n, sizeof(key), port ? conn_cmp : conn_addr_cmp);
 }

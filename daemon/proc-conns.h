@@ -34,4 +34,5 @@ void proc_conns_deinit(struct proc_conns *c);
 /* Of the calling thread's network namespace. Negative errno. */
 int proc_conns_read(struct proc_conns *ret);
 
+/* port 0 = any: of a destination that takes the client's port. */
 bool proc_conns_has(const struct proc_conns *c, const struct addr *dest, uint16_t port);

@@ -60,10 +60,33 @@ static void test_lines(void **state)
 	}
 }
 
+static void test_has(void **state)
+{
+	struct proc_conn items[3] = { { .dest_port = 53 },
+				      { .dest_port = 8080 },
+				      { .dest_port = 80 } };
+	const struct proc_conns c = { items, 3 };
+	struct addr a, b, absent;
+
+	(void)state;
+	assert_int_equal(addr_parse("10.0.0.1", &a), 0);
+	assert_int_equal(addr_parse("10.0.0.2", &b), 0);
+	assert_int_equal(addr_parse("10.0.0.3", &absent), 0);
+	items[0].dest = items[1].dest = a;
+	items[2].dest = b;
+	assert_true(proc_conns_has(&c, &a, 53));
+	assert_true(proc_conns_has(&c, &a, 8080));
+	assert_false(proc_conns_has(&c, &a, 80));
+	assert_true(proc_conns_has(&c, &a, 0));
+	assert_true(proc_conns_has(&c, &b, 0));
+	assert_false(proc_conns_has(&c, &absent, 0));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_lines),
+		cmocka_unit_test(test_has),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
