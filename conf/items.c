@@ -68,6 +68,12 @@ static int parse_target_address(const struct assign_place *at, const char *word,
 		if (!addr_is_host(&t.addr))
 			return complain(at, "%s: \"%s\" is not the address of a host",
 					at->key->name, word);
+		if (t.addr.family == AF_INET6 && IN6_IS_ADDR_LINKLOCAL(&t.addr.in6))
+			return complain(
+				at,
+				"%s: \"%s\" is a link-local address, which IPVS takes for no "
+				"destination; give a routed one",
+				at->key->name, word);
 		*ret = t;
 		return 0;
 	}
