@@ -28,6 +28,12 @@ static inline usec_t clock_monotonic_usec(void)
 	return clock_read(CLOCK_MONOTONIC);
 }
 
+/* Since the start of the machine, its sleep included. */
+static inline usec_t clock_boottime_usec(void)
+{
+	return clock_read(CLOCK_BOOTTIME);
+}
+
 static inline usec_t clock_wall_usec(void)
 {
 	return clock_read(CLOCK_REALTIME);

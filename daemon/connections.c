@@ -8,6 +8,7 @@
 #include "base/cleanup.h"
 #include "daemon/manager.h"
 #include "daemon/proc-conns.h"
+#include "ipvs/desired.h"
 
 enum {
 	PROC_CONNS_MAX = 20000, /* entries; reading more can take seconds on old kernels */
@@ -17,26 +18,6 @@ void connection_table_deinit(struct connection_table *t)
 {
 	free(t->items);
 	*t = (struct connection_table){ 0 };
-}
-
-bool connections_service_is_of(const struct conf_listener *l, const struct ipvs_service_key *k)
-{
-	if (k->family != l->family || k->fwmark != l->firewall_mark)
-		return false;
-	if (l->firewall_mark)
-		return true;
-	if (!addr_eq(&k->addr, &l->address) || k->port < l->ports.low || k->port > l->ports.high)
-		return false;
-	switch (l->protocol) {
-	case CONF_PROTOCOL_TCP:
-		return k->protocol == IPPROTO_TCP;
-	case CONF_PROTOCOL_UDP:
-		return k->protocol == IPPROTO_UDP;
-	case CONF_PROTOCOL_SCTP:
-		return k->protocol == IPPROTO_SCTP;
-	default:
-		return k->protocol == IPPROTO_TCP || k->protocol == IPPROTO_UDP;
-	}
 }
 
 static bool forwards_to(const struct conf_listener *l, size_t group)
@@ -87,7 +68,7 @@ static size_t count_dests(const struct conf_listener *l, const struct ipvs_rules
 	size_t n = 0;
 
 	for (size_t i = 0; i < actual->n; i++)
-		if (connections_service_is_of(l, &actual->services[i].key))
+		if (desired_service_is_of(l, &actual->services[i].key))
 			n += actual->services[i].n_dests;
 	return n;
 }
@@ -98,7 +79,7 @@ static void push_dests(struct connection_table *t, const struct conf_listener *l
 	for (size_t i = 0; i < actual->n; i++) {
 		const struct ipvs_service *s = &actual->services[i];
 
-		if (!connections_service_is_of(l, &s->key))
+		if (!desired_service_is_of(l, &s->key))
 			continue;
 		for (size_t j = 0; j < s->n_dests; j++) {
 			table_push(t, &s->dests[j], s->dests[j].port);

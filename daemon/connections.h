@@ -13,7 +13,6 @@
 #include "ipvs/ruleset.h"
 
 struct conf;
-struct conf_listener;
 struct manager;
 
 struct connection_counts {
@@ -38,9 +37,6 @@ int connection_table_of_group(const struct conf *conf, const struct ipvs_ruleset
 /* NULL when the target has no destination. Borrowed. */
 const struct connection_counts *connection_table_find(const struct connection_table *t,
 						      const struct addr *addr, uint16_t port);
-
-/* Is this one of the listener's services? */
-bool connections_service_is_of(const struct conf_listener *l, const struct ipvs_service_key *k);
 
 /* Ends the drains that are over by the last dump. Returns how many, or -ENOMEM. */
 int connections_finish_drains(struct manager *m);

@@ -30,6 +30,7 @@ enum {
 	CONNECTIONS_MAX = 256,
 	CONNECTION_MEMORY = 32 * 1024, /* headers and MHD's own buffers */
 	INACTIVITY_SECONDS = 10,
+	WAITERS_MAX = 64,	   /* for events */
 	DISCARD_MAX = 1024 * 1024, /* of a body that is too large, before the connection is cut */
 };
 
@@ -51,6 +52,7 @@ struct control {
 	struct MHD_Daemon *http; /* owned, as all below */
 	sd_event_source *io_source, *timer_source;
 	struct exchange_list waiting;
+	unsigned n_waiting;
 	bool stopping;
 };
 
@@ -151,6 +153,27 @@ static int run_request(struct manager *m, const struct control_request *r, json_
 	return -EINVAL;
 }
 
+static void resume(struct control *c, struct exchange *x)
+{
+	LIST_REMOVE(x, waiting);
+	x->suspended = false;
+	c->n_waiting--;
+	MHD_resume_connection(x->connection);
+}
+
+/* Whoever went away while waiting is not noticed until its wait ends: too many must not lock out the others. */
+static void end_longest_wait(struct control *c)
+{
+	struct exchange *x, *oldest = NULL;
+
+	LIST_FOREACH(x, &c->waiting, waiting)
+	oldest = x; /* the newest stand first */
+	if (oldest) {
+		oldest->deadline_usec = 1;
+		resume(c, oldest);
+	}
+}
+
 /* Waits when the client asked for it, knows all that there is, and has not waited long enough. */
 static bool wait_for_events(struct control *c, struct exchange *x, const struct control_request *r)
 {
@@ -164,17 +187,13 @@ static bool wait_for_events(struct control *c, struct exchange *x, const struct 
 	if (now >= x->deadline_usec)
 		return false;
 
+	if (c->n_waiting >= WAITERS_MAX)
+		end_longest_wait(c);
 	x->suspended = true;
+	c->n_waiting++;
 	LIST_INSERT_HEAD(&c->waiting, x, waiting);
 	MHD_suspend_connection(x->connection);
 	return true;
-}
-
-static void resume(struct exchange *x)
-{
-	LIST_REMOVE(x, waiting);
-	x->suspended = false;
-	MHD_resume_connection(x->connection);
 }
 
 static enum MHD_Result answer(struct control *c, struct exchange *x,
@@ -311,14 +330,16 @@ static void on_completed(void *userdata, struct MHD_Connection *connection, void
 			 enum MHD_RequestTerminationCode why)
 {
 	struct exchange *x = *state;
+	struct control *c = userdata;
 
-	(void)userdata;
 	(void)connection;
 	(void)why;
 	if (!x)
 		return;
-	if (x->suspended)
+	if (x->suspended) {
 		LIST_REMOVE(x, waiting);
+		c->n_waiting--;
+	}
 	free(x->body);
 	free(x);
 	*state = NULL;
@@ -385,7 +406,7 @@ static int on_timer(sd_event_source *s, uint64_t usec, void *userdata)
 	for (x = LIST_FIRST(&c->waiting); x; x = next) {
 		next = LIST_NEXT(x, waiting);
 		if (x->deadline_usec <= usec)
-			resume(x);
+			resume(c, x);
 	}
 	run_http(c);
 	return 0;
@@ -460,7 +481,7 @@ void control_free(struct control *c)
 	if (c->http) {
 		/* Waiting requests get their (empty) answer; MHD also insists that nothing is suspended. */
 		while (!LIST_EMPTY(&c->waiting))
-			resume(LIST_FIRST(&c->waiting));
+			resume(c, LIST_FIRST(&c->waiting));
 		(void)MHD_run(c->http);
 		/* The listening socket is ours to close, after MHD has let go of it. */
 		(void)MHD_quiesce_daemon(c->http);
@@ -482,7 +503,7 @@ void control_notify_events(struct control *c)
 	if (LIST_EMPTY(&c->waiting))
 		return;
 	while (!LIST_EMPTY(&c->waiting))
-		resume(LIST_FIRST(&c->waiting));
+		resume(c, LIST_FIRST(&c->waiting));
 	/* The next MHD_run() answers them; MHD 0.9.75's epoll descriptor does not become readable for it. */
 	set_timer(c, 0);
 }

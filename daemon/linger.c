@@ -7,7 +7,7 @@
 
 #include "base/cleanup.h"
 #include "conf/conf.h"
-#include "daemon/connections.h"
+#include "ipvs/desired.h"
 
 void linger_set_deinit(struct linger_set *s)
 {
@@ -59,7 +59,7 @@ static usec_t delay_of(const struct conf *conf, const struct ipvs_service_key *k
 	for (size_t i = 0; i < conf->n_listeners; i++) {
 		const struct conf_listener *l = &conf->listeners[i];
 
-		if (!connections_service_is_of(l, key))
+		if (!desired_service_is_of(l, key))
 			continue;
 		for (size_t j = 0; j < l->n_forwards; j++)
 			delay = MAX(delay,
@@ -200,4 +200,10 @@ bool linger_finish(struct linger_set *s, const struct ipvs_ruleset *actual, ling
 	}
 	s->n = n;
 	return n != before;
+}
+
+void linger_shift(struct linger_set *s, int64_t by_usec)
+{
+	for (size_t i = 0; i < s->n; i++)
+		s->items[i].deadline_usec += (usec_t)by_usec;
 }

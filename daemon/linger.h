@@ -54,6 +54,9 @@ int linger_note(struct linger_set *s, const struct conf *conf, const struct ipvs
 int linger_merge(const struct linger_set *s, const struct ipvs_ruleset *actual,
 		 struct ipvs_ruleset *desired);
 
+/* The wall clock was set. */
+void linger_shift(struct linger_set *s, int64_t by_usec);
+
 /* Is this connection count over? By destination, since the answer may need the connection table. */
 typedef bool (*linger_idle_fn)(const struct ipvs_dest *d, void *userdata);
 

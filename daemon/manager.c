@@ -27,8 +27,9 @@
 #include "ipvs/channel.h"
 
 #define DRAIN_CHECK_USEC USEC_PER_SEC
-#define RECONCILE_SOON_USEC (50 * USEC_PER_MSEC) /* after the answer to a reload */
-#define UP_DELAY_USEC (100 * USEC_PER_MSEC)	 /* ups are coalesced, downs are not */
+#define RECONCILE_SOON_USEC (50 * USEC_PER_MSEC)    /* after the answer to a reload */
+#define CLOCK_STEP_MIN_USEC ((int64_t)USEC_PER_SEC) /* less is slewing */
+#define UP_DELAY_USEC (100 * USEC_PER_MSEC)	    /* ups are coalesced, downs are not */
 
 void manager_wake_event_waiters(struct manager *m)
 {
@@ -89,8 +90,8 @@ static void apply_now(struct manager *m)
 		log_err("cannot apply weights: %s; trying again at the next reconcile",
 			report.error ? report.error : strerror(-r));
 	transitions_log(m);
-	if (manager_has_drains(m))
-		(void)sd_event_source_set_enabled(m->drain_timer, SD_EVENT_ONESHOT);
+	m->apply_failed = r < 0;
+	manager_watch_drains(m);
 }
 
 static int on_apply(sd_event_source *s, uint64_t usec, void *userdata)
@@ -178,6 +179,23 @@ static void repair_vips(struct manager *m)
 	persist_soon(m);
 }
 
+/* Deadlines are wall clock because they outlive the daemon; a clock that was set must not end or lengthen drains. */
+static void follow_wall_clock(struct manager *m)
+{
+	usec_t offset = clock_wall_usec() - clock_boottime_usec();
+	int64_t step = (int64_t)(offset - m->wall_offset_usec);
+
+	if (step > -CLOCK_STEP_MIN_USEC && step < CLOCK_STEP_MIN_USEC)
+		return;
+	m->wall_offset_usec = offset;
+	registry_shift_drains(&m->registry, step);
+	linger_shift(&m->linger, step);
+	manager_event(m, LOG_NOTICE, "daemon", "",
+		      "the clock was set by %lld s: drains end when they would have",
+		      (long long)(step / (int64_t)USEC_PER_SEC));
+	persist_soon(m);
+}
+
 /* Drift: what the plane has is not what we left there. */
 static int on_reconcile(sd_event_source *s, uint64_t usec, void *userdata)
 {
@@ -188,6 +206,7 @@ static int on_reconcile(sd_event_source *s, uint64_t usec, void *userdata)
 	(void)usec;
 	(void)sd_event_source_set_time_relative(s, m->conf->global.reconcile_interval_usec);
 	(void)sd_event_source_set_enabled(s, SD_EVENT_ONESHOT);
+	follow_wall_clock(m);
 	if (m->stopping)
 		return 0;
 	repair_vips(m);
@@ -196,7 +215,9 @@ static int on_reconcile(sd_event_source *s, uint64_t usec, void *userdata)
 		r = reconcile_apply(m, m->conf, &m->registry, RECONCILE_WEIGHTS, &report);
 	if (r < 0)
 		log_err("reconcile: %s", report.error ? report.error : strerror(-r));
-	reconcile_log_drift(m, &report);
+	if (!m->apply_failed)
+		reconcile_log_drift(m, &report);
+	m->apply_failed = r < 0;
 	return 0;
 }
 
@@ -206,12 +227,24 @@ void manager_reconcile_soon(struct manager *m)
 	(void)sd_event_source_set_enabled(m->reconcile_timer, SD_EVENT_ONESHOT);
 }
 
+void manager_watch_drains(struct manager *m)
+{
+	int enabled = SD_EVENT_OFF;
+
+	(void)sd_event_source_get_enabled(m->drain_timer, &enabled);
+	if (enabled != SD_EVENT_OFF || !manager_has_drains(m))
+		return;
+	(void)sd_event_source_set_time_relative(m->drain_timer, DRAIN_CHECK_USEC);
+	(void)sd_event_source_set_enabled(m->drain_timer, SD_EVENT_ONESHOT);
+}
+
 static int on_drain_check(sd_event_source *s, uint64_t usec, void *userdata)
 {
 	struct manager *m = userdata;
 	int n;
 
 	(void)usec;
+	follow_wall_clock(m);
 	(void)sd_event_source_set_time_relative(s, DRAIN_CHECK_USEC);
 	if (reconcile_dump(m) < 0) {
 		(void)sd_event_source_set_enabled(s, SD_EVENT_ONESHOT);
@@ -323,16 +356,7 @@ static int load_configuration(struct manager *m)
 	int r;
 
 	r = conf_load(m->options.config_path, &m->conf, &diags);
-	for (size_t i = 0; i < diags.n; i++) {
-		const struct diag *d = &diags.items[i];
-		static const int levels[] = {
-			[DIAG_ERROR] = LOG_ERR,
-			[DIAG_WARNING] = LOG_WARNING,
-			[DIAG_NOTE] = LOG_INFO,
-		};
-
-		log_full(levels[d->severity], NULL, 0, "%s:%u: %s", d->path, d->line, d->message);
-	}
+	reload_log_diags(&diags, DIAG_NOTE);
 	if (r < 0)
 		log_err("%s: not usable, not starting; `ipvsd check` shows the errors",
 			m->options.config_path);
@@ -410,6 +434,7 @@ int manager_new(const struct manager_options *options, struct manager **ret)
 		return -ENOMEM;
 	m->options = *options;
 	m->apply_at_usec = USEC_NEVER;
+	m->wall_offset_usec = clock_wall_usec() - clock_boottime_usec();
 	m->started_usec = clock_monotonic_usec();
 	m->loaded_usec = clock_wall_usec();
 	r = prepare(m);

@@ -53,12 +53,14 @@ struct manager {
 	sd_event_source *reconcile_timer, *apply_timer, *drain_timer, *save_timer, *watchdog_timer;
 	usec_t apply_at_usec; /* monotonic; USEC_NEVER = nothing is waiting to be applied */
 	json_t *warnings; /* texts for `status`: kernel settings, addresses that no interface has */
-	usec_t started_usec; /* monotonic */
-	usec_t loaded_usec;  /* wall clock */
+	usec_t started_usec;	 /* monotonic */
+	usec_t loaded_usec;	 /* wall clock */
+	usec_t wall_offset_usec; /* wall clock less boot time, when last looked at */
 	uint64_t reloads, reloads_failed, drift_repairs;
 	char *last_error; /* why the configuration on disk is not the one that runs; NULL = it is */
-	bool save_failed; /* the last save; so that a full disk is one line */
-	bool vips_failed; /* likewise, of the last reconcile's look at the addresses */
+	bool apply_failed; /* the last one: what a reconcile then does is no drift */
+	bool save_failed;  /* the last save; so that a full disk is one line */
+	bool vips_failed;  /* likewise, of the last reconcile's look at the addresses */
 	bool stopping;
 	usec_t stop_deadline_usec; /* monotonic; stop = drain */
 };
@@ -77,6 +79,9 @@ void manager_apply_within(struct manager *m, usec_t delay_usec);
 
 /* Answers those who wait for new events. */
 void manager_wake_event_waiters(struct manager *m);
+
+/* Looks after drains from now on, once a second, until there are none. */
+void manager_watch_drains(struct manager *m);
 
 /* Does any target drain, or any destination linger? */
 bool manager_has_drains(const struct manager *m);

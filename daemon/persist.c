@@ -76,7 +76,7 @@ static int log_failure(struct manager *m, int r)
 {
 	if (r < 0 && !m->save_failed)
 		log_err("cannot save the state in %s: %s: a restart would lose verdicts, drains "
-			"and registrations",
+			"and registrations; make room there, or make it writable for ipvsd",
 			directory_of(m), strerror(-r));
 	m->save_failed = r < 0;
 	return r;
@@ -91,8 +91,8 @@ static usec_t refresh_interval(const struct manager *m)
 						     : REFRESH_MAX_USEC;
 }
 
-static int save(struct manager *m, enum state_store_flags groups, enum state_store_flags global,
-		bool stopped)
+static int save_once(struct manager *m, enum state_store_flags groups,
+		     enum state_store_flags global, bool stopped)
 {
 	struct state_store *s = &m->persist->store;
 	usec_t now = clock_wall_usec();
@@ -104,7 +104,22 @@ static int save(struct manager *m, enum state_store_flags groups, enum state_sto
 		global |= STATE_STORE_ALL;
 	/* A group's file that could not be written must not count as right. */
 	err = save_global(m, global, stopped && r == 0, r < 0 ? s->global_saved_usec : now);
-	return log_failure(m, r < 0 ? r : err);
+	return r < 0 ? r : err;
+}
+
+/* A directory that somebody removed is made anew. */
+static int save(struct manager *m, enum state_store_flags groups, enum state_store_flags global,
+		bool stopped)
+{
+	int r = save_once(m, groups, global, stopped);
+
+	if (r == -ENOENT) {
+		r = open_store(m);
+		if (r == 0)
+			r = save_once(m, groups | STATE_STORE_ALL, global | STATE_STORE_ALL,
+				      stopped);
+	}
+	return log_failure(m, r);
 }
 
 int persist_now(struct manager *m)

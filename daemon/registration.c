@@ -101,6 +101,7 @@ static int check_request(const struct manager *m, const struct manager_target_re
 			 json_t **ret_report)
 {
 	struct target_group *g = registry_find_group(&m->registry, q->group);
+	const struct target *t;
 
 	if (!g) {
 		*ret_report = refusal(q->group, q->target, "no such target group");
@@ -117,6 +118,13 @@ static int check_request(const struct manager *m, const struct manager_target_re
 	}
 	if (q->zone && strlen(q->zone) >= CONF_ZONE_MAX) {
 		*ret_report = refusal(q->group, q->target, "the zone's name is too long");
+		return -EINVAL;
+	}
+	t = registry_find_target(g, ret_addr, *ret_port);
+	if (q->zone && t && is_configured(g->conf, ret_addr, *ret_port) &&
+	    strcmp(t->zone, q->zone) != 0) {
+		*ret_report = refusal(q->group, q->target,
+				      "the configuration names this target: change its zone there");
 		return -EINVAL;
 	}
 	*ret_group = g;

@@ -52,6 +52,7 @@ void target_init(struct target *t, const struct target_group *g, const struct ad
 		.port = port,
 		.id = target_id(g->name, addr, port),
 		.configured_weight = CONF_TARGET_WEIGHT_DEFAULT,
+		.file_weight = CONF_TARGET_WEIGHT_DEFAULT,
 		.awaiting_first_result = true,
 	};
 	target_health_init(&t->health, group_use(g), now_wall_usec);
@@ -180,6 +181,8 @@ static const struct target *old_index_take(struct old_index *x, const struct tar
 /* A target that the configuration names, with what was known of it. */
 static void merge_configured(struct target *t, const struct target *old, usec_t now_wall_usec)
 {
+	if (old->origin == TARGET_FROM_CONFIG && old->file_weight == t->file_weight)
+		t->configured_weight = old->configured_weight;
 	t->awaiting_first_result = old->awaiting_first_result;
 	t->health = old->health;
 	t->weight = old->weight;
@@ -274,7 +277,7 @@ static int build_group(struct target_group *g, const struct target_group *old_gr
 		const struct target *known;
 
 		target_init(t, g, &ct->addr, ct->port ? ct->port : g->conf->port, now_wall_usec);
-		t->configured_weight = ct->weight;
+		t->configured_weight = t->file_weight = ct->weight;
 		memcpy(t->zone, ct->zone, sizeof(t->zone));
 		known = old_index_take(&old, t, i);
 		if (known)
@@ -384,6 +387,18 @@ int registry_finish_drains(struct registry *r, registry_connections_fn connectio
 	if (n_ended && registry_index(r) < 0)
 		return -ENOMEM;
 	return n_ended;
+}
+
+void registry_shift_drains(struct registry *r, int64_t by_usec)
+{
+	for (size_t i = 0; i < r->n; i++) {
+		for (size_t j = 0; j < r->groups[i].n; j++) {
+			struct target_health *h = &r->groups[i].targets[j].health;
+
+			if (h->state == TARGET_DRAINING)
+				h->drain_deadline_usec += (usec_t)by_usec;
+		}
+	}
 }
 
 static uint16_t probe_port(const struct target_group *g, const struct target *t)

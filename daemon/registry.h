@@ -26,7 +26,8 @@ struct target {
 	struct addr addr;
 	uint16_t port; /* as registered; 0 = the listener's */
 	uint64_t id;   /* of group name, address and port: the probe's id; stable over restarts */
-	uint32_t configured_weight;
+	uint32_t configured_weight; /* as registered last, by the file or by `ipvsd register` */
+	uint32_t file_weight;	    /* as the file gave it last; a change of the file wins */
 	char zone[CONF_ZONE_MAX];
 	enum target_origin origin;
 	bool deregistered; /* of the configuration, but `ipvsd deregister` took it out */
@@ -106,6 +107,9 @@ typedef uint64_t (*registry_connections_fn)(const struct target_group *g, const 
 					    void *userdata);
 int registry_finish_drains(struct registry *r, registry_connections_fn connections, void *userdata,
 			   usec_t now_wall_usec);
+
+/* The wall clock was set: drains end when they would have ended. */
+void registry_shift_drains(struct registry *r, int64_t by_usec);
 
 /* Probe specification of a target; false when it is not to be probed now. */
 bool registry_probe(const struct target_group *g, const struct target *t,

@@ -22,8 +22,32 @@
 #include "daemon/worker-link.h"
 #include "ipvs/channel.h"
 
+enum {
+	DIAGS_LOGGED_MAX = 20,
+};
+
 DEFINE_CLEANUP(json_t *, json_decref)
 DEFINE_CLEANUP(struct conf *, conf_free)
+
+void reload_log_diags(const struct diag_list *diags, int least)
+{
+	static const int levels[] = {
+		[DIAG_ERROR] = LOG_ERR,
+		[DIAG_WARNING] = LOG_WARNING,
+		[DIAG_NOTE] = LOG_INFO,
+	};
+	size_t n = 0;
+
+	for (size_t i = 0; i < diags->n; i++) {
+		const struct diag *d = &diags->items[i];
+
+		if ((int)d->severity <= least && n++ < DIAGS_LOGGED_MAX)
+			log_full(levels[d->severity], NULL, 0, "%s:%u: %s", d->path, d->line,
+				 d->message);
+	}
+	if (n > DIAGS_LOGGED_MAX)
+		log_err("%zu more findings: see `ipvsd check`", n - DIAGS_LOGGED_MAX);
+}
 
 static json_t *diags_to_json(const struct diag_list *diags)
 {
@@ -194,8 +218,7 @@ static void commit(struct manager *m, struct conf *conf, struct registry *regist
 	if (manager_sync_probes(m) < 0)
 		log_err("cannot tell the health worker its probes: %s", strerror(ENOMEM));
 	transitions_log(m);
-	if (manager_has_drains(m))
-		(void)sd_event_source_set_enabled(m->drain_timer, SD_EVENT_ONESHOT);
+	manager_watch_drains(m);
 	manager_reconcile_soon(m);
 }
 
@@ -272,10 +295,7 @@ int manager_reload(struct manager *m, json_t **ret_report)
 		m->reloads_failed++;
 		(void)json_unpack(*ret_report, "{s:s}", "error", &error);
 		m->last_error = strdup(error ? error : strerror(-r));
-		for (size_t i = 0; i < diags.n; i++)
-			if (diags.items[i].severity == DIAG_ERROR)
-				log_err("%s:%u: %s", diags.items[i].path, diags.items[i].line,
-					diags.items[i].message);
+		reload_log_diags(&diags, DIAG_ERROR);
 		manager_event(m, LOG_ERR, "reload", "", "reload refused: %s", m->last_error);
 	} else {
 		m->reloads++;

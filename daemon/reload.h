@@ -6,7 +6,11 @@
  * ones and take their place only when the plane has accepted every operation; else the plane is led back.
  */
 
+struct diag_list;
 struct manager;
+
+/* To the log, of this severity (enum diag_severity) or worse; the first ones only: `ipvsd check` shows all. */
+void reload_log_diags(const struct diag_list *diags, int least);
 
 /*
  * The first application, by manager_new(): m->conf and m->registry are there, the plane is as it was found.

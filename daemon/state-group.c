@@ -44,6 +44,7 @@ static const struct member members[] = {
 	{ "origin", AT(origin), KIND_ORIGIN, TARGET_FROM_CONFIG, 0, false },
 	{ "configured_weight", AT(configured_weight), KIND_U32, 100, CONF_TARGET_WEIGHT_MAX,
 	  false },
+	{ "file_weight", AT(file_weight), KIND_U32, 100, CONF_TARGET_WEIGHT_MAX, false },
 	{ "zone", AT(zone), KIND_ZONE, 0, 0, false },
 	{ "deregistered", AT(deregistered), KIND_BOOL, false, 0, false },
 	{ "drained", AT(drained), KIND_BOOL, false, 0, false },
@@ -112,8 +113,9 @@ static void member_set(const struct member *m, struct target *t, int64_t value)
 static bool is_as_configured(const struct target *t)
 {
 	return t->origin == TARGET_FROM_CONFIG && !t->deregistered && !t->drained &&
-	       t->awaiting_first_result && !t->health.checked_usec &&
-	       t->health.state != TARGET_DRAINING && t->health.state != TARGET_UNAVAILABLE;
+	       t->configured_weight == t->file_weight && t->awaiting_first_result &&
+	       !t->health.checked_usec && t->health.state != TARGET_DRAINING &&
+	       t->health.state != TARGET_UNAVAILABLE;
 }
 
 /*

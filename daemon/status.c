@@ -13,6 +13,7 @@
 #include "daemon/rfc3339.h"
 #include "daemon/worker-link.h"
 #include "ipvs/channel.h"
+#include "ipvs/desired.h"
 
 /* Counters of a dump that is no older than this are shown as they are. */
 #define FRESH_USEC (500 * USEC_PER_MSEC)
@@ -66,7 +67,7 @@ static json_t *leaving_to_json(const struct manager *m, const struct conf_listen
 		const struct linger_entry *e = &m->linger.items[i];
 		char name[ADDR_PORT_STR_MAX];
 
-		if (connections_service_is_of(l, &e->service))
+		if (desired_service_is_of(l, &e->service))
 			(void)json_array_append_new(
 				list, json_pack("{s:s,s:o}", "target",
 						addr_port_format(&e->addr, e->port, name),
@@ -91,7 +92,7 @@ static json_t *listener_to_json(const struct manager *m, const struct conf_liste
 	for (size_t i = 0; i < m->actual.n; i++) {
 		const struct ipvs_service *s = &m->actual.services[i];
 
-		if (!connections_service_is_of(l, &s->key))
+		if (!desired_service_is_of(l, &s->key))
 			continue;
 		scheduler = s->scheduler;
 		stats_add(&stats, &s->stats);

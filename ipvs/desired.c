@@ -374,3 +374,23 @@ int desired_compute(const struct conf *conf, const struct desired_group *groups,
 	r = IPVS_RULESET_INIT;
 	return 0;
 }
+
+bool desired_service_is_of(const struct conf_listener *l, const struct ipvs_service_key *k)
+{
+	if (k->family != l->family || k->fwmark != l->firewall_mark)
+		return false;
+	if (l->firewall_mark)
+		return true;
+	if (!addr_eq(&k->addr, &l->address) || k->port < l->ports.low || k->port > l->ports.high)
+		return false;
+	switch (l->protocol) {
+	case CONF_PROTOCOL_TCP:
+		return k->protocol == IPPROTO_TCP;
+	case CONF_PROTOCOL_UDP:
+		return k->protocol == IPPROTO_UDP;
+	case CONF_PROTOCOL_SCTP:
+		return k->protocol == IPPROTO_SCTP;
+	default:
+		return k->protocol == IPPROTO_TCP || k->protocol == IPPROTO_UDP;
+	}
+}

@@ -19,11 +19,13 @@
  * nat here: the kernel has no more.
  */
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "ipvs/ruleset.h"
 
 struct conf;
+struct conf_listener;
 
 /* One target of one group with its present weight within the group, as health/weight.c computed it. */
 struct desired_target {
@@ -45,3 +47,6 @@ struct desired_group {
  */
 int desired_compute(const struct conf *conf, const struct desired_group *groups,
 		    struct ipvs_ruleset *ret);
+
+/* Is this one of the listener's services? */
+bool desired_service_is_of(const struct conf_listener *l, const struct ipvs_service_key *k);

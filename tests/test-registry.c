@@ -207,6 +207,47 @@ static void test_registration_survives_and_configuration_wins(void **state)
 	registry_deinit(&c);
 }
 
+/* `ipvsd register GROUP TARGET --weight 7` for a target of the file. */
+static void test_a_weight_of_run_time_stays_until_the_file_changes(void **state)
+{
+	struct registry none = REGISTRY_INIT, a, b, c;
+	struct fixture f;
+
+	(void)state;
+	fixture_init(&f, "12");
+	assert_int_equal(registry_build(&f.conf, &none, NOW, &a), 0);
+	a.groups[0].targets[1].configured_weight = 7;
+	assert_int_equal(registry_build(&f.conf, &a, NOW, &b), 0);
+	assert_int_equal(b.groups[0].targets[0].configured_weight, 10);
+	assert_int_equal(b.groups[0].targets[1].configured_weight, 7);
+	f.targets[1].weight = 11;
+	assert_int_equal(registry_build(&f.conf, &b, NOW, &c), 0);
+	assert_int_equal(c.groups[0].targets[1].configured_weight, 11);
+	registry_deinit(&a);
+	registry_deinit(&b);
+	registry_deinit(&c);
+}
+
+static void test_the_wall_clock_is_set(void **state)
+{
+	const int64_t steps[] = { 3600 * (int64_t)USEC_PER_SEC, -500 * (int64_t)USEC_PER_SEC };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(steps); i++) {
+		struct registry none = REGISTRY_INIT, r;
+		struct fixture f;
+
+		fixture_init(&f, "12");
+		assert_int_equal(registry_build(&f.conf, &none, NOW, &r), 0);
+		(void)target_health_drain(&r.groups[0].targets[0].health, DELAY, NOW);
+		registry_shift_drains(&r, steps[i]);
+		assert_int_equal(r.groups[0].targets[0].health.drain_deadline_usec,
+				 (usec_t)((int64_t)(NOW + DELAY) + steps[i]));
+		assert_int_equal(r.groups[0].targets[1].health.drain_deadline_usec, 0);
+		registry_deinit(&r);
+	}
+}
+
 static uint64_t connections_of_two(const struct target_group *g, const struct target *t,
 				   void *userdata)
 {
@@ -316,6 +357,8 @@ int main(void)
 		cmocka_unit_test(test_reload_without_change_is_identity),
 		cmocka_unit_test(test_ids_find_their_targets),
 		cmocka_unit_test(test_registration_survives_and_configuration_wins),
+		cmocka_unit_test(test_a_weight_of_run_time_stays_until_the_file_changes),
+		cmocka_unit_test(test_the_wall_clock_is_set),
 		cmocka_unit_test(test_drains_end),
 		cmocka_unit_test(test_a_target_that_comes_back_resumes),
 		cmocka_unit_test(test_probe_specification),

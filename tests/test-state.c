@@ -37,6 +37,7 @@ static void make_registry(struct registry *r, struct target_group groups[static 
 		targets[i].addr.bytes[3] = (uint8_t)(10 + i);
 		targets[i].port = 8080;
 		targets[i].configured_weight = 100 + i;
+		targets[i].file_weight = 200 + i;
 	}
 	strcpy(targets[0].zone, "eu\"west\\1a");
 	targets[1].weight.weight = 7;
@@ -71,6 +72,7 @@ static void assert_targets_equal(const struct target *a, const struct target *b)
 	assert_true(addr_eq(&a->addr, &b->addr));
 	assert_int_equal(a->port, b->port);
 	assert_int_equal(a->configured_weight, b->configured_weight);
+	assert_int_equal(a->file_weight, b->file_weight);
 	assert_string_equal(a->zone, b->zone);
 	assert_int_equal(a->origin, b->origin);
 	assert_int_equal(a->deregistered, b->deregistered);
