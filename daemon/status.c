@@ -30,7 +30,6 @@ static json_t *time_to_json(usec_t wall_usec)
 
 static int add_rates(json_t *to, uint64_t active, uint64_t inactive, const struct ipvs_stats *s)
 {
-	const uint64_t in_bits = s->in_bps * 8,
 		       out_bits = s->out_bps * 8; /* the kernel counts bytes */
 	_cleanup_(json_decref_p) json_t *j = json_pack(
 		"{s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I}", "active", (json_int_t)active,
@@ -38,8 +37,8 @@ static int add_rates(json_t *to, uint64_t active, uint64_t inactive, const struc
 		(json_int_t)s->in_packets, "out_packets", (json_int_t)s->out_packets, "in_bytes",
 		(json_int_t)s->in_bytes, "out_bytes", (json_int_t)s->out_bytes, "cps",
 		(json_int_t)s->cps, "in_pps", (json_int_t)s->in_pps, "out_pps",
-		(json_int_t)s->out_pps, "in_bps", (json_int_t)in_bits, "out_bps",
-		(json_int_t)out_bits);
+		(json_int_t)s->out_pps, "in_bps", (json_int_t)s->in_bps, "out_bps",
+		(json_int_t)s->out_bps);
 
 	return j && to ? json_object_update(to, j) : -1;
 }
