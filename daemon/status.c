@@ -30,7 +30,6 @@ static json_t *time_to_json(usec_t wall_usec)
 
 static int add_rates(json_t *to, uint64_t active, uint64_t inactive, const struct ipvs_stats *s)
 {
-		       out_bits = s->out_bps * 8; /* the kernel counts bytes */
 	_cleanup_(json_decref_p) json_t *j = json_pack(
 		"{s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I}", "active", (json_int_t)active,
 		"inactive", (json_int_t)inactive, "connections", (json_int_t)s->conns, "in_packets",
