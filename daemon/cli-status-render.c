@@ -118,6 +118,24 @@ static void add_listener_place(struct table *t, const json_t *l)
 			  str(l, "protocol"), address, str(l, "port"));
 }
 
+/* What a reload took out of a listener, while it has connections. */
+static void print_leaving(const json_t *listeners, const struct table_style *style, FILE *f)
+{
+	char deadline[TABLE_TIME_MAX], text[128];
+	const json_t *l, *d;
+	size_t i, k;
+
+	json_array_foreach (listeners, i, l) {
+		json_array_foreach (json_object_get(l, "leaving"), k, d) {
+			(void)snprintf(text, sizeof(text),
+				       "%s, until its connections end, or %s UTC", str(d, "target"),
+				       table_format_time(str(d, "drain_deadline"), deadline));
+			(void)fprintf(f, "%s: ", str(l, "name"));
+			alarm_line(f, style, TABLE_YELLOW, "leaving ", text);
+		}
+	}
+}
+
 static void print_listeners(const json_t *listeners, const struct table_style *style, FILE *f)
 {
 	static const struct table_column columns[] = {
@@ -151,6 +169,7 @@ static void print_listeners(const json_t *listeners, const struct table_style *s
 		table_print(&t, style, 0, f);
 	else
 		(void)fputs("no listeners\n", f);
+	print_leaving(listeners, style, f);
 }
 
 static enum table_colour state_colour(const char *state)

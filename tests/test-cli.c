@@ -311,7 +311,8 @@ static const char status_json[] =
 	"\"warnings\":[\"no VIP\"],\"health\":{\"alive\":false},"
 	"\"listeners\":[{\"name\":\"web\",\"address\":\"2001:db8::1\",\"port\":\"80\","
 	"\"protocol\":\"tcp\",\"forward\":[{\"group\":\"blue\",\"weight\":9},"
-	"{\"group\":\"green\",\"weight\":1}],\"active\":3,\"in_bps\":1500}],"
+	"{\"group\":\"green\",\"weight\":1}],\"active\":3,\"in_bps\":1500,"
+	"\"leaving\":[{\"target\":\"10.9.0.1:80\",\"drain_deadline\":\"2026-11-22T10:09:00Z\"}]}],"
 	"\"groups\":[{\"name\":\"blue\",\"registered\":2,\"healthy\":0,\"fail_open\":true,"
 	"\"in_use\":true,\"targets\":[{\"target\":\"10.0.1.10:8080\",\"state\":\"unhealthy\","
 	"\"reason\":\"Target.Timeout\",\"detail\":\"connect timed out\",\"weight\":100,"
@@ -337,6 +338,8 @@ static void test_status(void **state)
 	assert_shows(page, "\n! warning: no VIP\n");
 	assert_shows(page, "tcp [2001:db8::1]:80  blue:9 green:1");
 	assert_shows(page, "1.5kB/s");
+	assert_shows(page, "\nweb: leaving 10.9.0.1:80, until its connections end, or 2026-11-22 "
+			   "10:09:00 UTC\n");
 	assert_shows(page, "TARGET GROUP blue: 0 of 2 healthy\n! FAIL OPEN: ");
 	assert_shows(page, "unhealthy, fail open");
 	assert_shows(page, "1m05s");
