@@ -192,7 +192,10 @@ static void test_farewell(void **state)
 	}
 }
 
-/* The new configuration lacks the listener, and has a target that the kernel refuses: nothing may be cut before. */
+/*
+ * The new configuration lacks the listener, and has a target that the kernel refuses, a subnet's broadcast address: nothing may be
+ * cut before.
+ */
 static void test_refused_reload(void **state)
 {
 	struct lab_echo_result echoed;
@@ -206,9 +209,9 @@ static void test_refused_reload(void **state)
 	configure_echo("other"); /* from here on the four linger */
 	assert_int_equal(gateway_request(f.gateway, "POST", "/v1/reload", NULL, NULL), 200);
 	assert_int_equal(gateway_configure(f.gateway, LAB_CONF_GLOBAL
-					   "[listener six]\naddress = " LAB_VIP6
-					   "\nport = 80\nforward = six\n"
-					   "[target-group six]\ntargets = [fe80::1]:80\n"
+					   "[listener new]\naddress = " LAB_VIP
+					   "\nport = 81\nforward = new\n"
+					   "[target-group new]\ntargets = 10.0.1.255:80\n"
 					   "health-check-protocol = none\n"),
 			 0);
 	assert_int_equal(gateway_request(f.gateway, "POST", "/v1/reload", NULL, NULL), 500);
