@@ -102,6 +102,37 @@ static int ref_cmp(const void *a, const void *b)
 	return (x->id > y->id) - (x->id < y->id);
 }
 
+/* Has `old` the same targets at the same places? Then its index serves. */
+static bool same_places(const struct registry *r, const struct registry *old)
+{
+	size_t n = 0;
+
+	if (r->n != old->n)
+		return false;
+	for (size_t i = 0; i < r->n; i++) {
+		const struct target_group *a = &r->groups[i], *b = &old->groups[i];
+
+		if (a->n != b->n)
+			return false;
+		for (size_t j = 0; j < a->n; j++)
+			if (a->targets[j].id != b->targets[j].id)
+				return false;
+		n += a->n;
+	}
+	return n == old->n_by_id;
+}
+
+static int registry_copy_index(struct registry *r, const struct registry *old)
+{
+	r->by_id = calloc(old->n_by_id + 1, sizeof(*r->by_id));
+	if (!r->by_id)
+		return -ENOMEM;
+	if (old->n_by_id)
+		memcpy(r->by_id, old->by_id, old->n_by_id * sizeof(*r->by_id));
+	r->n_by_id = old->n_by_id;
+	return 0;
+}
+
 static int registry_index(struct registry *r)
 {
 	struct registry_ref *refs;
@@ -136,7 +167,10 @@ struct target *registry_find_id(const struct registry *r, uint64_t id,
 	return &r->groups[ref->group].targets[ref->target];
 }
 
-/* The targets of an old group, sorted by key: merging ten thousand targets must not be quadratic. */
+/*
+ * The targets of an old group: most stand where they stood, the others are found in a list sorted by key, since merging
+ * ten thousand targets must not be quadratic.
+ */
 struct old_index {
 	const struct target **sorted; /* owned */
 	size_t *placed; /* owned; by position in the old group: 1 + the position in the new one, 0 = leftover */
@@ -154,28 +188,42 @@ static int old_index_init(struct old_index *x, const struct target_group *old)
 	*x = (struct old_index){ .group = old };
 	if (!old || !old->n)
 		return 0;
-	x->sorted = calloc(old->n, sizeof(*x->sorted));
 	x->placed = calloc(old->n, sizeof(*x->placed));
-	if (!x->sorted || !x->placed)
+	return x->placed ? 0 : -ENOMEM;
+}
+
+static int old_index_sort(struct old_index *x)
+{
+	x->sorted = calloc(x->group->n, sizeof(*x->sorted));
+	if (!x->sorted)
 		return -ENOMEM;
-	for (size_t i = 0; i < old->n; i++)
-		x->sorted[i] = &old->targets[i];
-	qsort(x->sorted, old->n, sizeof(*x->sorted), target_cmp);
+	for (size_t i = 0; i < x->group->n; i++)
+		x->sorted[i] = &x->group->targets[i];
+	qsort(x->sorted, x->group->n, sizeof(*x->sorted), target_cmp);
 	return 0;
 }
 
-static const struct target *old_index_take(struct old_index *x, const struct target *like,
-					   size_t position)
+/* 0 and NULL when the old group lacks it. */
+static int old_index_take(struct old_index *x, const struct target *like, size_t position,
+			  const struct target **ret)
 {
-	const struct target **found;
+	const struct target *hint, **found;
 
-	if (!x->sorted)
-		return NULL;
-	found = bsearch(&like, x->sorted, x->group->n, sizeof(*x->sorted), target_cmp);
-	if (!found)
-		return NULL;
-	x->placed[*found - x->group->targets] = position + 1;
-	return *found;
+	*ret = NULL;
+	if (!x->placed)
+		return 0;
+	hint = position < x->group->n ? &x->group->targets[position] : NULL;
+	if (!hint || target_cmp(&hint, &like) != 0) {
+		if (!x->sorted && old_index_sort(x) < 0)
+			return -ENOMEM;
+		found = bsearch(&like, x->sorted, x->group->n, sizeof(*x->sorted), target_cmp);
+		if (!found)
+			return 0;
+		hint = *found;
+	}
+	x->placed[hint - x->group->targets] = position + 1;
+	*ret = hint;
+	return 0;
 }
 
 /* A target that the configuration names, with what was known of it. */
@@ -279,7 +327,9 @@ static int build_group(struct target_group *g, const struct target_group *old_gr
 		target_init(t, g, &ct->addr, ct->port ? ct->port : g->conf->port, now_wall_usec);
 		t->configured_weight = t->file_weight = ct->weight;
 		memcpy(t->zone, ct->zone, sizeof(t->zone));
-		known = old_index_take(&old, t, i);
+		r = old_index_take(&old, t, i, &known);
+		if (r < 0)
+			return r;
 		if (known)
 			merge_configured(t, known, now_wall_usec);
 	}
@@ -289,7 +339,8 @@ static int build_group(struct target_group *g, const struct target_group *old_gr
 	for (size_t i = 0; i < g->n; i++) {
 		struct target *t = &g->targets[i];
 
-		t->id = target_id(g->name, &t->addr, t->port);
+		if (!t->id) /* from the state file */
+			t->id = target_id(g->name, &t->addr, t->port);
 		if (target_is_registered(t))
 			(void)target_health_set_use(&t->health, group_use(g), now_wall_usec);
 	}
@@ -328,7 +379,7 @@ int registry_build(const struct conf *conf, const struct registry *old, usec_t n
 		if (r < 0)
 			return r;
 	}
-	r = registry_index(&built);
+	r = same_places(&built, old) ? registry_copy_index(&built, old) : registry_index(&built);
 	if (r < 0)
 		return r;
 	r = registry_compute_weights(&built);
