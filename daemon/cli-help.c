@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "conf/keys.h"
+
 void cli_print_overview(void)
 {
 	(void)puts("ipvsd: a load balancer out of kernel IPVS\n\n"
@@ -65,6 +67,41 @@ int cli_unknown_verb(const char *name)
 	return CLI_USAGE;
 }
 
+void cli_list_keys(FILE *f)
+{
+	for (unsigned s = 0; s < _KEY_SECTION_MAX; s++) {
+		size_t n;
+		const struct key *keys = keys_of((enum key_section)s, &n);
+
+		for (size_t i = 0; i < n; i++)
+			(void)fprintf(f, "%s\n", keys[i].name);
+	}
+}
+
+bool cli_help_key(const char *name, FILE *f)
+{
+	bool found = false;
+
+	for (unsigned s = 0; s < _KEY_SECTION_MAX; s++) {
+		const struct key *k = key_find((enum key_section)s, name);
+
+		if (!k)
+			continue;
+		(void)fprintf(f, "%s[%s%s]\n%s = %s\n  %s\n", found ? "\n" : "",
+			      key_sections[s].kind, key_sections[s].named ? " NAME" : "", k->name,
+			      k->fallback ? k->fallback : "…", k->help);
+		for (const struct key_choice *c = k->choices; c && c->name; c++)
+			(void)fprintf(f, "%s%s", c == k->choices ? "  One of: " : ", ", c->name);
+		if (k->choices)
+			(void)fputc('\n', f);
+		if (k->later)
+			(void)fprintf(f, "  It has no effect in this version; it comes with %s.\n",
+				      k->later);
+		found = true;
+	}
+	return found;
+}
+
 int cli_help(const struct cli *cli)
 {
 	const struct cli_verb *verb;
@@ -73,9 +110,13 @@ int cli_help(const struct cli *cli)
 		cli_print_overview();
 		return CLI_OK;
 	}
+	if (!strcmp(cli->args[0], "keys")) {
+		cli_list_keys(stdout);
+		return CLI_OK;
+	}
 	verb = cli_find_verb(cli->args[0]);
 	if (!verb)
-		return cli_unknown_verb(cli->args[0]);
+		return cli_help_key(cli->args[0], stdout) ? CLI_OK : cli_unknown_verb(cli->args[0]);
 	cli_print_help(verb);
 	return CLI_OK;
 }

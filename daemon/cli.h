@@ -8,6 +8,7 @@
 
 #include <jansson.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stddef.h>
 
 /* Exit statuses, documented in ipvsd(8). */
@@ -63,6 +64,12 @@ const struct cli_verb *cli_find_verb(const char *name);
 /* The verb that was probably meant, or NULL. */
 const char *cli_suggest_verb(const char *name);
 /* Says so, with a suggestion, and returns CLI_USAGE. */
+/* `ipvsd help KEY`: where it stands, its default and what it does, from conf/keys.c. False: no such key. */
+bool cli_help_key(const char *name, FILE *f);
+
+/* Every key's name, a line each: `ipvsd help keys`, for the shell's completion. */
+void cli_list_keys(FILE *f);
+
 int cli_unknown_verb(const char *name);
 void cli_print_overview(void);
 void cli_print_help(const struct cli_verb *verb);

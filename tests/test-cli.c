@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include "base/cleanup.h"
+#include "conf/keys.h"
 #include "daemon/cli-status.h"
 #include "daemon/cli.h"
 #include "daemon/table.h"
@@ -326,6 +327,37 @@ static void assert_shows(const char *page, const char *text)
 		fail_msg("\"%s\" is not in:\n%s", text, page);
 }
 
+/* Parser, manual page, help and completion have the same keys: the completion asks `ipvsd help keys`. */
+static void test_help_knows_all_keys(void **state)
+{
+	_cleanup_free_ char *list = NULL, *completion = read_source("daemon/ipvsd.bash-completion");
+	size_t size;
+	FILE *f = open_memstream(&list, &size);
+
+	(void)state;
+	assert_non_null(f);
+	cli_list_keys(f);
+	assert_int_equal(fclose(f), 0);
+	assert_shows(completion, "ipvsd help keys");
+	for (unsigned s = 0; s < _KEY_SECTION_MAX; s++) {
+		size_t n;
+		const struct key *keys = keys_of((enum key_section)s, &n);
+
+		for (size_t i = 0; i < n; i++) {
+			_cleanup_free_ char *page = NULL;
+
+			f = open_memstream(&page, &size);
+			assert_non_null(f);
+			assert_true(cli_help_key(keys[i].name, f));
+			assert_int_equal(fclose(f), 0);
+			assert_shows(page, key_sections[s].kind);
+			assert_shows(page, keys[i].help);
+			assert_shows(list, keys[i].name);
+		}
+	}
+	assert_false(cli_help_key("no-such-key", stderr));
+}
+
 static void test_status(void **state)
 {
 	_cleanup_free_ char *page = render(status_json, 0), *narrow = render(status_json, 60),
@@ -361,6 +393,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_manual_knows_all),
 		cmocka_unit_test(test_completion_knows_all),
+		cmocka_unit_test(test_help_knows_all_keys),
 		cmocka_unit_test(test_parse),
 		cmocka_unit_test(test_suggest),
 		cmocka_unit_test(test_numbers),
