@@ -4,7 +4,8 @@
 /*
  * Actual, desired, difference: the one way in which the daemon changes a plane, at start, reload, health change and
  * drift alike. The last dump is kept in the manager with every applied operation added, so a change of health needs
- * no dump; a dump is taken at start, before a reload, and every reconcile-interval.
+ * no dump; a dump is taken at start, every reconcile-interval, and before a reload that finds other services than the
+ * last dump had.
  */
 
 #include <jansson.h>
