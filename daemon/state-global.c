@@ -97,13 +97,9 @@ int state_global_format(const struct state_global_view *v, usec_t now_wall_usec,
 
 	if (!vips)
 		return -ENOMEM;
-	r = json_text_begin(&j);
+	r = state_begin_document(&j, now_wall_usec);
 	if (r < 0)
 		return r;
-	json_text_raw(&j, "{\"version\":");
-	json_text_int(&j, STATE_VERSION);
-	json_text_raw(&j, ",\"saved\":");
-	json_text_int(&j, (int64_t)now_wall_usec);
 	json_text_raw(&j, v->stopped ? ",\"stopped\":true" : ",\"stopped\":false");
 	json_text_raw(&j, ",\"owned_services\":[");
 	for (size_t i = 0; i < v->n_owned_services; i++) {

@@ -209,13 +209,9 @@ int state_group_format(const struct target_group *g, usec_t now_wall_usec, char 
 	struct json_text j;
 	int r;
 
-	r = json_text_begin(&j);
+	r = state_begin_document(&j, now_wall_usec);
 	if (r < 0)
 		return r;
-	json_text_raw(&j, "{\"version\":");
-	json_text_int(&j, STATE_VERSION);
-	json_text_raw(&j, ",\"saved\":");
-	json_text_int(&j, (int64_t)now_wall_usec);
 	json_text_raw(&j, ",\"group\":");
 	json_text_string(&j, g->name);
 	json_text_raw(&j,

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "daemon/json-text.h"
 
 DEFINE_CLEANUP(json_t *, json_decref)
 
@@ -13,6 +14,19 @@ void state_deinit(struct state *s)
 	registry_deinit(&s->registry);
 	state_global_deinit(&s->global);
 	*s = STATE_INIT;
+}
+
+int state_begin_document(struct json_text *j, usec_t now_wall_usec)
+{
+	int r = json_text_begin(j);
+
+	if (r < 0)
+		return r;
+	json_text_raw(j, "{\"version\":");
+	json_text_int(j, STATE_VERSION);
+	json_text_raw(j, ",\"saved\":");
+	json_text_int(j, (int64_t)now_wall_usec);
+	return 0;
 }
 
 int state_parse_document(const char *text, size_t len_bytes, json_t **ret, usec_t *ret_saved_usec)

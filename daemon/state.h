@@ -18,6 +18,8 @@ enum {
 	STATE_VERSION = 1,
 };
 
+struct json_text;
+
 struct state {
 	struct registry registry; /* groups by name; no conf pointers */
 	struct state_global global;
@@ -26,6 +28,9 @@ struct state {
 #define STATE_INIT ((struct state){ 0 })
 
 void state_deinit(struct state *s);
+
+/* Begins a document of our version: an object that is open after its first two members. -ENOMEM. */
+int state_begin_document(struct json_text *j, usec_t now_wall_usec);
 
 /*
  * The document and the time of its saving, when it is an object of our version. -EBADMSG: not our document;
