@@ -401,15 +401,6 @@ int registry_append(struct registry *r, struct target_group *g, const struct tar
 	return registry_index(r);
 }
 
-int registry_remove(struct registry *r, struct target_group *g, struct target *t)
-{
-	size_t i = (size_t)(t - g->targets);
-
-	memmove(t, t + 1, (g->n - i - 1) * sizeof(*t));
-	g->n--;
-	return registry_index(r);
-}
-
 int registry_finish_drains(struct registry *r, registry_connections_fn connections, void *userdata,
 			   usec_t now_wall_usec)
 {

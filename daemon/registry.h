@@ -94,9 +94,8 @@ void target_init(struct target *t, const struct target_group *g, const struct ad
 /* Is it neither out of the group for good nor on its way out? */
 bool target_is_registered(const struct target *t);
 
-/* Appends; the group must not have it yet. -ENOMEM. Both invalidate pointers to targets. */
+/* Appends; the group must not have it yet. -ENOMEM. Invalidates pointers to targets. */
 int registry_append(struct registry *r, struct target_group *g, const struct target *t);
-int registry_remove(struct registry *r, struct target_group *g, struct target *t);
 
 /*
  * Ends the drains that are over. connections(): live connections of a target. Targets that only `ipvsd register` or

@@ -154,6 +154,14 @@ static void test_reload_without_change_is_identity(void **state)
 	registry_deinit(&b);
 }
 
+static uint64_t no_connections(const struct target_group *g, const struct target *t, void *userdata)
+{
+	(void)g;
+	(void)t;
+	(void)userdata;
+	return 0;
+}
+
 static void test_ids_find_their_targets(void **state)
 {
 	struct registry none = REGISTRY_INIT, r;
@@ -169,7 +177,9 @@ static void test_ids_find_their_targets(void **state)
 				 &r.groups[0].targets[i]);
 		assert_ptr_equal(g, &r.groups[0]);
 	}
-	assert_int_equal(registry_remove(&r, &r.groups[0], &r.groups[0].targets[3]), 0);
+	(void)target_health_drain(&r.groups[0].targets[3].health, 0, NOW);
+	assert_int_equal(registry_finish_drains(&r, no_connections, NULL, NOW), 1);
+	assert_int_equal(r.groups[0].n, 8);
 	for (size_t i = 0; i < r.groups[0].n; i++) {
 		struct target_group *g = NULL;
 
