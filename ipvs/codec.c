@@ -2,51 +2,118 @@
 #include "ipvs/codec.h"
 
 #include <errno.h>
-#include <limits.h>
+#include <stddef.h>
 #include <string.h>
 
 #include <linux/genetlink.h>
 #include <linux/ip_vs.h>
-#include <netlink/attr.h>
-#include <netlink/genl/genl.h>
-#include <netlink/msg.h>
+#include <linux/netlink.h>
 
 #include "base/cleanup.h"
 
-enum {
-	/* Larger than any message here: a destination with both statistics is below 500 bytes. */
-	MESSAGE_MAX = 1024,
+/*
+ * A message that grows in the caller's buffer, byte for byte what libnl's nla_put() and nla_nest_start() build (a test
+ * holds them together). Theirs lives on the heap and is copied out, for ten times the price, and a start sends a request
+ * for each destination.
+ */
+struct message {
+	uint8_t *start, *at, *end; /* borrowed */
+	bool full;		   /* something did not fit */
 };
 
-DEFINE_CLEANUP(struct nl_msg *, nlmsg_free)
-
-static struct nl_msg *message_new(const struct codec_header *h, uint8_t cmd)
+static inline void put_bytes(struct message *m, const void *bytes, size_t len)
 {
-	_cleanup_(nlmsg_free_p) struct nl_msg *msg = nlmsg_alloc_size(MESSAGE_MAX);
+	const uint8_t zero[NLA_ALIGNTO] = { 0 };
+	size_t pad = NLA_ALIGN(len) - len;
 
-	if (!msg || !genlmsg_put(msg, 0, h->seq, h->family, 0, h->flags, cmd, IPVS_GENL_VERSION))
-		return NULL;
-	return take_ptr(msg);
+	if (len + pad > (size_t)(m->end - m->at)) {
+		m->full = true;
+		return;
+	}
+	memcpy(m->at, bytes, len);
+	memcpy(m->at + len, zero, pad);
+	m->at += len + pad;
 }
 
-/* An attribute that libnl could not put did not fit MESSAGE_MAX: our own bug, but not worth an abort. */
-static int message_finish(struct nl_msg *msg, int put_error, void *buf, size_t size)
+static struct message message_begin(void *buf, size_t size, const struct codec_header *h,
+				    uint8_t cmd)
 {
-	const struct nlmsghdr *nlh = nlmsg_hdr(msg);
+	struct message m = { .start = buf, .at = buf, .end = (uint8_t *)buf + size };
+	const struct {
+		struct nlmsghdr nlmsg;
+		struct genlmsghdr genl;
+	} headers = {
+		.nlmsg = { .nlmsg_type = h->family, .nlmsg_flags = h->flags, .nlmsg_seq = h->seq },
+		.genl = { .cmd = cmd, .version = IPVS_GENL_VERSION },
+	};
 
-	if (put_error || nlh->nlmsg_len > size)
+	put_bytes(&m, &headers, sizeof(headers));
+	return m;
+}
+
+static int message_end(const struct message *m)
+{
+	uint32_t len = (uint32_t)(m->at - m->start);
+
+	if (m->full)
 		return -EMSGSIZE;
-	memcpy(buf, nlh, nlh->nlmsg_len);
-	return (int)nlh->nlmsg_len;
+	memcpy(m->start + offsetof(struct nlmsghdr, nlmsg_len), &len, sizeof(len));
+	return (int)len;
+}
+
+static inline void put(struct message *m, uint16_t type, const void *value, size_t len)
+{
+	const struct nlattr a = { .nla_len = (uint16_t)(NLA_HDRLEN + len), .nla_type = type };
+
+	put_bytes(m, &a, sizeof(a));
+	put_bytes(m, value, len);
+}
+
+static void put_u8(struct message *m, uint16_t type, uint8_t value)
+{
+	put(m, type, &value, sizeof(value));
+}
+
+static void put_u16(struct message *m, uint16_t type, uint16_t value)
+{
+	put(m, type, &value, sizeof(value));
+}
+
+static void put_u32(struct message *m, uint16_t type, uint32_t value)
+{
+	put(m, type, &value, sizeof(value));
+}
+
+static void put_string(struct message *m, uint16_t type, const char *value)
+{
+	put(m, type, value, strlen(value) + 1);
 }
 
 /* 16 bytes for both families, as the kernel itself sends: the rest of struct addr is zero. */
-static int put_addr(struct nl_msg *msg, int type, const struct addr *a)
+static void put_addr(struct message *m, uint16_t type, const struct addr *a)
 {
-	return nla_put(msg, type, sizeof(a->bytes), a->bytes);
+	put(m, type, a->bytes, sizeof(a->bytes));
 }
 
-static int put_stats(struct nl_msg *msg, int type, const struct ipvs_stats *s)
+/* Where the nest began, for nest_end(). */
+static uint8_t *nest_begin(struct message *m, uint16_t type)
+{
+	const struct nlattr a = { .nla_type = NLA_F_NESTED | type };
+	uint8_t *begin = m->at;
+
+	put_bytes(m, &a, sizeof(a));
+	return begin;
+}
+
+static void nest_end(const struct message *m, uint8_t *begin)
+{
+	uint16_t len = (uint16_t)(m->at - begin);
+
+	if (!m->full)
+		memcpy(begin + offsetof(struct nlattr, nla_len), &len, sizeof(len));
+}
+
+static void put_stats(struct message *m, uint16_t type, const struct ipvs_stats *s)
 {
 	const uint64_t values[] = {
 		[IPVS_STATS_ATTR_CONNS] = s->conns,
@@ -60,104 +127,94 @@ static int put_stats(struct nl_msg *msg, int type, const struct ipvs_stats *s)
 		[IPVS_STATS_ATTR_INBPS] = s->in_bps,
 		[IPVS_STATS_ATTR_OUTBPS] = s->out_bps,
 	};
-	struct nlattr *nest = nla_nest_start(msg, type);
-	int e = nest ? 0 : -1;
+	uint8_t *nest = nest_begin(m, type);
 
-	for (int i = IPVS_STATS_ATTR_CONNS; !e && i <= IPVS_STATS_ATTR_OUTBPS; i++)
-		e = nla_put_u64(msg, i, values[i]);
-	return e ? e : nla_nest_end(msg, nest);
+	for (uint16_t i = IPVS_STATS_ATTR_CONNS; i <= IPVS_STATS_ATTR_OUTBPS; i++)
+		put(m, i, &values[i], sizeof(values[i]));
+	nest_end(m, nest);
 }
 
-static int put_service_key(struct nl_msg *msg, const struct ipvs_service_key *k)
+static void put_service_key(struct message *m, const struct ipvs_service_key *k)
 {
-	int e = nla_put_u16(msg, IPVS_SVC_ATTR_AF, k->family);
-
-	if (k->fwmark)
-		return e | nla_put_u32(msg, IPVS_SVC_ATTR_FWMARK, k->fwmark);
-	e |= nla_put_u16(msg, IPVS_SVC_ATTR_PROTOCOL, k->protocol);
-	e |= put_addr(msg, IPVS_SVC_ATTR_ADDR, &k->addr);
-	e |= nla_put_u16(msg, IPVS_SVC_ATTR_PORT, htons(k->port));
-	return e;
+	put_u16(m, IPVS_SVC_ATTR_AF, k->family);
+	if (k->fwmark) {
+		put_u32(m, IPVS_SVC_ATTR_FWMARK, k->fwmark);
+		return;
+	}
+	put_u16(m, IPVS_SVC_ATTR_PROTOCOL, k->protocol);
+	put_addr(m, IPVS_SVC_ATTR_ADDR, &k->addr);
+	put_u16(m, IPVS_SVC_ATTR_PORT, htons(k->port));
 }
 
 /* Every flag is named in the mask, so that a flag that is gone is cleared. The engine's absence removes it. */
-static int put_service_conf(struct nl_msg *msg, const struct ipvs_service *s)
+static void put_service_conf(struct message *m, const struct ipvs_service *s)
 {
 	struct ip_vs_flags flags = { .flags = s->flags & ~(uint32_t)IPVS_SVC_HASHED, .mask = ~0U };
-	int e = nla_put_string(msg, IPVS_SVC_ATTR_SCHED_NAME, s->scheduler);
 
+	put_string(m, IPVS_SVC_ATTR_SCHED_NAME, s->scheduler);
 	if (s->pe[0])
-		e |= nla_put_string(msg, IPVS_SVC_ATTR_PE_NAME, s->pe);
-	e |= nla_put(msg, IPVS_SVC_ATTR_FLAGS, sizeof(flags), &flags);
-	e |= nla_put_u32(msg, IPVS_SVC_ATTR_TIMEOUT, s->timeout_sec);
-	e |= nla_put_u32(msg, IPVS_SVC_ATTR_NETMASK, s->netmask);
-	return e;
-}
-
-static int put_dest_key(struct nl_msg *msg, const struct ipvs_dest *d)
-{
-	return nla_put_u16(msg, IPVS_DEST_ATTR_ADDR_FAMILY, d->addr.family) |
-	       put_addr(msg, IPVS_DEST_ATTR_ADDR, &d->addr) |
-	       nla_put_u16(msg, IPVS_DEST_ATTR_PORT, htons(d->port));
+		put_string(m, IPVS_SVC_ATTR_PE_NAME, s->pe);
+	put(m, IPVS_SVC_ATTR_FLAGS, &flags, sizeof(flags));
+	put_u32(m, IPVS_SVC_ATTR_TIMEOUT, s->timeout_sec);
+	put_u32(m, IPVS_SVC_ATTR_NETMASK, s->netmask);
 }
 
 /* All of it, always: SET_DEST replaces what the request does not name by zero. */
-static int put_dest_conf(struct nl_msg *msg, const struct ipvs_dest *d)
+static void put_dest_conf(struct message *m, const struct ipvs_dest *d)
 {
-	int e = nla_put_u32(msg, IPVS_DEST_ATTR_FWD_METHOD, d->forward);
-
-	e |= nla_put_u32(msg, IPVS_DEST_ATTR_WEIGHT, d->weight);
-	e |= nla_put_u32(msg, IPVS_DEST_ATTR_U_THRESH, d->upper_threshold);
-	e |= nla_put_u32(msg, IPVS_DEST_ATTR_L_THRESH, d->lower_threshold);
-	e |= nla_put_u8(msg, IPVS_DEST_ATTR_TUN_TYPE, (uint8_t)d->tunnel);
-	e |= nla_put_u16(msg, IPVS_DEST_ATTR_TUN_PORT, htons(d->tunnel_port));
-	e |= nla_put_u16(msg, IPVS_DEST_ATTR_TUN_FLAGS, d->tunnel_flags);
-	return e;
+	put_u32(m, IPVS_DEST_ATTR_FWD_METHOD, d->forward);
+	put_u32(m, IPVS_DEST_ATTR_WEIGHT, d->weight);
+	put_u32(m, IPVS_DEST_ATTR_U_THRESH, d->upper_threshold);
+	put_u32(m, IPVS_DEST_ATTR_L_THRESH, d->lower_threshold);
+	put_u8(m, IPVS_DEST_ATTR_TUN_TYPE, (uint8_t)d->tunnel);
+	put_u16(m, IPVS_DEST_ATTR_TUN_PORT, htons(d->tunnel_port));
+	put_u16(m, IPVS_DEST_ATTR_TUN_FLAGS, d->tunnel_flags);
 }
 
-static int put_dest_live(struct nl_msg *msg, const struct ipvs_dest *d)
+static void put_dest_live(struct message *m, const struct ipvs_dest *d)
 {
-	return nla_put_u32(msg, IPVS_DEST_ATTR_ACTIVE_CONNS, d->active_conns) |
-	       nla_put_u32(msg, IPVS_DEST_ATTR_INACT_CONNS, d->inactive_conns) |
-	       nla_put_u32(msg, IPVS_DEST_ATTR_PERSIST_CONNS, d->persistent_conns) |
-	       put_stats(msg, IPVS_DEST_ATTR_STATS64, &d->stats);
+	put_u32(m, IPVS_DEST_ATTR_ACTIVE_CONNS, d->active_conns);
+	put_u32(m, IPVS_DEST_ATTR_INACT_CONNS, d->inactive_conns);
+	put_u32(m, IPVS_DEST_ATTR_PERSIST_CONNS, d->persistent_conns);
+	put_stats(m, IPVS_DEST_ATTR_STATS64, &d->stats);
 }
 
 static int service_message(void *buf, size_t size, const struct codec_header *h, uint8_t cmd,
 			   const struct ipvs_service *s, bool reply)
 {
-	_cleanup_(nlmsg_free_p) struct nl_msg *msg = message_new(h, cmd);
-	struct nlattr *nest;
-	int e;
+	struct message m = message_begin(buf, size, h, cmd);
+	uint8_t *nest = nest_begin(&m, IPVS_CMD_ATTR_SERVICE);
 
-	if (!msg)
-		return -ENOMEM;
-	nest = nla_nest_start(msg, IPVS_CMD_ATTR_SERVICE);
-	if (!nest)
-		return -EMSGSIZE;
-	e = put_service_key(msg, &s->key);
+	put_service_key(&m, &s->key);
 	if (cmd == IPVS_CMD_NEW_SERVICE || cmd == IPVS_CMD_SET_SERVICE)
-		e |= put_service_conf(msg, s);
+		put_service_conf(&m, s);
 	if (reply)
-		e |= put_stats(msg, IPVS_SVC_ATTR_STATS64, &s->stats);
-	nla_nest_end(msg, nest);
-	return message_finish(msg, e, buf, size);
+		put_stats(&m, IPVS_SVC_ATTR_STATS64, &s->stats);
+	nest_end(&m, nest);
+	return message_end(&m);
 }
 
-static int put_dest(struct nl_msg *msg, uint8_t cmd, const struct ipvs_dest *d, bool reply)
+static void put_dest(struct message *m, uint8_t cmd, const struct ipvs_dest *d, bool reply)
 {
-	struct nlattr *nest = nla_nest_start(msg, IPVS_CMD_ATTR_DEST);
-	int e;
+	uint8_t *nest = nest_begin(m, IPVS_CMD_ATTR_DEST);
 
-	if (!nest)
-		return -EMSGSIZE;
-	e = put_dest_key(msg, d);
+	put_u16(m, IPVS_DEST_ATTR_ADDR_FAMILY, d->addr.family);
+	put_addr(m, IPVS_DEST_ATTR_ADDR, &d->addr);
+	put_u16(m, IPVS_DEST_ATTR_PORT, htons(d->port));
 	if (cmd == IPVS_CMD_NEW_DEST || cmd == IPVS_CMD_SET_DEST)
-		e |= put_dest_conf(msg, d);
+		put_dest_conf(m, d);
 	if (reply)
-		e |= put_dest_live(msg, d);
-	nla_nest_end(msg, nest);
-	return e;
+		put_dest_live(m, d);
+	nest_end(m, nest);
+}
+
+static struct message request_begin(void *buf, size_t size, const struct codec_header *h,
+				    uint8_t cmd)
+{
+	struct codec_header request = *h;
+
+	request.flags |= NLM_F_REQUEST;
+	return message_begin(buf, size, &request, cmd);
 }
 
 int codec_service_request(void *buf, size_t size, const struct codec_header *h, uint8_t cmd,
@@ -178,72 +235,50 @@ int codec_service_reply(void *buf, size_t size, const struct codec_header *h,
 int codec_dest_request(void *buf, size_t size, const struct codec_header *h, uint8_t cmd,
 		       const struct ipvs_service_key *key, const struct ipvs_dest *d)
 {
-	struct codec_header request = *h;
-	_cleanup_(nlmsg_free_p) struct nl_msg *msg = NULL;
-	struct nlattr *nest;
-	int e;
+	struct message m = request_begin(buf, size, h, cmd);
+	uint8_t *nest = nest_begin(&m, IPVS_CMD_ATTR_SERVICE);
 
-	request.flags |= NLM_F_REQUEST;
-	msg = message_new(&request, cmd);
-	if (!msg)
-		return -ENOMEM;
-	nest = nla_nest_start(msg, IPVS_CMD_ATTR_SERVICE);
-	if (!nest)
-		return -EMSGSIZE;
-	e = put_service_key(msg, key);
-	nla_nest_end(msg, nest);
+	put_service_key(&m, key);
+	nest_end(&m, nest);
 	if (d)
-		e |= put_dest(msg, cmd, d, false);
-	return message_finish(msg, e, buf, size);
+		put_dest(&m, cmd, d, false);
+	return message_end(&m);
 }
 
 int codec_dest_reply(void *buf, size_t size, const struct codec_header *h,
 		     const struct ipvs_dest *d)
 {
-	_cleanup_(nlmsg_free_p) struct nl_msg *msg = message_new(h, IPVS_CMD_NEW_DEST);
+	struct message m = message_begin(buf, size, h, IPVS_CMD_NEW_DEST);
 
-	if (!msg)
-		return -ENOMEM;
-	return message_finish(msg, put_dest(msg, IPVS_CMD_NEW_DEST, d, true), buf, size);
+	put_dest(&m, IPVS_CMD_NEW_DEST, d, true);
+	return message_end(&m);
 }
 
 /* The kernel leaves a timeout of 0 as it is. */
 int codec_config_request(void *buf, size_t size, const struct codec_header *h,
 			 const struct ipvs_timeouts *t)
 {
-	struct codec_header request = *h;
-	_cleanup_(nlmsg_free_p) struct nl_msg *msg = NULL;
-	int e;
+	struct message m = request_begin(buf, size, h, IPVS_CMD_SET_CONFIG);
 
-	request.flags |= NLM_F_REQUEST;
-	msg = message_new(&request, IPVS_CMD_SET_CONFIG);
-	if (!msg)
-		return -ENOMEM;
-	e = nla_put_u32(msg, IPVS_CMD_ATTR_TIMEOUT_TCP, t->tcp_sec);
-	e |= nla_put_u32(msg, IPVS_CMD_ATTR_TIMEOUT_TCP_FIN, t->tcp_fin_sec);
-	e |= nla_put_u32(msg, IPVS_CMD_ATTR_TIMEOUT_UDP, t->udp_sec);
-	return message_finish(msg, e, buf, size);
+	put_u32(&m, IPVS_CMD_ATTR_TIMEOUT_TCP, t->tcp_sec);
+	put_u32(&m, IPVS_CMD_ATTR_TIMEOUT_TCP_FIN, t->tcp_fin_sec);
+	put_u32(&m, IPVS_CMD_ATTR_TIMEOUT_UDP, t->udp_sec);
+	return message_end(&m);
 }
 
 int codec_info_reply(void *buf, size_t size, const struct codec_header *h,
 		     const struct ipvs_info *info)
 {
-	_cleanup_(nlmsg_free_p) struct nl_msg *msg = message_new(h, IPVS_CMD_SET_INFO);
-	int e;
+	struct message m = message_begin(buf, size, h, IPVS_CMD_SET_INFO);
 
-	if (!msg)
-		return -ENOMEM;
-	e = nla_put_u32(msg, IPVS_INFO_ATTR_VERSION, info->version);
-	e |= nla_put_u32(msg, IPVS_INFO_ATTR_CONN_TAB_SIZE, info->conn_table_size);
-	return message_finish(msg, e, buf, size);
+	put_u32(&m, IPVS_INFO_ATTR_VERSION, info->version);
+	put_u32(&m, IPVS_INFO_ATTR_CONN_TAB_SIZE, info->conn_table_size);
+	return message_end(&m);
 }
 
 int codec_plain_request(void *buf, size_t size, const struct codec_header *h, uint8_t cmd)
 {
-	struct codec_header request = *h;
-	_cleanup_(nlmsg_free_p) struct nl_msg *msg = NULL;
+	struct message m = request_begin(buf, size, h, cmd);
 
-	request.flags |= NLM_F_REQUEST;
-	msg = message_new(&request, cmd);
-	return msg ? message_finish(msg, 0, buf, size) : -ENOMEM;
+	return message_end(&m);
 }

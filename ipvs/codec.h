@@ -2,9 +2,9 @@
 #pragma once
 
 /*
- * The kernel's IPVS generic-netlink messages (linux/ip_vs.h, family "IPVS" version 1), both directions, built and
- * read with libnl's attribute functions. The same messages travel on AF_NETLINK to the kernel and on AF_UNIX to the
- * fast path. Pure: bytes in, values out; no socket.
+ * The kernel's IPVS generic-netlink messages (linux/ip_vs.h, family "IPVS" version 1), both directions: built as libnl
+ * builds them, but in the caller's buffer, and read with its attribute functions. The same messages travel on
+ * AF_NETLINK to the kernel and on AF_UNIX to the fast path. Pure: bytes in, values out; no socket.
  *
  * Decoders take untrusted bytes, of which the caller has checked that nlmsg_len of them are there (nlmsg_ok()): every
  * other length is checked. -EBADMSG on what does not fit; -EINVAL where an attribute is missing that the command
@@ -29,7 +29,7 @@ struct ipvs_info {
 
 /*
  * Each of these writes one message to buf and returns its length in bytes (a multiple of 4), or -EMSGSIZE when it
- * does not fit in `size`, or -ENOMEM. `family` is the resolved id. Requests get NLM_F_REQUEST; NLM_F_ACK, NLM_F_DUMP
+ * does not fit in `size`. `family` is the resolved id. Requests get NLM_F_REQUEST; NLM_F_ACK, NLM_F_DUMP
  * and, in replies, NLM_F_MULTI are as given.
  */
 struct codec_header {

@@ -11,6 +11,9 @@
 #include <linux/genetlink.h>
 #include <linux/ip_vs.h>
 #include <linux/netlink.h>
+#include <netlink/attr.h>
+#include <netlink/genl/genl.h>
+#include <netlink/msg.h>
 
 #include "base/cleanup.h"
 #include "ipvs/codec.h"
@@ -178,6 +181,52 @@ static void test_bytes(void **state)
 	assert_memory_equal(buf, expected, sizeof(expected));
 }
 
+/* The same request, built by libnl. */
+static struct nl_msg *reference_request(const struct ipvs_service_key *k, const struct ipvs_dest *d)
+{
+	struct nl_msg *msg = nlmsg_alloc_size(1024);
+	struct nlattr *nest;
+
+	assert_non_null(msg);
+	assert_non_null(genlmsg_put(msg, 0, header.seq, header.family, 0, NLM_F_REQUEST | NLM_F_ACK,
+				    IPVS_CMD_SET_DEST, IPVS_GENL_VERSION));
+	nest = nla_nest_start(msg, IPVS_CMD_ATTR_SERVICE);
+	assert_int_equal(nla_put_u16(msg, IPVS_SVC_ATTR_AF, k->family), 0);
+	assert_int_equal(nla_put_u16(msg, IPVS_SVC_ATTR_PROTOCOL, k->protocol), 0);
+	assert_int_equal(nla_put(msg, IPVS_SVC_ATTR_ADDR, 16, k->addr.bytes), 0);
+	assert_int_equal(nla_put_u16(msg, IPVS_SVC_ATTR_PORT, htons(k->port)), 0);
+	nla_nest_end(msg, nest);
+	nest = nla_nest_start(msg, IPVS_CMD_ATTR_DEST);
+	assert_int_equal(nla_put_u16(msg, IPVS_DEST_ATTR_ADDR_FAMILY, d->addr.family), 0);
+	assert_int_equal(nla_put(msg, IPVS_DEST_ATTR_ADDR, 16, d->addr.bytes), 0);
+	assert_int_equal(nla_put_u16(msg, IPVS_DEST_ATTR_PORT, htons(d->port)), 0);
+	assert_int_equal(nla_put_u32(msg, IPVS_DEST_ATTR_FWD_METHOD, d->forward), 0);
+	assert_int_equal(nla_put_u32(msg, IPVS_DEST_ATTR_WEIGHT, d->weight), 0);
+	assert_int_equal(nla_put_u32(msg, IPVS_DEST_ATTR_U_THRESH, d->upper_threshold), 0);
+	assert_int_equal(nla_put_u32(msg, IPVS_DEST_ATTR_L_THRESH, d->lower_threshold), 0);
+	assert_int_equal(nla_put_u8(msg, IPVS_DEST_ATTR_TUN_TYPE, (uint8_t)d->tunnel), 0);
+	assert_int_equal(nla_put_u16(msg, IPVS_DEST_ATTR_TUN_PORT, htons(d->tunnel_port)), 0);
+	assert_int_equal(nla_put_u16(msg, IPVS_DEST_ATTR_TUN_FLAGS, d->tunnel_flags), 0);
+	nla_nest_end(msg, nest);
+	return msg;
+}
+
+static void test_as_libnl(void **state)
+{
+	struct ipvs_service s = make_service("2001:db8::10", 0);
+	struct ipvs_dest d = make_dest("fd00::1");
+	struct nl_msg *reference = reference_request(&s.key, &d);
+	_Alignas(8) uint8_t buf[1024];
+	int n;
+
+	(void)state;
+	memset(buf, 0xa5, sizeof(buf));
+	n = codec_dest_request(buf, sizeof(buf), &header, IPVS_CMD_SET_DEST, &s.key, &d);
+	assert_int_equal(n, nlmsg_hdr(reference)->nlmsg_len);
+	assert_memory_equal(buf, nlmsg_hdr(reference), (size_t)n);
+	nlmsg_free(reference);
+}
+
 /* The message cut after every byte, its length field telling so: refused, or read as one that ends there. */
 static void test_truncated(void **state)
 {
@@ -282,6 +331,7 @@ int main(void)
 		cmocka_unit_test(test_config_and_info), cmocka_unit_test(test_bytes),
 		cmocka_unit_test(test_truncated),	cmocka_unit_test(test_no_room),
 		cmocka_unit_test(test_bad_attributes),	cmocka_unit_test(test_hashed_flag),
+		cmocka_unit_test(test_as_libnl),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
