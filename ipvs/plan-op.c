@@ -194,6 +194,8 @@ static const char *forward_name(const struct ipvs_dest *d)
 		return d->tunnel < ARRAY_SIZE(tunnels) ? tunnels[d->tunnel] : "tunnel";
 	case IPVS_FORWARD_ROUTE:
 		return "direct";
+	case IPVS_FORWARD_FULL_NAT:
+		return "full-nat";
 	case IPVS_FORWARD_BYPASS:
 		return "bypass";
 	}

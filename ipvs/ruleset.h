@@ -39,6 +39,7 @@ enum ipvs_forward {
 	IPVS_FORWARD_TUNNEL = 2,
 	IPVS_FORWARD_ROUTE = 3,
 	IPVS_FORWARD_BYPASS = 4,
+	IPVS_FORWARD_FULL_NAT = 5, /* ours: the fast path's alone, never sent to the kernel */
 };
 
 enum ipvs_tunnel {

@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+/*
+ * The connections of one worker: records of 64 bytes for both address families, a table that finds them by either
+ * direction's key, and a timer wheel. One thread. Pure: memory is lent once, time is an argument, nothing is allocated
+ * afterwards.
+ *
+ * Memory: 64 bytes a record and two table entries of 6 bytes in buckets of eight; with the table at most 3/4 full at
+ * max_conns the whole is below 96 bytes a connection. A record does not hold its destination's and its virtual
+ * service's addresses: it names the endpoint, in an array that the control side owns and that outlives every record
+ * that names an element (struct flow_endpoint).
+ *
+ * When the table is full, flow_insert() answers -ENOSPC: the caller drops the new flow and counts it, or schedules it
+ * without a record. Embryonic connections (TCP before the handshake's end) may take no more than embryonic_max
+ * records, so that a flood of SYNs leaves room for the established: then the oldest embryonic one gives its place
+ * (*ret_evicted).
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "dpdk-fastpath/packet.h"
+
+struct flow_table;
+
+enum {
+	FLOW_NONE = 0, /* no record; indices begin at 1 */
+
+	/* Flags: those of IP_VS_CONN_F_* in linux/ip_vs.h that a sync record carries have the kernel's values. */
+	FLOW_FWD_MASK = 0x0007, /* enum ipvs_forward of the connection, 5 = full NAT */
+	FLOW_NOOUTPUT = 0x0080, /* no packet of the destination was seen */
+	FLOW_INACTIVE = 0x0100, /* counted as inactive at its destination */
+	FLOW_TEMPLATE = 0x1000,
+	FLOW_ONE_PACKET = 0x2000,
+	FLOW_FAMILY_6 = 0x4000,	 /* ours */
+	FLOW_EMBRYONIC = 0x8000, /* ours: on the list of embryonic connections */
+};
+
+/* What a connection shares with all others of its destination. */
+struct flow_endpoint {
+	uint8_t dest[16];    /* address of the destination */
+	uint8_t virtual[16]; /* address of the virtual service */
+};
+
+struct flow_local {
+	uint8_t addr[16]; /* source address of full NAT */
+};
+
+/* Ports are in network order. Times are ticks of the wheel. */
+struct flow {
+	uint8_t client[16]; /* a template's is masked */
+	uint16_t client_port_be, virtual_port_be, dest_port_be;
+	uint16_t local_port_be; /* full NAT, else 0 */
+	uint32_t endpoint;	/* index of flow_endpoint, and of the destination */
+	uint16_t local;		/* index of flow_local, full NAT */
+	uint8_t protocol;
+	uint8_t state; /* conn-state.h; a template's: bit 0 = assured */
+	uint32_t expires;
+	uint32_t wheel_next, wheel_prev; /* flow.c's */
+	uint32_t control;		 /* the template that made it, or FLOW_NONE */
+	uint16_t flags;
+	uint16_t peer;		 /* director's: where the client's frames come from */
+	uint32_t controlled;	 /* of a template: connections under it; flow.c's while embryonic */
+	uint32_t embryonic_prev; /* flow.c's */
+	uint32_t in_packets;	 /* from the client; saturates */
+};
+
+_Static_assert(sizeof(struct flow) == 64, "one cache line");
+
+struct flow_table_config {
+	size_t max_flows;
+	size_t embryonic_max;		       /* 0 = three quarters of max_flows */
+	uint64_t seed;			       /* of the hash, secret */
+	uint32_t tick_msec;		       /* of the wheel, e.g. 100 */
+	const struct flow_endpoint *endpoints; /* borrowed; may grow in place */
+	const struct flow_local *locals;       /* borrowed */
+	/* Memory that is zero and aligned to 64; NULL = the C library's. Freed by `release` with the same size. */
+	void *(*allocate)(void *context, size_t bytes);
+	void (*release)(void *context, void *memory, size_t bytes);
+	void *context;
+};
+
+/* -EINVAL, -ENOMEM. */
+int flow_table_new(const struct flow_table_config *c, struct flow_table **ret);
+void flow_table_free(struct flow_table *t);
+size_t flow_table_bytes(const struct flow_table *t);
+
+struct flow_usage {
+	size_t flows, embryonic, templates, max_flows;
+	uint64_t evicted; /* embryonic ones that gave their place */
+	uint64_t full;	  /* insertions refused */
+};
+void flow_table_usage(const struct flow_table *t, struct flow_usage *ret);
+
+static inline struct flow *flow_at(struct flow_table *t, uint32_t index);
+
+/* A reference names a record and the direction whose key was found: FLOW_NONE, or index << 1 | is_reverse. */
+typedef uint64_t flow_ref;
+#define FLOW_REF_INDEX(r) ((uint32_t)((r) >> 1))
+#define FLOW_REF_REVERSE(r) ((r)&1)
+
+uint32_t flow_hash(const struct flow_table *t, const struct flow_key *k);
+
+/*
+ * Looks n keys up, n <= 64: hashes and prefetches all buckets, then all records, then compares. rets[i] is 0 where
+ * there is none. keys[i] may be NULL: 0.
+ */
+void flow_lookup_bulk(struct flow_table *t, const struct flow_key *const *keys, unsigned n,
+		      flow_ref *rets);
+flow_ref flow_lookup(struct flow_table *t, const struct flow_key *k);
+
+/*
+ * Copies *f into a new record (index in *ret), found by its forward key (client, virtual) and, with nat and full NAT
+ * (FLOW_FWD_MASK 0 and 5), by its reverse key (dest → client, dest → local); runs out after timeout_ticks. A template
+ * is found by (client, port 0 → virtual) alone. -EEXIST where either key is taken, -ENOSPC where the table is full.
+ * *ret_evicted: a copy of the embryonic record that gave its place, its protocol 0 where none did; the caller
+ * uncounts it.
+ */
+int flow_insert(struct flow_table *t, const struct flow *f, uint32_t now, uint32_t timeout_ticks,
+		uint32_t *ret, struct flow *ret_evicted);
+
+/* Lets it run out timeout_ticks from now. Cheap when that is later than before: the wheel looks again then. */
+void flow_touch(struct flow_table *t, uint32_t index, uint32_t now, uint32_t timeout_ticks);
+
+/* The caller says when a handshake has ended; FLOW_EMBRYONIC is set by flow_insert() where f->flags has it. */
+void flow_leave_embryonic(struct flow_table *t, uint32_t index);
+
+/* Takes it out of the table and the wheel. */
+void flow_remove(struct flow_table *t, uint32_t index);
+
+/*
+ * Turns the wheel to `now`, bounded: at most max_flows_per_call records looked at; the rest comes with the next call.
+ * on_expire() is called for each record whose time is up; true = removed by flow.c on return, false = it has been
+ * touched by the callee and stays. Returns the records looked at.
+ */
+typedef bool (*flow_on_expire)(void *context, uint32_t index, struct flow *f);
+unsigned flow_expire(struct flow_table *t, uint32_t now, unsigned max_flows_per_call,
+		     flow_on_expire on_expire, void *context);
+
+/* Ticks until it runs out, 0 when that is over. */
+uint32_t flow_remaining(const struct flow *f, uint32_t now);
+
+/* All records, a piece at a time: *cursor begins at 0; returns the next index or FLOW_NONE at the end. */
+uint32_t flow_next(struct flow_table *t, uint32_t *cursor);
+
+/* The key by which packets of that direction find the record; reverse only for nat and full NAT. */
+void flow_forward_key(const struct flow_table *t, const struct flow *f, struct flow_key *ret);
+void flow_reverse_key(const struct flow_table *t, const struct flow *f, struct flow_key *ret);
+
+/* First member of struct flow_table, for flow_at() alone. */
+struct flow_records {
+	struct flow *at;
+};
+
+static inline struct flow *flow_at(struct flow_table *t, uint32_t index)
+{
+	return &((struct flow_records *)t)->at[index];
+}

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+/*
+ * The kernel's schedulers. mh, sh, dh and fo choose exactly what the kernel chooses for the same list (order, weights,
+ * last weights, flags, overload); rr, wrr, lc, wlc, sed, nq, ovf and twos go by the kernel's rule, over counters that
+ * are summed from all workers. Pure.
+ *
+ * Source: net/netfilter/ipvs/ip_vs_{mh,sh,dh,rr,wrr,lc,wlc,sed,nq,fo,ovf,twos}.c. mh hashes with SipHash-1-3 as
+ * 64-bit kernels do, table size 4093 (CONFIG_IP_VS_MH_TAB_INDEX=12).
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct flow_key;
+struct service_view;
+
+enum sched_kind {
+	SCHED_NONE, /* refuses */
+	SCHED_RR,
+	SCHED_WRR,
+	SCHED_LC,
+	SCHED_WLC,
+	SCHED_SED,
+	SCHED_NQ,
+	SCHED_FO,
+	SCHED_OVF,
+	SCHED_DH,
+	SCHED_SH,
+	SCHED_MH,
+	SCHED_TWOS,
+	_SCHED_KIND_MAX,
+};
+
+/* What depends on the list alone: tables of mh, sh and dh (indices into the list); gcd and maximum of wrr. */
+struct sched_view;
+
+/* -ENOENT: no such scheduler (lblc and lblcr are not built). */
+int sched_parse(const char *name, enum sched_kind *ret);
+const char *sched_to_string(enum sched_kind k);
+
+/* s->dests, flags and family are set. -EINVAL: more destinations than the table of mh has places; -ENOMEM. */
+int sched_view_new(const struct service_view *s, enum sched_kind kind, struct sched_view **ret);
+void sched_view_free(struct sched_view *v);
+enum sched_kind sched_view_kind(const struct sched_view *v);
+
+/* A worker's own place in the list of one service. Zero at first; reset when the generation is another. */
+struct sched_cursor {
+	uint32_t generation;
+	uint32_t position; /* rr: last used + 1; wrr: the same */
+	int32_t current_weight;
+};
+
+/* Live load of destinations, by id, summed over workers by the callee of `load`. */
+struct sched_load {
+	uint32_t active, inactive;
+};
+
+struct sched_input {
+	const struct service_view *service;
+	const struct flow_key *key; /* as it came: src is the client */
+	bool inverse;		    /* the client is dst: an ICMP error or an answer */
+	uint64_t random;	    /* twos */
+	struct sched_cursor *cursor;
+	/* The load and overload of a destination now. */
+	struct sched_load (*load)(const void *context, uint32_t dest_id);
+	bool (*overloaded)(const void *context, uint32_t dest_id);
+	const void *context;
+};
+
+/* The chosen place in service->dests, or -1: no destination. */
+int sched_choose(const struct sched_input *in);
+
+/* hsiphash() of one 32-bit word with key {k, k}, as ip_vs_mh.c uses it; for tests. */
+uint32_t sched_mh_hash(uint64_t key, uint32_t word);

@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+/*
+ * What the workers know of the configuration: immutable views, published by the control side, read without a lock.
+ * Pure but for atomics; `tables.c` makes them, workers only read.
+ *
+ * Life: the control side builds a new view of what changed (one service at a time: its destinations and its scheduler's
+ * table), publishes its pointer with release order, and frees the old one when every worker has passed a quiescent
+ * state (RCU QSBR). A worker loads the snapshot's pointer once per burst and keeps no pointer into it beyond.
+ *
+ * Destinations have ids that live longer than views: connections name them. An id is given to a key (service, address,
+ * port) and is used again for the same key (a deleted destination that comes back gets its connections back, as in the
+ * kernel); it is freed when the destination is deleted and no connection of any worker names it.
+ */
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "dpdk-fastpath/conn-state.h"
+#include "dpdk-fastpath/flow.h"
+#include "ipvs/ruleset.h"
+
+enum {
+	/* IPVS_FORWARD_FULL_NAT (5) is the only forwarding method that the kernel lacks. */
+	SNAPSHOT_DESTS_MAX = 1 << 18, /* ids; 0 is never given */
+	SNAPSHOT_SERVICES_MAX = 1 << 16,
+	SNAPSHOT_NEXTHOPS_MAX = 4096,
+	SNAPSHOT_LOCALS_MAX = 4096, /* source addresses of full NAT */
+	SNAPSHOT_WORKERS_MAX = 64,
+};
+
+/* A destination as new and as running connections need it. Immutable, but for `overloaded`, which is shared. */
+struct dest_view {
+	uint32_t id;
+	uint32_t service_id;
+	uint32_t weight, last_weight; /* last_weight: the last that was not 0; mh uses it */
+	uint8_t addr[16];
+	uint16_t port_be;
+	uint8_t family; /* of addr: a tunnel's may differ from the service's */
+	uint8_t forward;
+	uint8_t tunnel; /* enum ipvs_tunnel */
+	uint16_t tunnel_port_be, tunnel_flags;
+	uint32_t upper_threshold, lower_threshold;
+	uint16_t nexthop; /* index; 0 = none known */
+	bool deleted;	  /* in the trash: of running connections only */
+};
+
+struct sched_view; /* sched.h: what a scheduler precomputed from the list */
+struct rules_view; /* rules.h: security groups; NULL = everybody */
+
+/* A service. Immutable. */
+struct service_view {
+	uint32_t id;
+	uint32_t
+		generation; /* grows with each change of the service: workers reset rr and wrr pointers by it */
+	uint8_t family, protocol;
+	uint8_t addr[16];
+	uint16_t port_be;	/* 0 = every port */
+	uint32_t flags;		/* IPVS_SVC_* */
+	uint32_t timeout_ticks; /* persistence */
+	uint8_t netmask[16];	/* of the client's address, as bytes to be and-ed */
+	bool by_address; /* owner by the client's address alone, so that one worker has all of a persistent client */
+	const struct rules_view *rules; /* owned by the control side */
+	const struct sched_view *sched; /* the same */
+	size_t n_dests;
+	const struct dest_view *dests[]; /* list order: head (newest) first */
+};
+
+/* Where frames go. The control side updates the address of a neighbour in place: one 64-bit store. */
+struct nexthop {
+	_Atomic uint64_t mac; /* bytes 0..5 in memory order, byte 6: 1 = resolved; 0 = unresolved */
+	uint16_t port_index;
+	uint16_t vlan_tci; /* 0 = untagged */
+	uint16_t mtu;
+};
+
+/* Options, most of them the kernel's sysctls of the same name under net.ipv4.vs. */
+struct snapshot_options {
+	bool expire_nodest_conn, expire_quiescent_template, sloppy_tcp, sloppy_sctp, nat_icmp_send;
+	uint8_t conn_reuse_mode;
+	bool reset_on_expiry; /* RST to both sides of an established TCP connection whose destination is gone */
+	bool stateless_when_full; /* mh and sh: forward without a record when the table is full (not nat, full NAT) */
+};
+
+struct snapshot {
+	struct conn_timeouts timeouts;
+	struct snapshot_options options;
+	/* Hash of service keys: open addressing, capacity a power of two, entries NULL or a view. */
+	size_t service_mask;
+	const struct service_view *_Atomic *services;
+	/* By id; NULL = not in use. */
+	const struct dest_view *_Atomic *dests;
+	const struct flow_endpoint *endpoints; /* by destination id */
+	struct nexthop *nexthops;
+	/* Full NAT: locals[first..first+n) belong to this family. */
+	const struct flow_local *locals;
+	uint16_t local4_first, n_local4, local6_first, n_local6;
+	unsigned n_workers;
+};
+
+/* The service of a packet to dst: exact port first, then port 0. NULL when there is none. */
+const struct service_view *snapshot_find_service(const struct snapshot *s,
+						 const struct flow_key *k);
+
+/* Is this the address of any service, whatever protocol and port? (Echo is answered for these.) */
+bool snapshot_has_address(const struct snapshot *s, uint8_t family, const uint8_t addr[16]);
+
+static inline const struct dest_view *snapshot_dest(const struct snapshot *s, uint32_t id)
+{
+	return atomic_load_explicit(&s->dests[id], memory_order_acquire);
+}
+
+/*
+ * The worker that owns the packet's flow, from the packet alone; n_workers == 1: 0. To a virtual service: a hash over
+ * the client's address and port (address alone, masked, where the service says so). To a source address of full NAT:
+ * its port's range. Else it is an answer: the same hash over its destination.
+ */
+unsigned snapshot_owner(const struct snapshot *s, const struct flow_key *k);
