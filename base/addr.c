@@ -6,11 +6,36 @@
 #include <stdio.h>
 #include <string.h>
 
-int addr_parse(const char *text, struct addr *ret)
+/*
+ * The IPv4 address that text begins with, as strict as inet_pton(3) on one: returns what follows it, or NULL. Ten thousand
+ * targets are read at each reload, and this takes a quarter of its time.
+ */
+static const char *ipv4_take(const char *text, struct addr *ret)
 {
 	struct addr a = { .family = AF_INET };
 
-	if (inet_pton(AF_INET, text, &a.in) != 1) {
+	for (size_t i = 0; i < 4; i++) {
+		const char *digits = text;
+		unsigned n = 0;
+
+		for (; *text >= '0' && *text <= '9' && n <= UINT8_MAX; text++)
+			n = n * 10 + (unsigned)(*text - '0');
+		if (text == digits || n > UINT8_MAX || (*digits == '0' && text - digits > 1))
+			return NULL;
+		a.bytes[i] = (uint8_t)n;
+		if (i < 3 && *text++ != '.')
+			return NULL;
+	}
+	*ret = a;
+	return text;
+}
+
+int addr_parse(const char *text, struct addr *ret)
+{
+	struct addr a;
+	const char *rest = ipv4_take(text, &a);
+
+	if (!rest || *rest) {
 		a = (struct addr){ .family = AF_INET6 };
 		if (inet_pton(AF_INET6, text, &a.in6) != 1)
 			return -EINVAL;
@@ -37,45 +62,46 @@ static int number_parse(const char *text, unsigned max, unsigned *ret)
 	return 0;
 }
 
-int addr_port_parse(const char *text, struct addr *ret, uint16_t *ret_port)
+/* "[ADDRESS]", "[ADDRESS]:PORT" or an IPv6 address alone. *ret_port_text: NULL without a port. */
+static int ipv6_port_split(const char *text, struct addr *ret, const char **ret_port_text)
 {
-	char host[ADDR_PORT_STR_MAX];
-	struct addr a;
-	const char *port_text = NULL;
-	unsigned port = 0;
+	char host[ADDR_PORT_STR_MAX], *close;
 	size_t len = strlen(text);
 	int r;
 
 	if (len >= sizeof(host))
 		return -EINVAL;
 	memcpy(host, text, len + 1);
-	if (host[0] == '[') {
-		char *close = strchr(host, ']');
+	*ret_port_text = NULL;
+	if (host[0] != '[')
+		return addr_parse(host, ret);
+	close = strchr(host, ']');
+	if (!close || (close[1] && close[1] != ':'))
+		return -EINVAL;
+	if (close[1])
+		*ret_port_text = text + (close + 2 - host);
+	*close = '\0';
+	r = addr_parse(host + 1, ret);
+	return r == 0 && ret->family != AF_INET6 ? -EINVAL : r;
+}
 
-		if (!close || (close[1] && close[1] != ':'))
-			return -EINVAL;
-		if (close[1])
-			port_text = close + 2;
-		*close = '\0';
-		r = addr_parse(host + 1, &a);
-		if (r == 0 && a.family != AF_INET6)
-			return -EINVAL;
-	} else {
-		char *colon = strchr(host, ':');
+int addr_port_parse(const char *text, struct addr *ret, uint16_t *ret_port)
+{
+	struct addr a;
+	const char *port_text = ipv4_take(text, &a);
+	unsigned port = 0;
+	int r = 0;
 
-		if (colon && !strchr(colon + 1, ':')) {
-			port_text = colon + 1;
-			*colon = '\0';
-		}
-		r = addr_parse(host, &a);
-	}
+	if (!port_text)
+		r = ipv6_port_split(text, &a, &port_text);
+	else if (!*port_text)
+		port_text = NULL;
+	else if (*port_text++ != ':')
+		r = -EINVAL;
+	if (r == 0 && port_text)
+		r = number_parse(port_text, UINT16_MAX, &port);
 	if (r < 0)
 		return r;
-	if (port_text) {
-		r = number_parse(port_text, UINT16_MAX, &port);
-		if (r < 0)
-			return r;
-	}
 	*ret = a;
 	*ret_port = (uint16_t)port;
 	return 0;

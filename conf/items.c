@@ -61,8 +61,8 @@ static int parse_target_address(const struct assign_place *at, const char *word,
 {
 	struct conf_target t = { .origin = { at->path, at->line },
 				 .weight = CONF_TARGET_WEIGHT_DEFAULT };
-	size_t name_len = strcspn(word, ":");
 	char host[CONF_HOST_MAX + 1];
+	size_t name_len;
 
 	if (addr_port_parse(word, &t.addr, &t.port) == 0) {
 		if (!addr_is_host(&t.addr))
@@ -77,6 +77,7 @@ static int parse_target_address(const struct assign_place *at, const char *word,
 		*ret = t;
 		return 0;
 	}
+	name_len = strcspn(word, ":");
 	if (name_len < sizeof(host)) {
 		memcpy(host, word, name_len);
 		host[name_len] = '\0';

@@ -506,7 +506,7 @@ const struct key *key_find(enum key_section section, const char *name)
 	const struct key *keys = keys_of(section, &n);
 
 	for (size_t i = 0; i < n; i++)
-		if (strcmp(keys[i].name, name) == 0)
+		if (keys[i].name[0] == name[0] && strcmp(keys[i].name, name) == 0)
 			return &keys[i];
 	return NULL;
 }

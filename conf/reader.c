@@ -2,6 +2,7 @@
 #include "conf/reader.h"
 
 #include <errno.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,7 +11,28 @@
 #include "conf/value.h"
 
 static const char bom[] = "\xef\xbb\xbf";
-static const char word_chars[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+
+/* One look at each byte of a line tells what need not be searched for in it: most lines are plain. */
+enum {
+	BYTE_CONTROL = 1 << 0,
+	BYTE_COMMENT = 1 << 1,
+	BYTE_BEYOND_ASCII = 1 << 2,
+	BYTE_WORD = 1 << 3,
+};
+
+static const uint8_t byte_classes[UINT8_MAX + 1] = {
+	[0 ... '\t' - 1] = BYTE_CONTROL,
+	['\t' + 1 ... 0x1f] = BYTE_CONTROL,
+	[0x7f] = BYTE_CONTROL,
+	[0x80 ... 0xff] = BYTE_BEYOND_ASCII,
+	['#'] = BYTE_COMMENT,
+	[';'] = BYTE_COMMENT,
+	['A' ... 'Z'] = BYTE_WORD,
+	['a' ... 'z'] = BYTE_WORD,
+	['0' ... '9'] = BYTE_WORD,
+	['-'] = BYTE_WORD,
+	['_'] = BYTE_WORD,
+};
 
 void reader_init(struct reader *r, const char *path, const char *text, size_t len, bool plain,
 		 struct diag_list *diags)
@@ -33,11 +55,29 @@ static bool is_blank(char c)
 	return c == ' ' || c == '\t';
 }
 
+static unsigned class_of(char c)
+{
+	return byte_classes[(uint8_t)c];
+}
+
+static void report_control(struct reader *r)
+{
+	const char *c = r->copy;
+
+	while (!(class_of(*c) & BYTE_CONTROL))
+		c++;
+	diag_add(r->diags, DIAG_ERROR, r->path, r->line, "control character 0x%02x in the line",
+		 (uint8_t)*c);
+	r->copy[0] = '\0';
+	r->broken = true;
+}
+
 /* Copies the next line without its end. 1, 0 at the end of the text, -ENOMEM. */
 static int take_line(struct reader *r)
 {
 	const char *start = r->text + r->pos, *newline;
 	size_t left = r->len - r->pos, len;
+	unsigned seen = 0;
 
 	if (left == 0)
 		return 0;
@@ -58,17 +98,11 @@ static int take_line(struct reader *r)
 	}
 	memcpy(r->copy, start, len);
 	r->copy[len] = '\0';
-	for (size_t i = 0; i < len; i++) {
-		unsigned char c = (unsigned char)r->copy[i];
-
-		if ((c < ' ' && c != '\t') || c == 0x7f) {
-			diag_add(r->diags, DIAG_ERROR, r->path, r->line,
-				 "control character 0x%02x in the line", c);
-			r->copy[0] = '\0';
-			r->broken = true;
-			break;
-		}
-	}
+	for (size_t i = 0; i < len; i++)
+		seen |= class_of(start[i]);
+	r->seen = seen;
+	if (seen & BYTE_CONTROL)
+		report_control(r);
 	return 1;
 }
 
@@ -85,15 +119,17 @@ static char *skip_quoted(char *s)
 }
 
 /* Cuts a comment and blanks off the end, and returns s without blanks before it. */
-static char *trim(char *s)
+static char *trim(const struct reader *r, char *s)
 {
 	char *end;
 
 	while (is_blank(*s))
 		s++;
 	end = *s == '"' ? skip_quoted(s) : s;
+	if (!(r->seen & BYTE_COMMENT))
+		end += strlen(end);
 	for (; *end; end++) {
-		if ((*end == ';' || *end == '#') && (end == s || is_blank(end[-1]))) {
+		if (class_of(*end) & BYTE_COMMENT && (end == s || is_blank(end[-1]))) {
 			*end = '\0';
 			break;
 		}
@@ -107,7 +143,7 @@ static bool take_section(struct reader *r, char *s, struct reader_line *ret)
 {
 	size_t len;
 
-	s = trim(s);
+	s = trim(r, s);
 	len = strlen(s);
 	r->in_value = false;
 	r->broken = false;
@@ -120,15 +156,17 @@ static bool take_section(struct reader *r, char *s, struct reader_line *ret)
 		return true;
 	}
 	s[len - 1] = '\0';
-	*ret = (struct reader_line){ READER_SECTION, r->line, trim(s + 1), NULL };
+	*ret = (struct reader_line){ READER_SECTION, r->line, trim(r, s + 1), NULL };
 	return true;
 }
 
 /* Is this "word =…"? Then returns the place of the equals sign. */
 static char *find_equals(char *s)
 {
-	char *p = s + strspn(s, word_chars);
+	char *p = s;
 
+	while (class_of(*p) & BYTE_WORD)
+		p++;
 	if (p == s)
 		return NULL;
 	while (is_blank(*p))
@@ -146,7 +184,7 @@ static bool take_statement(struct reader *r, struct reader_line *ret)
 	if (!*s || *s == ';' || *s == '#')
 		return false;
 	if (r->plain) {
-		*ret = (struct reader_line){ READER_TEXT, r->line, NULL, trim(s) };
+		*ret = (struct reader_line){ READER_TEXT, r->line, NULL, trim(r, s) };
 		return true;
 	}
 	if (*s == '[' && !(indented && r->in_value))
@@ -160,17 +198,17 @@ static bool take_statement(struct reader *r, struct reader_line *ret)
 		*equals = '\0';
 		r->in_value = true;
 		r->broken = false;
-		*ret = (struct reader_line){ READER_KEY, r->line, s, trim(value) };
+		*ret = (struct reader_line){ READER_KEY, r->line, s, trim(r, value) };
 		return true;
 	}
 	if (indented && r->in_value) {
-		*ret = (struct reader_line){ READER_CONTINUATION, r->line, NULL, trim(s) };
+		*ret = (struct reader_line){ READER_CONTINUATION, r->line, NULL, trim(r, s) };
 		return true;
 	}
 	/* one report is enough for a value that was meant to go on over several lines */
 	if (!(indented && r->broken))
 		diag_add(r->diags, DIAG_ERROR, r->path, r->line,
-			 "expected \"[section]\" or \"key = value\", but this is %s%s", trim(s),
+			 "expected \"[section]\" or \"key = value\", but this is %s%s", trim(r, s),
 			 indented ? "" : "; a line that continues a value begins with a blank");
 	r->in_value = false;
 	r->broken = true;
@@ -185,8 +223,9 @@ int reader_next(struct reader *r, struct reader_line *ret)
 		if (!take_statement(r, ret))
 			continue;
 		/* names and values go into JSON and the journal; comments may hold anything */
-		if (value_is_utf8(ret->value ? ret->value : "") &&
-		    value_is_utf8(ret->name ? ret->name : ""))
+		if (!(r->seen & BYTE_BEYOND_ASCII) ||
+		    (value_is_utf8(ret->value ? ret->value : "") &&
+		     value_is_utf8(ret->name ? ret->name : "")))
 			return 1;
 		diag_add(r->diags, DIAG_ERROR, r->path, r->line,
 			 "bytes that are not UTF-8; save the file in that encoding");

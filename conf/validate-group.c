@@ -146,16 +146,38 @@ static int placed_cmp(const void *a, const void *b)
 	return c ? c : (x->target > y->target) - (x->target < y->target);
 }
 
+static struct placed target_placed(const struct conf_group *g, size_t i)
+{
+	const struct conf_target *t = &g->targets[i];
+
+	return (struct placed){ t, t->port ? t->port : g->port };
+}
+
+/* Targets that were written down in ascending order, as most are, cannot be repeated. */
+static bool targets_ascend(const struct conf_group *g)
+{
+	for (size_t i = 1; i < g->n_targets; i++) {
+		const struct placed a = target_placed(g, i - 1), b = target_placed(g, i);
+		int c = addr_cmp(&a.target->addr, &b.target->addr);
+
+		if (c > 0 || (c == 0 && a.port >= b.port))
+			return false;
+	}
+	return true;
+}
+
 static int check_repeated_targets(const struct parse *p, const struct conf_group *g)
 {
-	_cleanup_free_ struct placed *sorted = calloc(g->n_targets + 1, sizeof(*sorted));
+	_cleanup_free_ struct placed *sorted = NULL;
 	char text[ADDR_PORT_STR_MAX];
 
+	if (targets_ascend(g))
+		return 0;
+	sorted = calloc(g->n_targets + 1, sizeof(*sorted));
 	if (!sorted)
 		return -ENOMEM;
 	for (size_t i = 0; i < g->n_targets; i++)
-		sorted[i] = (struct placed){ &g->targets[i],
-					     g->targets[i].port ? g->targets[i].port : g->port };
+		sorted[i] = target_placed(g, i);
 	qsort(sorted, g->n_targets, sizeof(*sorted), placed_cmp);
 	for (size_t i = 1; i < g->n_targets; i++) {
 		const struct conf_target *a = sorted[i - 1].target, *b = sorted[i].target;

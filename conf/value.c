@@ -40,10 +40,8 @@ static int take_digits(const char **cursor, uint64_t max, uint64_t *ret)
 	for (; *s >= '0' && *s <= '9'; s++) {
 		uint64_t digit = (uint64_t)(*s - '0');
 
-		if (n > (UINT64_MAX - digit) / 10)
+		if (__builtin_mul_overflow(n, 10, &n) || __builtin_add_overflow(n, digit, &n))
 			over = true;
-		else
-			n = n * 10 + digit;
 	}
 	*cursor = s;
 	*ret = n;
@@ -432,13 +430,21 @@ bool value_is_utf8(const char *text)
 	return true;
 }
 
+static bool ends_word(char c)
+{
+	return (unsigned char)c <= ' ' && (c == '\0' || c == ' ' || c == '\t');
+}
+
 char *value_next_word(char **cursor)
 {
-	char *word = *cursor + strspn(*cursor, " \t");
-	char *end = word + strcspn(word, " \t");
+	char *word = *cursor, *end;
 
+	while (*word == ' ' || *word == '\t')
+		word++;
 	if (!*word)
 		return NULL;
+	for (end = word; !ends_word(*end); end++)
+		;
 	*cursor = *end ? end + 1 : end;
 	*end = '\0';
 	return word;

@@ -129,8 +129,8 @@ static void put_stats(struct message *m, uint16_t type, const struct ipvs_stats 
 	};
 	uint8_t *nest = nest_begin(m, type);
 
-	for (uint16_t i = IPVS_STATS_ATTR_CONNS; i <= IPVS_STATS_ATTR_OUTBPS; i++)
-		put(m, i, &values[i], sizeof(values[i]));
+	for (int i = IPVS_STATS_ATTR_CONNS; i <= IPVS_STATS_ATTR_OUTBPS; i++)
+		put(m, (uint16_t)i, &values[i], sizeof(values[i]));
 	nest_end(m, nest);
 }
 

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <arpa/inet.h>
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -51,6 +52,37 @@ static void test_addr_port(void **state)
 		assert_int_equal(port, cases[i].port);
 		assert_string_equal(addr_port_format(&a, port, buf), cases[i].formatted);
 	}
+}
+
+/* What inet_pton(3) takes for IPv4, and no more: every text of the grammar with one or two bytes changed. */
+static void test_ipv4_as_libc(void **state)
+{
+	static const char *const seeds[] = { "10.0.0.1", "255.255.255.255", "0.0.0.0",
+					     "1.20.199.4" };
+	static const char bytes[] = "0129.:x- ";
+	size_t n_valid = 0;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(seeds) * 20 * 20 * 81; i++) {
+		char text[32];
+		struct addr a = { 0 };
+		struct in_addr expected;
+		size_t len = strlen(strcpy(text, seeds[i % 4]));
+		size_t at = i / 4 % 20, also = i / 80 % 20;
+		int ours, theirs;
+
+		if (at <= len)
+			text[at] = bytes[i / 1600 % 9];
+		if (also <= len)
+			text[also] = bytes[i / 14400 % 9];
+		theirs = inet_pton(AF_INET, text, &expected);
+		ours = addr_parse(text, &a);
+		assert_int_equal(ours == 0 && a.family == AF_INET, theirs == 1);
+		if (theirs == 1)
+			assert_memory_equal(&a.in, &expected, sizeof(expected));
+		n_valid += theirs == 1;
+	}
+	assert_in_range(n_valid, 1000, SIZE_MAX);
 }
 
 static void test_prefix(void **state)
@@ -130,9 +162,8 @@ static void test_host_addresses(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_addr_port),
-		cmocka_unit_test(test_prefix),
-		cmocka_unit_test(test_order_is_total),
+		cmocka_unit_test(test_addr_port),      cmocka_unit_test(test_prefix),
+		cmocka_unit_test(test_ipv4_as_libc),   cmocka_unit_test(test_order_is_total),
 		cmocka_unit_test(test_host_addresses),
 	};
 
