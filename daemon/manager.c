@@ -150,7 +150,7 @@ int manager_sync_probes(struct manager *m)
 	_cleanup_free_ struct protocol_probe *probes = NULL;
 	size_t n = 0;
 
-	probes = calloc(m->registry.n_by_id + 1, sizeof(*probes));
+	probes = calloc(m->registry.n_targets + 1, sizeof(*probes));
 	if (!probes)
 		return -ENOMEM;
 	for (size_t i = 0; i < m->registry.n; i++)

@@ -12,7 +12,7 @@ void registry_deinit(struct registry *r)
 	for (size_t i = 0; i < r->n; i++)
 		free(r->groups[i].targets);
 	free(r->groups);
-	free(r->by_id);
+	free(r->slots);
 	*r = REGISTRY_INIT;
 }
 
@@ -28,12 +28,20 @@ static uint64_t hash_bytes(uint64_t h, const void *bytes, size_t len)
 
 static const uint64_t hash_start = 0xcbf29ce484222325ULL;
 
+/* A multiplication and a fold, so that the low bits of the result depend on all of the word. */
+static uint64_t hash_word(uint64_t h, uint64_t word)
+{
+	h = (h ^ word) * 0x9e3779b97f4a7c15ULL;
+	return h ^ h >> 32;
+}
+
 static uint64_t target_id(const char *group, const struct addr *addr, uint16_t port)
 {
+	uint64_t words[sizeof(addr->bytes) / sizeof(uint64_t)];
 	uint64_t h = hash_bytes(hash_start, group, strlen(group) + 1);
 
-	h = hash_bytes(h, addr->bytes, sizeof(addr->bytes));
-	return hash_bytes(h, &port, sizeof(port));
+	memcpy(words, addr->bytes, sizeof(words));
+	return hash_word(hash_word(hash_word(h, words[0]), words[1]), port);
 }
 
 static enum target_use group_use(const struct target_group *g)
@@ -95,76 +103,49 @@ struct target_group *registry_find_group(const struct registry *r, const char *n
 	return NULL;
 }
 
-static int ref_cmp(const void *a, const void *b)
+/* The slot of this id, or the empty one where it belongs. */
+static struct registry_slot *slot_of(const struct registry *r, uint64_t id)
 {
-	const struct registry_ref *x = a, *y = b;
+	size_t i = id & (r->n_slots - 1);
 
-	return (x->id > y->id) - (x->id < y->id);
+	while (r->slots[i].group &&
+	       r->groups[r->slots[i].group - 1].targets[r->slots[i].target - 1].id != id)
+		i = (i + 1) & (r->n_slots - 1);
+	return &r->slots[i];
 }
 
-/* Has `old` the same targets at the same places? Then its index serves. */
-static bool same_places(const struct registry *r, const struct registry *old)
-{
-	size_t n = 0;
-
-	if (r->n != old->n)
-		return false;
-	for (size_t i = 0; i < r->n; i++) {
-		const struct target_group *a = &r->groups[i], *b = &old->groups[i];
-
-		if (a->n != b->n)
-			return false;
-		for (size_t j = 0; j < a->n; j++)
-			if (a->targets[j].id != b->targets[j].id)
-				return false;
-		n += a->n;
-	}
-	return n == old->n_by_id;
-}
-
-static int registry_copy_index(struct registry *r, const struct registry *old)
-{
-	r->by_id = calloc(old->n_by_id + 1, sizeof(*r->by_id));
-	if (!r->by_id)
-		return -ENOMEM;
-	if (old->n_by_id)
-		memcpy(r->by_id, old->by_id, old->n_by_id * sizeof(*r->by_id));
-	r->n_by_id = old->n_by_id;
-	return 0;
-}
-
+/* Without memory there is no index: an old one would name targets that have moved. */
 static int registry_index(struct registry *r)
 {
-	struct registry_ref *refs;
-	size_t n = 0;
+	size_t n = 0, n_slots = 2;
 
 	for (size_t i = 0; i < r->n; i++)
 		n += r->groups[i].n;
-	refs = calloc(n + 1, sizeof(*refs));
-	if (!refs)
+	while (n_slots < 2 * n)
+		n_slots *= 2;
+	free(r->slots);
+	r->n_targets = 0;
+	r->slots = calloc(n_slots, sizeof(*r->slots));
+	if (!r->slots)
 		return -ENOMEM;
-	n = 0;
+	r->n_targets = n;
+	r->n_slots = n_slots;
 	for (size_t i = 0; i < r->n; i++)
 		for (size_t j = 0; j < r->groups[i].n; j++)
-			refs[n++] = (struct registry_ref){ r->groups[i].targets[j].id, i, j };
-	qsort(refs, n, sizeof(*refs), ref_cmp);
-	free(r->by_id);
-	r->by_id = refs;
-	r->n_by_id = n;
+			*slot_of(r, r->groups[i].targets[j].id) =
+				(struct registry_slot){ (uint32_t)i + 1, (uint32_t)j + 1 };
 	return 0;
 }
 
 struct target *registry_find_id(const struct registry *r, uint64_t id,
 				struct target_group **ret_group)
 {
-	const struct registry_ref key = { .id = id };
-	const struct registry_ref *ref;
+	const struct registry_slot *slot = r->slots ? slot_of(r, id) : NULL;
 
-	ref = r->n_by_id ? bsearch(&key, r->by_id, r->n_by_id, sizeof(key), ref_cmp) : NULL;
-	if (!ref)
+	if (!slot || !slot->group)
 		return NULL;
-	*ret_group = &r->groups[ref->group];
-	return &r->groups[ref->group].targets[ref->target];
+	*ret_group = &r->groups[slot->group - 1];
+	return &(*ret_group)->targets[slot->target - 1];
 }
 
 /*
@@ -174,6 +155,7 @@ struct target *registry_find_id(const struct registry *r, uint64_t id,
 struct old_index {
 	const struct target **sorted; /* owned */
 	size_t *placed; /* owned; by position in the old group: 1 + the position in the new one, 0 = leftover */
+	size_t n_placed;
 	const struct target_group *group;
 };
 
@@ -221,6 +203,7 @@ static int old_index_take(struct old_index *x, const struct target *like, size_t
 			return 0;
 		hint = *found;
 	}
+	x->n_placed += x->placed[hint - x->group->targets] == 0;
 	x->placed[hint - x->group->targets] = position + 1;
 	*ret = hint;
 	return 0;
@@ -282,16 +265,22 @@ static int insert_leftovers(struct target_group *g, const struct old_index *old,
 			    usec_t now_wall_usec)
 {
 	size_t n_old = old->group ? old->group->n : 0, n = 0, behind = 0, from = g->n, to;
-	_cleanup_free_ struct leftover *left = calloc(n_old + 1, sizeof(*left));
+	_cleanup_free_ struct leftover *left = NULL;
 
+	if (old->n_placed == n_old)
+		return 0;
+	left = calloc(n_old - old->n_placed, sizeof(*left));
 	if (!left)
 		return -ENOMEM;
 	for (size_t i = 0; i < n_old; i++) {
-		struct target t = old->group->targets[i];
+		struct target t;
 
-		if (old->placed[i])
+		if (old->placed[i]) {
 			behind = old->placed[i];
-		else if (keep_leftover(&t, g, now_wall_usec))
+			continue;
+		}
+		t = old->group->targets[i];
+		if (keep_leftover(&t, g, now_wall_usec))
 			left[n++] =
 				(struct leftover){ t, target_is_registered(&t) ? g->n : behind, i };
 	}
@@ -316,7 +305,7 @@ static int build_group(struct target_group *g, const struct target_group *old_gr
 	r = old_index_init(&old, old_group);
 	if (r < 0)
 		return r;
-	g->targets = calloc(g->conf->n_targets + n_old + 1, sizeof(*g->targets));
+	g->targets = reallocarray(NULL, g->conf->n_targets + n_old + 1, sizeof(*g->targets));
 	if (!g->targets)
 		return -ENOMEM;
 	for (size_t i = 0; i < g->conf->n_targets; i++) {
@@ -347,14 +336,27 @@ static int build_group(struct target_group *g, const struct target_group *old_gr
 	return 0;
 }
 
-static uint16_t first_listener_port(const struct conf *conf, size_t group)
+static void set_listener_ports(struct registry *r, const struct conf *conf)
 {
-	for (size_t i = 0; i < conf->n_listeners; i++)
-		for (size_t j = 0; j < conf->listeners[i].n_forwards; j++)
-			if (conf->listeners[i].forwards[j].group == group &&
-			    conf->listeners[i].ports.low)
-				return conf->listeners[i].ports.low;
-	return 0;
+	for (size_t i = 0; i < conf->n_listeners; i++) {
+		const struct conf_listener *l = &conf->listeners[i];
+
+		for (size_t j = 0; j < l->n_forwards; j++) {
+			struct target_group *g = &r->groups[l->forwards[j].group];
+
+			if (!g->listener_port)
+				g->listener_port = l->ports.low;
+		}
+	}
+}
+
+/* Groups, too, mostly stand where they stood. */
+static const struct target_group *find_old_group(const struct registry *old, const char *name,
+						 size_t position)
+{
+	if (position < old->n && strcmp(old->groups[position].name, name) == 0)
+		return &old->groups[position];
+	return registry_find_group(old, name);
 }
 
 int registry_build(const struct conf *conf, const struct registry *old, usec_t now_wall_usec,
@@ -368,18 +370,18 @@ int registry_build(const struct conf *conf, const struct registry *old, usec_t n
 		return -ENOMEM;
 	for (size_t i = 0; i < conf->n_groups; i++) {
 		struct target_group *g = &built.groups[built.n++];
-		const struct target_group *known = registry_find_group(old, conf->groups[i].name);
+		const struct target_group *known = find_old_group(old, conf->groups[i].name, i);
 
 		memcpy(g->name, conf->groups[i].name, sizeof(g->name));
 		g->conf = &conf->groups[i];
-		g->listener_port = first_listener_port(conf, i);
 		g->logged_fail_open = known && known->logged_fail_open;
 		g->cold = !known || !known->n || known->cold;
 		r = build_group(g, known, now_wall_usec);
 		if (r < 0)
 			return r;
 	}
-	r = same_places(&built, old) ? registry_copy_index(&built, old) : registry_index(&built);
+	set_listener_ports(&built, conf);
+	r = registry_index(&built);
 	if (r < 0)
 		return r;
 	r = registry_compute_weights(&built);

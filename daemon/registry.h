@@ -54,16 +54,18 @@ struct target_group {
 	bool logged_fail_open;
 };
 
-struct registry_ref {
-	uint64_t id;
-	size_t group, target;
+/* 1 + the indices of a group and of a target in it; 0, 0 = an empty slot. */
+struct registry_slot {
+	uint32_t group, target;
 };
 
 struct registry {
 	struct target_group *groups; /* owned; same indices as conf->groups */
 	size_t n;
-	struct registry_ref *by_id; /* owned; sorted */
-	size_t n_by_id;
+	size_t n_targets; /* of all groups */
+	/* By probe id: open addressing from the id's low bits, at least half of the slots empty. */
+	struct registry_slot *slots; /* owned */
+	size_t n_slots;		     /* a power of two */
 };
 
 #define REGISTRY_INIT ((struct registry){ 0 })
