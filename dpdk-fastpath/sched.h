@@ -46,11 +46,17 @@ int sched_view_new(const struct service_view *s, enum sched_kind kind, struct sc
 void sched_view_free(struct sched_view *v);
 enum sched_kind sched_view_kind(const struct sched_view *v);
 
-/* A worker's own place in the list of one service. Zero at first; reset when the generation is another. */
+/*
+ * A worker's own place in the list of one service. Zero at first. When the generation is another, it does what the
+ * kernel's schedulers do when a destination changes: rr stays at the destination it used last (or before the place of
+ * one that is gone), wrr goes back to the head.
+ */
 struct sched_cursor {
 	uint32_t generation;
-	uint32_t position; /* rr: last used + 1; wrr: the same */
+	uint32_t position; /* place of the last used + 1; 0 = before the first */
+	uint32_t last_id;  /* its id */
 	int32_t current_weight;
+	uint8_t kind; /* enum sched_kind that the rest belongs to */
 };
 
 /* Live load of destinations, by id, summed over workers by the callee of `load`. */

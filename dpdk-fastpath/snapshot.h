@@ -51,23 +51,58 @@ struct dest_view {
 struct sched_view; /* sched.h: what a scheduler precomputed from the list */
 struct rules_view; /* rules.h: security groups; NULL = everybody */
 
-/* A service. Immutable. */
-struct service_view {
-	uint32_t id;
-	uint32_t
-		generation; /* grows with each change of the service: workers reset rr and wrr pointers by it */
-	uint8_t family, protocol;
+/* What services and places are found by: their views begin with it. No padding: hashed and compared as bytes. */
+struct snapshot_key {
 	uint8_t addr[16];
-	uint16_t port_be;	/* 0 = every port */
+	uint16_t port_be;
+	uint8_t protocol, family;
+};
+
+/* A service. Immutable. Begins as struct snapshot_key. */
+struct service_view {
+	uint8_t addr[16];
+	uint16_t port_be; /* 0 = every port */
+	uint8_t protocol, family;
+	uint32_t id;
+	uint32_t generation;	/* grows with each change of the list or the scheduler: rr, wrr */
 	uint32_t flags;		/* IPVS_SVC_* */
 	uint32_t timeout_ticks; /* persistence */
 	uint8_t netmask[16];	/* of the client's address, as bytes to be and-ed */
-	bool by_address; /* owner by the client's address alone, so that one worker has all of a persistent client */
+	/*
+	 * Owner by the client's address alone, masked, so that one worker has all of a persistent client. The mask may
+	 * be shorter than the service's own: services that share a destination share it.
+	 */
+	bool by_address;
+	uint8_t owner_mask[16];
 	const struct rules_view *rules; /* owned by the control side */
 	const struct sched_view *sched; /* the same */
 	size_t n_dests;
 	const struct dest_view *dests[]; /* list order: head (newest) first */
 };
+
+/*
+ * An address that means something, with port and protocol 0: of a service, or a source of full NAT. Or the endpoint of
+ * a destination whose answers belong to the owner by the client's masked address: port 0 then stands for every port.
+ * Immutable. Begins as struct snapshot_key.
+ */
+struct place_view {
+	uint8_t addr[16];
+	uint16_t port_be;
+	uint8_t protocol, family;
+	bool is_service, is_local, by_address;
+	uint8_t owner_mask[16];
+};
+
+/*
+ * Hash of views by key: open addressing, capacity a power of two, entries NULL, a view, or &snapshot_gone, whose key
+ * nobody asks for. Changed in place; a new array is published with a new struct snapshot.
+ */
+struct snapshot_index {
+	size_t mask;
+	const void *_Atomic *slots;
+};
+
+extern const struct place_view snapshot_gone;
 
 /* Where frames go. The control side updates the address of a neighbour in place: one 64-bit store. */
 struct nexthop {
@@ -88,9 +123,10 @@ struct snapshot_options {
 struct snapshot {
 	struct conn_timeouts timeouts;
 	struct snapshot_options options;
-	/* Hash of service keys: open addressing, capacity a power of two, entries NULL or a view. */
-	size_t service_mask;
-	const struct service_view *_Atomic *services;
+	struct snapshot_index services; /* of struct service_view */
+	struct snapshot_index places;	/* of struct place_view */
+	bool any_port_services;		/* there may be services of port 0 */
+	bool by_address;		/* there may be services with by_address */
 	/* By id; NULL = not in use. */
 	const struct dest_view *_Atomic *dests;
 	const struct flow_endpoint *endpoints; /* by destination id */
@@ -119,3 +155,22 @@ static inline const struct dest_view *snapshot_dest(const struct snapshot *s, ui
  * its port's range. Else it is an answer: the same hash over its destination.
  */
 unsigned snapshot_owner(const struct snapshot *s, const struct flow_key *k);
+
+/* The same for every program and run: which array slot a key begins at. */
+uint64_t snapshot_key_hash(const struct snapshot_key *k);
+
+/*
+ * The ports of each source address of full NAT that a worker gives out: first .. first + n - 1, in host order, from
+ * 1024 up. snapshot_owner() goes by it.
+ */
+static inline void snapshot_local_ports(const struct snapshot *s, unsigned worker,
+					uint16_t *ret_first, uint32_t *ret_n)
+{
+	uint32_t all = 65536 - 1024;
+	/* The first x with x * n_workers / all == worker. */
+	uint32_t first = (worker * all + s->n_workers - 1) / s->n_workers;
+	uint32_t next = ((worker + 1) * all + s->n_workers - 1) / s->n_workers;
+
+	*ret_first = (uint16_t)(1024 + first);
+	*ret_n = next - first;
+}

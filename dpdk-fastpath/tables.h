@@ -35,7 +35,8 @@ struct tables_config {
 	/* Per worker an array by id, SNAPSHOT_DESTS_MAX long (zero pages cost nothing); borrowed. */
 	struct dest_counters *const *dest_counters;
 	_Atomic uint8_t *overloaded; /* by id, shared with the workers; borrowed */
-	struct nexthop *nexthops;    /* SNAPSHOT_NEXTHOPS_MAX; borrowed; the control side writes them */
+	struct nexthop
+		*nexthops; /* SNAPSHOT_NEXTHOPS_MAX; borrowed; the control side writes them */
 	void (*retire)(void *context, void (*free_fn)(void *), void *object);
 	/*
 	 * A destination at an address that had none came to be, or the last one at an address is gone for good
@@ -107,12 +108,12 @@ size_t tables_n_locals(const struct tables *t);
 struct addr tables_get_local(const struct tables *t, size_t i);
 
 /* Takes the rules, which are retired with free_fn when others take their place. NULL: everybody. -ESRCH. */
-int tables_set_rules(struct tables *t, const struct ipvs_service_key *k,
-		     struct rules_view *rules, void (*free_fn)(void *));
+int tables_set_rules(struct tables *t, const struct ipvs_service_key *k, struct rules_view *rules,
+		     void (*free_fn)(void *));
 
 int tables_set_options(struct tables *t, const struct snapshot_options *o);
 const struct snapshot_options *tables_options(const struct tables *t);
 
 /* The weight that mh goes by while the weight is 0: the last that was not. The kernel does not tell its own. */
-int tables_set_last_weight(struct tables *t, const struct ipvs_service_key *k,
-			   const struct addr *a, uint16_t port, uint32_t last_weight);
+int tables_set_last_weight(struct tables *t, const struct ipvs_service_key *k, const struct addr *a,
+			   uint16_t port, uint32_t last_weight);

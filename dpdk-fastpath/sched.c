@@ -1,0 +1,330 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "dpdk-fastpath/sched.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "dpdk-fastpath/sched-hash.h"
+#include "dpdk-fastpath/snapshot.h"
+
+struct sched_view {
+	enum sched_kind kind;
+	/* wrr: `di` and `mw` of ip_vs_wrr.c. */
+	int32_t step, max;
+	uint16_t table[]; /* mh, sh, dh */
+};
+
+static const char *const names[] = {
+	[SCHED_NONE] = "none", [SCHED_RR] = "rr",   [SCHED_WRR] = "wrr", [SCHED_LC] = "lc",
+	[SCHED_WLC] = "wlc",   [SCHED_SED] = "sed", [SCHED_NQ] = "nq",	 [SCHED_FO] = "fo",
+	[SCHED_OVF] = "ovf",   [SCHED_DH] = "dh",   [SCHED_SH] = "sh",	 [SCHED_MH] = "mh",
+	[SCHED_TWOS] = "twos",
+};
+
+int sched_parse(const char *name, enum sched_kind *ret)
+{
+	for (unsigned i = 0; i < _SCHED_KIND_MAX; i++)
+		if (strcmp(names[i], name) == 0) {
+			*ret = (enum sched_kind)i;
+			return 0;
+		}
+	return -ENOENT;
+}
+
+const char *sched_to_string(enum sched_kind k)
+{
+	return names[k];
+}
+
+enum sched_kind sched_view_kind(const struct sched_view *v)
+{
+	return v->kind;
+}
+
+void sched_view_free(struct sched_view *v)
+{
+	free(v);
+}
+
+/*
+ * ip_vs_wrr_dest_changed(): the step is the greatest common divisor of the weights; the highest weight is lowered, so
+ * that the last round is the one for a weight of 1. Nobody has a weight: 1 and 0.
+ */
+static void wrr_measure(const struct service_view *s, struct sched_view *v)
+{
+	uint32_t divisor = 0, max = 0;
+
+	for (size_t i = 0; i < s->n_dests; i++) {
+		uint32_t a = s->dests[i]->weight, b = divisor;
+
+		max = a > max ? a : max;
+		while (b) {
+			uint32_t rest = a % b;
+
+			a = b;
+			b = rest;
+		}
+		divisor = a;
+	}
+	v->step = divisor ? (int32_t)divisor : 1;
+	v->max = (int32_t)max - (v->step - 1);
+}
+
+int sched_view_new(const struct service_view *s, enum sched_kind kind, struct sched_view **ret)
+{
+	_cleanup_free_ struct sched_view *v = NULL;
+	size_t size = sched_hash_size(kind);
+	int r;
+
+	v = calloc(1, sizeof(*v) + size * sizeof(v->table[0]));
+	if (!v)
+		return -ENOMEM;
+	v->kind = kind;
+	if (kind == SCHED_WRR)
+		wrr_measure(s, v);
+	if (size > 0) {
+		r = sched_hash_fill(kind, s, v->table);
+		if (r < 0)
+			return r;
+	}
+	*ret = take_ptr(v);
+	return 0;
+}
+
+static inline bool is_available(const struct sched_input *in, size_t i)
+{
+	const struct dest_view *d = in->service->dests[i];
+
+	return d->weight > 0 && !in->overloaded(in->context, d->id);
+}
+
+static int use(const struct sched_input *in, size_t i)
+{
+	in->cursor->position = (uint32_t)i + 1;
+	in->cursor->last_id = in->service->dests[i]->id;
+	return (int)i;
+}
+
+/* Where the list has changed. A destination that is gone leaves its place to the one behind it. */
+static void rr_settle(const struct sched_input *in)
+{
+	struct sched_cursor *c = in->cursor;
+	const struct service_view *s = in->service;
+
+	if (c->position == 0)
+		return;
+	for (size_t i = 0; i < s->n_dests; i++)
+		if (s->dests[i]->id == c->last_id) {
+			c->position = (uint32_t)i + 1;
+			return;
+		}
+	c->position--;
+	c->last_id = 0;
+}
+
+/* ip_vs_rr_schedule(): the next one that is available, at last the one used last. */
+static int choose_rr(const struct sched_input *in)
+{
+	size_t n = in->service->n_dests, at = in->cursor->position;
+
+	for (size_t i = 0; i < n; i++, at++) {
+		if (at >= n)
+			at = 0;
+		if (is_available(in, at))
+			return use(in, at);
+	}
+	return -1;
+}
+
+static void wrr_settle(const struct sched_view *v, struct sched_cursor *c)
+{
+	c->position = 0;
+	if (c->current_weight > v->max || c->current_weight == 0)
+		c->current_weight = v->max;
+	else if (v->step > 1)
+		c->current_weight = c->current_weight / v->step * v->step + 1;
+}
+
+/* Where ip_vs_wrr_schedule() stands when it has looked at all in vain: at the head, or after its last round. */
+static int wrr_fail(const struct sched_view *v, struct sched_cursor *c)
+{
+	if (v->max == 0)
+		return -1;
+	if (c->position == 0 || c->current_weight > v->step) {
+		c->position = 0;
+		c->current_weight = v->max;
+	} else {
+		c->current_weight = 1;
+	}
+	return -1;
+}
+
+/*
+ * ip_vs_wrr_schedule(): round by round, each for a lower weight. Rounds in which nobody can be chosen are skipped; the
+ * kernel walks the list for each of them.
+ */
+static int choose_wrr(const struct sched_input *in, const struct sched_view *v)
+{
+	struct sched_cursor *c = in->cursor;
+	size_t n = in->service->n_dests, at = c->position;
+	int32_t best = 0;
+
+	for (size_t i = 0; i < n; i++)
+		if ((int32_t)in->service->dests[i]->weight > best && is_available(in, i))
+			best = (int32_t)in->service->dests[i]->weight;
+	if (best == 0)
+		return wrr_fail(v, c);
+	for (;;) {
+		for (; at < n; at++)
+			if ((int32_t)in->service->dests[at]->weight >= c->current_weight &&
+			    is_available(in, at))
+				return use(in, at);
+		at = 0;
+		c->current_weight -= v->step;
+		if (c->current_weight <= 0)
+			c->current_weight = v->max;
+		if (c->current_weight > best)
+			c->current_weight -=
+				(c->current_weight - best + v->step - 1) / v->step * v->step;
+	}
+}
+
+/*
+ * lc, wlc, sed and nq: the lowest cost by weight, the first of equals. ip_vs_dest_conn_overhead() counts an active
+ * connection 256 times beside once among all; sed and nq count the one to come.
+ */
+static uint64_t cost(enum sched_kind kind, struct sched_load l)
+{
+	return kind == SCHED_SED || kind == SCHED_NQ
+		       ? (uint64_t)l.active + 1
+		       : ((uint64_t)l.active << 8) + l.active + l.inactive;
+}
+
+static int choose_least(const struct sched_input *in, enum sched_kind kind)
+{
+	const struct service_view *s = in->service;
+	uint64_t least_cost = 0;
+	int least = -1;
+
+	for (size_t i = 0; i < s->n_dests; i++) {
+		struct sched_load l;
+		uint64_t c;
+
+		if (!is_available(in, i))
+			continue;
+		l = in->load(in->context, s->dests[i]->id);
+		if (kind == SCHED_NQ && l.active == 0)
+			return (int)i;
+		c = cost(kind, l);
+		if (least < 0 || (kind == SCHED_LC ? least_cost > c
+						   : least_cost * s->dests[i]->weight >
+							     c * s->dests[least]->weight)) {
+			least = (int)i;
+			least_cost = c;
+		}
+	}
+	return least;
+}
+
+/* ip_vs_fo_schedule(), ip_vs_ovf_schedule(): the highest weight, with ovf only while its connections do not exceed it. */
+static int choose_heaviest(const struct sched_input *in, enum sched_kind kind)
+{
+	const struct service_view *s = in->service;
+	int heaviest = -1;
+
+	for (size_t i = 0; i < s->n_dests; i++) {
+		const struct dest_view *d = s->dests[i];
+
+		if ((heaviest < 0 || d->weight > s->dests[heaviest]->weight) &&
+		    is_available(in, i) &&
+		    (kind == SCHED_FO || in->load(in->context, d->id).active <= d->weight))
+			heaviest = (int)i;
+	}
+	return heaviest;
+}
+
+/* The destination in which the weight-th unit of weight lies; the kernel's 0 belongs to the first. */
+static int twos_pick(const struct sched_input *in, uint64_t weight)
+{
+	const struct service_view *s = in->service;
+
+	for (size_t i = 0; i < s->n_dests; i++) {
+		if (!is_available(in, i))
+			continue;
+		if (weight <= s->dests[i]->weight)
+			return (int)i;
+		weight -= s->dests[i]->weight;
+	}
+	return -1;
+}
+
+/* ip_vs_twos_schedule(): of two at random, by weight, the one with the lower cost. */
+static int choose_twos(const struct sched_input *in)
+{
+	const struct service_view *s = in->service;
+	uint64_t total = 0, first_cost, second_cost;
+	int first, second;
+
+	for (size_t i = 0; i < s->n_dests; i++)
+		if (is_available(in, i))
+			total += s->dests[i]->weight;
+	if (total == 0)
+		return -1;
+	first = twos_pick(in, (in->random & UINT32_MAX) % (total + 1));
+	second = twos_pick(in, (in->random >> 32) % (total + 1));
+	/* Another worker may have marked one as overloaded meanwhile. */
+	if (first < 0 || second < 0)
+		return first < 0 ? second : first;
+	first_cost = cost(SCHED_TWOS, in->load(in->context, s->dests[first]->id));
+	second_cost = cost(SCHED_TWOS, in->load(in->context, s->dests[second]->id));
+	return s->dests[second]->weight * first_cost > s->dests[first]->weight * second_cost
+		       ? second
+		       : first;
+}
+
+static void settle(const struct sched_input *in, const struct sched_view *v)
+{
+	struct sched_cursor *c = in->cursor;
+
+	if (c->kind != v->kind)
+		*c = (struct sched_cursor){ .kind = (uint8_t)v->kind };
+	if (v->kind == SCHED_RR)
+		rr_settle(in);
+	if (v->kind == SCHED_WRR)
+		wrr_settle(v, c);
+	c->generation = in->service->generation;
+}
+
+int sched_choose(const struct sched_input *in)
+{
+	const struct sched_view *v = in->service->sched;
+
+	switch (v->kind) {
+	case SCHED_MH:
+	case SCHED_SH:
+	case SCHED_DH:
+		return sched_hash_choose(v->kind, v->table, in);
+	case SCHED_LC:
+	case SCHED_WLC:
+	case SCHED_SED:
+	case SCHED_NQ:
+		return choose_least(in, v->kind);
+	case SCHED_FO:
+	case SCHED_OVF:
+		return choose_heaviest(in, v->kind);
+	case SCHED_TWOS:
+		return choose_twos(in);
+	case SCHED_RR:
+	case SCHED_WRR:
+		if (in->cursor->generation != in->service->generation ||
+		    in->cursor->kind != v->kind)
+			settle(in, v);
+		return v->kind == SCHED_RR ? choose_rr(in) : choose_wrr(in, v);
+	case SCHED_NONE:
+	case _SCHED_KIND_MAX:
+		break;
+	}
+	return -1;
+}
