@@ -8,73 +8,65 @@
 #include <netlink/attr.h>
 #include <netlink/msg.h>
 
-#include "base/cleanup.h"
-#include "ipvs/codec.h"
-
-#define NUMBER(t)                                                                                  \
-	{                                                                                          \
-		.type = (t)                                                                        \
-	}
-#define BINARY(min, max)                                                                           \
-	{                                                                                          \
-		.minlen = (min), .maxlen = (max)                                                   \
-	}
-#define STRING(size)                                                                               \
-	{                                                                                          \
-		.type = NLA_STRING, .minlen = 1, .maxlen = (size)                                  \
-	}
+#include "ipvs/codec-message.h"
 
 static const struct nla_policy command_policy[IPVS_CMD_ATTR_MAX + 1] = {
-	[IPVS_CMD_ATTR_TIMEOUT_TCP] = NUMBER(NLA_U32),
-	[IPVS_CMD_ATTR_TIMEOUT_TCP_FIN] = NUMBER(NLA_U32),
-	[IPVS_CMD_ATTR_TIMEOUT_UDP] = NUMBER(NLA_U32),
+	[IPVS_CMD_ATTR_TIMEOUT_TCP] = CODEC_NUMBER(NLA_U32),
+	[IPVS_CMD_ATTR_TIMEOUT_TCP_FIN] = CODEC_NUMBER(NLA_U32),
+	[IPVS_CMD_ATTR_TIMEOUT_UDP] = CODEC_NUMBER(NLA_U32),
 };
 
 static const struct nla_policy info_policy[IPVS_INFO_ATTR_MAX + 1] = {
-	[IPVS_INFO_ATTR_VERSION] = NUMBER(NLA_U32),
-	[IPVS_INFO_ATTR_CONN_TAB_SIZE] = NUMBER(NLA_U32),
+	[IPVS_INFO_ATTR_VERSION] = CODEC_NUMBER(NLA_U32),
+	[IPVS_INFO_ATTR_CONN_TAB_SIZE] = CODEC_NUMBER(NLA_U32),
 };
 
 static const struct nla_policy service_policy[IPVS_SVC_ATTR_MAX + 1] = {
-	[IPVS_SVC_ATTR_AF] = NUMBER(NLA_U16),
-	[IPVS_SVC_ATTR_PROTOCOL] = NUMBER(NLA_U16),
-	[IPVS_SVC_ATTR_ADDR] = BINARY(4, 16),
-	[IPVS_SVC_ATTR_PORT] = NUMBER(NLA_U16),
-	[IPVS_SVC_ATTR_FWMARK] = NUMBER(NLA_U32),
-	[IPVS_SVC_ATTR_SCHED_NAME] = STRING(IPVS_SCHED_MAX),
-	[IPVS_SVC_ATTR_PE_NAME] = STRING(IPVS_PE_MAX),
-	[IPVS_SVC_ATTR_FLAGS] = BINARY(sizeof(struct ip_vs_flags), sizeof(struct ip_vs_flags)),
-	[IPVS_SVC_ATTR_TIMEOUT] = NUMBER(NLA_U32),
-	[IPVS_SVC_ATTR_NETMASK] = NUMBER(NLA_U32),
+	[IPVS_SVC_ATTR_AF] = CODEC_NUMBER(NLA_U16),
+	[IPVS_SVC_ATTR_PROTOCOL] = CODEC_NUMBER(NLA_U16),
+	[IPVS_SVC_ATTR_ADDR] = CODEC_BINARY(4, 16),
+	[IPVS_SVC_ATTR_PORT] = CODEC_NUMBER(NLA_U16),
+	[IPVS_SVC_ATTR_FWMARK] = CODEC_NUMBER(NLA_U32),
+	[IPVS_SVC_ATTR_SCHED_NAME] = CODEC_STRING(IPVS_SCHED_MAX),
+	[IPVS_SVC_ATTR_PE_NAME] = CODEC_STRING(IPVS_PE_MAX),
+	[IPVS_SVC_ATTR_FLAGS] =
+		CODEC_BINARY(sizeof(struct ip_vs_flags), sizeof(struct ip_vs_flags)),
+	[IPVS_SVC_ATTR_TIMEOUT] = CODEC_NUMBER(NLA_U32),
+	[IPVS_SVC_ATTR_NETMASK] = CODEC_NUMBER(NLA_U32),
 };
 
 static const struct nla_policy dest_policy[IPVS_DEST_ATTR_MAX + 1] = {
-	[IPVS_DEST_ATTR_ADDR] = BINARY(4, 16),
-	[IPVS_DEST_ATTR_PORT] = NUMBER(NLA_U16),
-	[IPVS_DEST_ATTR_FWD_METHOD] = NUMBER(NLA_U32),
-	[IPVS_DEST_ATTR_WEIGHT] = NUMBER(NLA_U32),
-	[IPVS_DEST_ATTR_U_THRESH] = NUMBER(NLA_U32),
-	[IPVS_DEST_ATTR_L_THRESH] = NUMBER(NLA_U32),
-	[IPVS_DEST_ATTR_ACTIVE_CONNS] = NUMBER(NLA_U32),
-	[IPVS_DEST_ATTR_INACT_CONNS] = NUMBER(NLA_U32),
-	[IPVS_DEST_ATTR_PERSIST_CONNS] = NUMBER(NLA_U32),
-	[IPVS_DEST_ATTR_ADDR_FAMILY] = NUMBER(NLA_U16),
-	[IPVS_DEST_ATTR_TUN_TYPE] = NUMBER(NLA_U8),
-	[IPVS_DEST_ATTR_TUN_PORT] = NUMBER(NLA_U16),
-	[IPVS_DEST_ATTR_TUN_FLAGS] = NUMBER(NLA_U16),
+	[IPVS_DEST_ATTR_ADDR] = CODEC_BINARY(4, 16),
+	[IPVS_DEST_ATTR_PORT] = CODEC_NUMBER(NLA_U16),
+	[IPVS_DEST_ATTR_FWD_METHOD] = CODEC_NUMBER(NLA_U32),
+	[IPVS_DEST_ATTR_WEIGHT] = CODEC_NUMBER(NLA_U32),
+	[IPVS_DEST_ATTR_U_THRESH] = CODEC_NUMBER(NLA_U32),
+	[IPVS_DEST_ATTR_L_THRESH] = CODEC_NUMBER(NLA_U32),
+	[IPVS_DEST_ATTR_ACTIVE_CONNS] = CODEC_NUMBER(NLA_U32),
+	[IPVS_DEST_ATTR_INACT_CONNS] = CODEC_NUMBER(NLA_U32),
+	[IPVS_DEST_ATTR_PERSIST_CONNS] = CODEC_NUMBER(NLA_U32),
+	[IPVS_DEST_ATTR_ADDR_FAMILY] = CODEC_NUMBER(NLA_U16),
+	[IPVS_DEST_ATTR_TUN_TYPE] = CODEC_NUMBER(NLA_U8),
+	[IPVS_DEST_ATTR_TUN_PORT] = CODEC_NUMBER(NLA_U16),
+	[IPVS_DEST_ATTR_TUN_FLAGS] = CODEC_NUMBER(NLA_U16),
 };
 
 static const struct nla_policy stats_policy[IPVS_STATS_ATTR_MAX + 1] = {
-	[IPVS_STATS_ATTR_CONNS] = NUMBER(NLA_U64),    [IPVS_STATS_ATTR_INPKTS] = NUMBER(NLA_U64),
-	[IPVS_STATS_ATTR_OUTPKTS] = NUMBER(NLA_U64),  [IPVS_STATS_ATTR_INBYTES] = NUMBER(NLA_U64),
-	[IPVS_STATS_ATTR_OUTBYTES] = NUMBER(NLA_U64), [IPVS_STATS_ATTR_CPS] = NUMBER(NLA_U64),
-	[IPVS_STATS_ATTR_INPPS] = NUMBER(NLA_U64),    [IPVS_STATS_ATTR_OUTPPS] = NUMBER(NLA_U64),
-	[IPVS_STATS_ATTR_INBPS] = NUMBER(NLA_U64),    [IPVS_STATS_ATTR_OUTBPS] = NUMBER(NLA_U64),
+	[IPVS_STATS_ATTR_CONNS] = CODEC_NUMBER(NLA_U64),
+	[IPVS_STATS_ATTR_INPKTS] = CODEC_NUMBER(NLA_U64),
+	[IPVS_STATS_ATTR_OUTPKTS] = CODEC_NUMBER(NLA_U64),
+	[IPVS_STATS_ATTR_INBYTES] = CODEC_NUMBER(NLA_U64),
+	[IPVS_STATS_ATTR_OUTBYTES] = CODEC_NUMBER(NLA_U64),
+	[IPVS_STATS_ATTR_CPS] = CODEC_NUMBER(NLA_U64),
+	[IPVS_STATS_ATTR_INPPS] = CODEC_NUMBER(NLA_U64),
+	[IPVS_STATS_ATTR_OUTPPS] = CODEC_NUMBER(NLA_U64),
+	[IPVS_STATS_ATTR_INBPS] = CODEC_NUMBER(NLA_U64),
+	[IPVS_STATS_ATTR_OUTBPS] = CODEC_NUMBER(NLA_U64),
 };
 
 /* nla_parse() and what it forgives: bytes after the last attribute that fits. */
-static int attrs_parse(struct nlattr **tb, int max, struct nlattr *head, int len,
-		       const struct nla_policy *policy)
+int codec_attrs_parse(struct nlattr **tb, int max, struct nlattr *head, int len,
+		      const struct nla_policy *policy)
 {
 	struct nlattr *pos;
 	int rest;
@@ -85,13 +77,13 @@ static int attrs_parse(struct nlattr **tb, int max, struct nlattr *head, int len
 	return nla_parse(tb, max, head, len, policy) < 0 ? -EBADMSG : 0;
 }
 
-static int message_parse(const struct nlmsghdr *nlh, struct nlattr **tb, int max,
-			 const struct nla_policy *policy)
+int codec_message_parse(const struct nlmsghdr *nlh, struct nlattr **tb, int max,
+			const struct nla_policy *policy)
 {
 	if (nlh->nlmsg_len < NLMSG_HDRLEN + GENL_HDRLEN || nlh->nlmsg_len > INT_MAX)
 		return -EBADMSG;
-	return attrs_parse(tb, max, nlmsg_attrdata(nlh, GENL_HDRLEN),
-			   nlmsg_attrlen(nlh, GENL_HDRLEN), policy);
+	return codec_attrs_parse(tb, max, nlmsg_attrdata(nlh, GENL_HDRLEN),
+				 nlmsg_attrlen(nlh, GENL_HDRLEN), policy);
 }
 
 /* The attributes of one nest of the message; -EINVAL without it, as the kernel answers. */
@@ -99,13 +91,13 @@ static int message_parse_nest(const struct nlmsghdr *nlh, int type, struct nlatt
 			      const struct nla_policy *policy)
 {
 	struct nlattr *top[IPVS_CMD_ATTR_MAX + 1];
-	int r = message_parse(nlh, top, IPVS_CMD_ATTR_MAX, command_policy);
+	int r = codec_message_parse(nlh, top, IPVS_CMD_ATTR_MAX, command_policy);
 
 	if (r < 0)
 		return r;
 	if (!top[type])
 		return -EINVAL;
-	return attrs_parse(tb, max, nla_data(top[type]), nla_len(top[type]), policy);
+	return codec_attrs_parse(tb, max, nla_data(top[type]), nla_len(top[type]), policy);
 }
 
 int codec_command(const struct nlmsghdr *nlh, uint8_t *ret)
@@ -129,7 +121,7 @@ static uint16_t get_u16(const struct nlattr *a)
 	return a ? nla_get_u16(a) : 0;
 }
 
-static int get_addr(const struct nlattr *a, uint16_t family, struct addr *ret)
+int codec_get_addr(const struct nlattr *a, uint16_t family, struct addr *ret)
 {
 	*ret = (struct addr){ .family = family };
 	if ((size_t)nla_len(a) < addr_len_bytes(ret))
@@ -150,7 +142,8 @@ static int get_stats(struct nlattr *nest, struct ipvs_stats *ret)
 
 	if (!nest)
 		return 0;
-	if (attrs_parse(tb, IPVS_STATS_ATTR_MAX, nla_data(nest), nla_len(nest), stats_policy) < 0)
+	if (codec_attrs_parse(tb, IPVS_STATS_ATTR_MAX, nla_data(nest), nla_len(nest),
+			      stats_policy) < 0)
 		return -EBADMSG;
 	for (int i = IPVS_STATS_ATTR_CONNS; i <= IPVS_STATS_ATTR_OUTBPS; i++)
 		values[i] = tb[i] ? nla_get_u64(tb[i]) : 0;
@@ -186,7 +179,8 @@ static int get_service_key(struct nlattr **tb, struct ipvs_service_key *ret)
 		    !tb[IPVS_SVC_ATTR_PORT])
 			return -EINVAL;
 		protocol = get_u16(tb[IPVS_SVC_ATTR_PROTOCOL]);
-		if (protocol > UINT8_MAX || get_addr(tb[IPVS_SVC_ATTR_ADDR], k.family, &k.addr) < 0)
+		if (protocol > UINT8_MAX ||
+		    codec_get_addr(tb[IPVS_SVC_ATTR_ADDR], k.family, &k.addr) < 0)
 			return -EBADMSG;
 		k.protocol = (uint8_t)protocol;
 		k.port = ntohs(get_u16(tb[IPVS_SVC_ATTR_PORT]));
@@ -245,7 +239,7 @@ static int get_dest_key(struct nlattr **tb, uint16_t service_family, struct ipvs
 	if (!family_known(family))
 		return -EAFNOSUPPORT;
 	d->port = ntohs(get_u16(tb[IPVS_DEST_ATTR_PORT]));
-	return get_addr(tb[IPVS_DEST_ATTR_ADDR], family, &d->addr);
+	return codec_get_addr(tb[IPVS_DEST_ATTR_ADDR], family, &d->addr);
 }
 
 static int get_dest_conf(struct nlattr **tb, struct ipvs_dest *d)
@@ -291,7 +285,7 @@ int codec_parse_dest(const struct nlmsghdr *nlh, uint16_t service_family, struct
 int codec_parse_config(const struct nlmsghdr *nlh, struct ipvs_timeouts *ret)
 {
 	struct nlattr *tb[IPVS_CMD_ATTR_MAX + 1];
-	int r = message_parse(nlh, tb, IPVS_CMD_ATTR_MAX, command_policy);
+	int r = codec_message_parse(nlh, tb, IPVS_CMD_ATTR_MAX, command_policy);
 
 	if (r < 0)
 		return r;
@@ -306,7 +300,7 @@ int codec_parse_config(const struct nlmsghdr *nlh, struct ipvs_timeouts *ret)
 int codec_parse_info(const struct nlmsghdr *nlh, struct ipvs_info *ret)
 {
 	struct nlattr *tb[IPVS_INFO_ATTR_MAX + 1];
-	int r = message_parse(nlh, tb, IPVS_INFO_ATTR_MAX, info_policy);
+	int r = codec_message_parse(nlh, tb, IPVS_INFO_ATTR_MAX, info_policy);
 
 	if (r < 0)
 		return r;

@@ -69,3 +69,14 @@ int codec_parse_service(const struct nlmsghdr *nlh, struct ipvs_service *ret);
 int codec_parse_dest(const struct nlmsghdr *nlh, uint16_t service_family, struct ipvs_dest *ret);
 int codec_parse_config(const struct nlmsghdr *nlh, struct ipvs_timeouts *ret);
 int codec_parse_info(const struct nlmsghdr *nlh, struct ipvs_info *ret);
+
+/*
+ * What every netlink family answers (net/netlink/af_netlink.c, genetlink.c), for the side that serves. An error of 0 is
+ * an acknowledgement; it carries the request's header alone, as with NETLINK_CAP_ACK.
+ */
+int codec_error_reply(void *buf, size_t size, const struct nlmsghdr *request, int error);
+/* The end of a dump. flags: NLM_F_MULTI is added; NLM_F_DUMP_INTR says that it is not to be believed. */
+int codec_done_reply(void *buf, size_t size, const struct codec_header *h);
+/* CTRL_CMD_GETFAMILY to GENL_ID_CTRL: -ENOENT for another family than "IPVS"; -EOPNOTSUPP for other commands. */
+int codec_parse_family_request(const struct nlmsghdr *nlh);
+int codec_family_reply(void *buf, size_t size, const struct codec_header *h, uint16_t family);
