@@ -6,15 +6,15 @@
  * direction's key, and a timer wheel. One thread. Pure: memory is lent once, time is an argument, nothing is allocated
  * afterwards.
  *
- * Memory: 64 bytes a record and two table entries of 6 bytes in buckets of eight; with the table at most 3/4 full at
- * max_conns the whole is below 96 bytes a connection. A record does not hold its destination's and its virtual
- * service's addresses: it names the endpoint, in an array that the control side owns and that outlives every record
- * that names an element (struct flow_endpoint).
+ * Memory: 64 bytes a record, 24 of table (two entries in buckets of eight that take a cache line, two thirds full at
+ * max_flows) and at most 64 KiB of wheel. A record does not hold its destination's and its virtual service's
+ * addresses: it names the endpoint, in an array that the control side owns and that outlives every record that names
+ * an element (struct flow_endpoint).
  *
- * When the table is full, flow_insert() answers -ENOSPC: the caller drops the new flow and counts it, or schedules it
- * without a record. Embryonic connections (TCP before the handshake's end) may take no more than embryonic_max
- * records, so that a flood of SYNs leaves room for the established: then the oldest embryonic one gives its place
- * (*ret_evicted).
+ * Embryonic connections (TCP before the handshake's end) may take no more than embryonic_max records, so that a flood
+ * of SYNs leaves room for the established; beyond that, and when every record is in use, the oldest embryonic one gives
+ * its place (*ret_evicted). When all are in use and none is embryonic, flow_insert() answers -ENOSPC: the caller drops
+ * the new flow and counts it, or schedules it without a record.
  */
 
 #include <stdbool.h>
@@ -61,10 +61,13 @@ struct flow {
 	uint32_t wheel_next, wheel_prev; /* flow.c's */
 	uint32_t control;		 /* the template that made it, or FLOW_NONE */
 	uint16_t flags;
-	uint16_t peer;		 /* director's: where the client's frames come from */
-	uint32_t controlled;	 /* of a template: connections under it; flow.c's while embryonic */
-	uint32_t embryonic_prev; /* flow.c's */
-	uint32_t in_packets;	 /* from the client; saturates */
+	uint16_t peer;	     /* director's: where the client's frames come from */
+	uint32_t controlled; /* of a template: connections under it; flow.c's while embryonic */
+	union {		     /* flow.c's */
+		uint32_t embryonic_prev; /* while embryonic */
+		uint32_t wheel_bound;	 /* else: the wheel looks at it no later */
+	};
+	uint32_t in_packets; /* from the client; saturates */
 };
 
 _Static_assert(sizeof(struct flow) == 64, "one cache line");
@@ -111,18 +114,22 @@ void flow_lookup_bulk(struct flow_table *t, const struct flow_key *const *keys, 
 		      flow_ref *rets);
 flow_ref flow_lookup(struct flow_table *t, const struct flow_key *k);
 
+/* The template of this (masked) client; its source port is not looked at. The other look-ups find no templates. */
+uint32_t flow_lookup_template(struct flow_table *t, const struct flow_key *k);
+
 /*
  * Copies *f into a new record (index in *ret), found by its forward key (client, virtual) and, with nat and full NAT
  * (FLOW_FWD_MASK 0 and 5), by its reverse key (dest → client, dest → local); runs out after timeout_ticks. A template
- * is found by (client, port 0 → virtual) alone. -EEXIST where either key is taken, -ENOSPC where the table is full.
- * *ret_evicted: a copy of the embryonic record that gave its place, its protocol 0 where none did; the caller
- * uncounts it.
+ * is found by (client → virtual) alone, whatever its client_port_be. -EEXIST where either key is taken, -ENOSPC where
+ * the table is full. *ret_evicted: a copy of the embryonic record that gave its place, its protocol 0 where none did;
+ * the caller uncounts it, whatever is returned.
  */
 int flow_insert(struct flow_table *t, const struct flow *f, uint32_t now, uint32_t timeout_ticks,
 		uint32_t *ret, struct flow *ret_evicted);
 
-/* Lets it run out timeout_ticks from now. Cheap when that is later than before: the wheel looks again then. */
-void flow_touch(struct flow_table *t, uint32_t index, uint32_t now, uint32_t timeout_ticks);
+/* Lets it run out timeout_ticks (< 2^31) from now. Cheap when that is later than before: the wheel looks again then. */
+static inline void flow_touch(struct flow_table *t, uint32_t index, uint32_t now,
+			      uint32_t timeout_ticks);
 
 /* The caller says when a handshake has ended; FLOW_EMBRYONIC is set by flow_insert() where f->flags has it. */
 void flow_leave_embryonic(struct flow_table *t, uint32_t index);
@@ -157,4 +164,18 @@ struct flow_records {
 static inline struct flow *flow_at(struct flow_table *t, uint32_t index)
 {
 	return &((struct flow_records *)t)->at[index];
+}
+
+/* For flow_touch() alone: moves the record to the place in the wheel that its `expires` asks for. */
+void flow_rearm(struct flow_table *t, uint32_t index);
+
+static inline void flow_touch(struct flow_table *t, uint32_t index, uint32_t now,
+			      uint32_t timeout_ticks)
+{
+	struct flow *f = flow_at(t, index);
+	uint32_t bound = f->flags & FLOW_EMBRYONIC ? f->expires : f->wheel_bound;
+
+	f->expires = now + timeout_ticks;
+	if ((int32_t)(f->expires - bound) < 0)
+		flow_rearm(t, index);
 }

@@ -1,0 +1,510 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "dpdk-fastpath/flow.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "base/cleanup.h"
+#include "dpdk-fastpath/flow-index.h"
+#include "dpdk-fastpath/flow-wheel.h"
+#include "ipvs/ruleset.h"
+
+enum {
+	KEY_TEMPLATE = 1, /* flow_key.zero of a template's key: no packet's key is equal to it */
+	BULK_MAX = 64,
+	EXPIRE_AHEAD = 16, /* records whose cache lines are asked for before they are looked at */
+};
+
+struct flow_table {
+	struct flow_records records; /* first member, see flow_at() */
+	struct flow_index index;
+	const struct flow_endpoint *endpoints; /* borrowed */
+	const struct flow_local *locals;       /* borrowed */
+	struct flow_wheel wheel;
+	uint32_t max_flows, embryonic_max;
+	uint32_t n_flows, n_embryonic, n_templates;
+	uint32_t n_opened;  /* records 1 to this one have been in use */
+	uint32_t free_last; /* of those, the one that was released last; chained by wheel_next */
+	uint32_t embryonic_first, embryonic_last; /* oldest, newest */
+	uint64_t evicted, full;
+	struct flow_table_config config;
+	size_t bytes;
+};
+
+static void *allocate_here(void *context, size_t bytes)
+{
+	void *memory = aligned_alloc(64, (bytes + 63) & ~(size_t)63);
+
+	(void)context;
+	if (memory)
+		memset(memory, 0, bytes);
+	return memory;
+}
+
+static void release_here(void *context, void *memory, size_t bytes)
+{
+	(void)context;
+	(void)bytes;
+	free(memory);
+}
+
+/* One piece: the table itself, records (one more, as indices begin at 1), buckets, slots of the wheel. */
+int flow_table_new(const struct flow_table_config *c, struct flow_table **ret)
+{
+	static const struct flow_local no_locals[1];
+	struct flow_table_config config = *c;
+	size_t table_bytes = (sizeof(struct flow_table) + 63) & ~(size_t)63, records_bytes,
+	       buckets_bytes, bytes;
+	uint32_t n_slots;
+	uint64_t n_buckets;
+	struct flow_table *t;
+	char *memory;
+
+	if (c->max_flows == 0 || c->max_flows >= UINT32_C(1) << 30 || c->tick_msec == 0 ||
+	    !c->endpoints || !c->allocate != !c->release)
+		return -EINVAL;
+	if (!config.allocate) {
+		config.allocate = allocate_here;
+		config.release = release_here;
+	}
+	n_buckets = flow_index_buckets_for((uint64_t)c->max_flows * 2);
+	n_slots = flow_wheel_slots_for(c->max_flows, c->tick_msec);
+	records_bytes = (c->max_flows + 1) * sizeof(struct flow);
+	buckets_bytes = n_buckets * sizeof(struct flow_bucket);
+	bytes = table_bytes + records_bytes + buckets_bytes + n_slots * sizeof(uint32_t);
+	memory = config.allocate(config.context, bytes);
+	if (!memory)
+		return -ENOMEM;
+
+	t = (struct flow_table *)memory;
+	t->config = config;
+	t->bytes = bytes;
+	t->records.at = (struct flow *)(memory + table_bytes);
+	flow_index_init(&t->index, (struct flow_bucket *)(memory + table_bytes + records_bytes),
+			(uint32_t)n_buckets, c->seed);
+	t->wheel.slots = (uint32_t *)(memory + table_bytes + records_bytes + buckets_bytes);
+	t->wheel.records = t->records.at;
+	t->wheel.n_slots = n_slots;
+	t->endpoints = c->endpoints;
+	t->locals = c->locals ? c->locals : no_locals;
+	t->max_flows = (uint32_t)c->max_flows;
+	t->embryonic_max =
+		(uint32_t)(c->embryonic_max ? c->embryonic_max : c->max_flows - c->max_flows / 4);
+	*ret = t;
+	return 0;
+}
+
+void flow_table_free(struct flow_table *t)
+{
+	struct flow_table_config config;
+
+	if (!t)
+		return;
+	config = t->config;
+	config.release(config.context, t, t->bytes);
+}
+
+size_t flow_table_bytes(const struct flow_table *t)
+{
+	return t->bytes;
+}
+
+void flow_table_usage(const struct flow_table *t, struct flow_usage *ret)
+{
+	*ret = (struct flow_usage){
+		.flows = t->n_flows,
+		.embryonic = t->n_embryonic,
+		.templates = t->n_templates,
+		.max_flows = t->max_flows,
+		.evicted = t->evicted,
+		.full = t->full,
+	};
+}
+
+/* One direction's key of a record: two addresses, and the last eight bytes of struct flow_key. */
+struct side {
+	const uint8_t *src, *dst;
+	uint64_t rest;
+};
+
+static inline const uint8_t *select_address(bool second, const uint8_t *a, const uint8_t *b)
+{
+	uintptr_t x = (uintptr_t)a, y = (uintptr_t)b;
+
+	return (const uint8_t *)(x ^ ((x ^ y) & -(uintptr_t)second));
+}
+
+/* Arithmetic where compilers make branches of `?:`: which direction the next packet has is anybody's guess. */
+static inline struct side side_of(const struct flow_table *t, const struct flow *f, bool reverse)
+{
+	const struct flow_endpoint *e = &t->endpoints[f->endpoint];
+	bool full_nat = (f->flags & FLOW_FWD_MASK) == IPVS_FORWARD_FULL_NAT;
+	const uint8_t *peer = full_nat ? t->locals[f->local].addr : f->client;
+	uint16_t peer_port = full_nat ? f->local_port_be : f->client_port_be;
+	uint32_t forward_ports = f->client_port_be | (uint32_t)f->virtual_port_be << 16,
+		 reverse_ports = f->dest_port_be | (uint32_t)peer_port << 16,
+		 kind = f->protocol | (f->flags & FLOW_FAMILY_6 ? AF_INET6 : AF_INET) << 8 |
+			(f->flags & FLOW_TEMPLATE ? KEY_TEMPLATE : 0) << 16;
+
+	return (struct side){
+		.src = select_address(reverse, f->client, e->dest),
+		.dst = select_address(reverse, e->virtual, peer),
+		.rest = (forward_ports ^ ((forward_ports ^ reverse_ports) & -(uint32_t)reverse)) |
+			(uint64_t)kind << 32,
+	};
+}
+
+static void key_of(const struct flow_table *t, const struct flow *f, bool reverse,
+		   struct flow_key *ret)
+{
+	struct side s = side_of(t, f, reverse);
+
+	memcpy(ret->src, s.src, sizeof(ret->src));
+	memcpy(ret->dst, s.dst, sizeof(ret->dst));
+	memcpy((uint8_t *)ret + FLOW_KEY_REST, &s.rest, sizeof(s.rest));
+}
+
+/* No early exit: as the tags are equal, a difference is as good as never found here. */
+static inline bool has_key(const struct flow_table *t, uint32_t ref, const struct flow_key *k)
+{
+	struct side s = side_of(t, &t->records.at[FLOW_REF_INDEX(ref)], FLOW_REF_REVERSE(ref));
+	const uint8_t *key = (const uint8_t *)k;
+
+	return ((flow_load64(s.src) ^ flow_load64(key)) |
+		(flow_load64(s.src + 8) ^ flow_load64(key + 8)) |
+		(flow_load64(s.dst) ^ flow_load64(key + 16)) |
+		(flow_load64(s.dst + 8) ^ flow_load64(key + 24)) |
+		(s.rest ^ flow_load64(key + FLOW_KEY_REST))) == 0;
+}
+
+static uint32_t find(const struct flow_table *t, const struct flow_key *k, uint64_t hash)
+{
+	uint16_t tag = flow_index_tag(hash);
+	uint32_t home = flow_index_home(&t->index, hash);
+	const struct flow_bucket *b = &t->index.buckets[home], *end = b;
+
+	if (b->n_away)
+		end = &t->index.buckets[flow_index_other(&t->index, home, tag)];
+	for (;; b = end) {
+		for (uint64_t m = flow_bucket_match(b, tag); m; m = flow_match_next(m)) {
+			uint32_t ref = b->refs[flow_match_first(m)];
+
+			if (has_key(t, ref, k))
+				return ref;
+		}
+		if (b == end)
+			return FLOW_NONE;
+	}
+}
+
+uint32_t flow_hash(const struct flow_table *t, const struct flow_key *k)
+{
+	return (uint32_t)(flow_index_hash(&t->index, k) >> 32);
+}
+
+flow_ref flow_lookup(struct flow_table *t, const struct flow_key *k)
+{
+	return find(t, k, flow_index_hash(&t->index, k));
+}
+
+uint32_t flow_lookup_template(struct flow_table *t, const struct flow_key *k)
+{
+	struct flow_key template = *k;
+
+	template.src_port_be = 0;
+	template.zero = KEY_TEMPLATE;
+	return FLOW_REF_INDEX(find(t, &template, flow_index_hash(&t->index, &template)));
+}
+
+/* The first reference in the bucket with the tag, or 0; asks for its record's cache line. */
+static inline uint32_t first_candidate(const struct flow_table *t, const struct flow_bucket *b,
+				       uint16_t tag)
+{
+	uint64_t m = flow_bucket_match(b, tag);
+	uint32_t ref = m ? b->refs[flow_match_first(m)] : 0;
+
+	__builtin_prefetch(&t->records.at[FLOW_REF_INDEX(ref)], 1);
+	return ref;
+}
+
+void flow_lookup_bulk(struct flow_table *t, const struct flow_key *const *keys, unsigned n,
+		      flow_ref *rets)
+{
+	const struct flow_index *ix = &t->index;
+	uint64_t hashes[BULK_MAX], away = 0;
+	uint32_t candidates[BULK_MAX];
+
+	assert(n <= BULK_MAX);
+	for (unsigned i = 0; i < n; i++) {
+		hashes[i] = keys[i] ? flow_index_hash(ix, keys[i]) : 0;
+		__builtin_prefetch(&ix->buckets[flow_index_home(ix, hashes[i])]);
+	}
+	for (unsigned i = 0; i < n; i++) {
+		uint32_t home = flow_index_home(ix, hashes[i]);
+		uint16_t tag = flow_index_tag(hashes[i]);
+		const struct flow_bucket *b = &ix->buckets[home];
+
+		candidates[i] = first_candidate(t, b, tag);
+		if (candidates[i] == 0 && b->n_away) {
+			__builtin_prefetch(&ix->buckets[flow_index_other(ix, home, tag)]);
+			away |= UINT64_C(1) << i;
+		}
+	}
+	for (; away; away &= away - 1) {
+		unsigned i = (unsigned)__builtin_ctzll(away);
+		uint16_t tag = flow_index_tag(hashes[i]);
+		uint32_t other = flow_index_other(ix, flow_index_home(ix, hashes[i]), tag);
+
+		candidates[i] = first_candidate(t, &ix->buckets[other], tag);
+	}
+	for (unsigned i = 0; i < n; i++) {
+		if (!keys[i] || candidates[i] == 0)
+			rets[i] = FLOW_NONE;
+		else if (has_key(t, candidates[i], keys[i]))
+			rets[i] = candidates[i];
+		else
+			rets[i] = find(t, keys[i], hashes[i]);
+	}
+}
+
+void flow_forward_key(const struct flow_table *t, const struct flow *f, struct flow_key *ret)
+{
+	key_of(t, f, false, ret);
+	ret->zero = 0;
+}
+
+void flow_reverse_key(const struct flow_table *t, const struct flow *f, struct flow_key *ret)
+{
+	key_of(t, f, true, ret);
+	ret->zero = 0;
+}
+
+/* The keys of a record, 1 or 2, and their hashes; asks for their buckets. */
+struct record_keys {
+	struct flow_key keys[2];
+	uint64_t hashes[2];
+	unsigned n;
+};
+
+static void record_keys_init(const struct flow_table *t, const struct flow *f,
+			     struct record_keys *ret)
+{
+	unsigned forward = f->flags & FLOW_FWD_MASK;
+	bool answers = forward == IPVS_FORWARD_MASQ || forward == IPVS_FORWARD_FULL_NAT;
+
+	ret->n = answers && !(f->flags & FLOW_TEMPLATE) ? 2 : 1;
+	for (unsigned i = 0; i < ret->n; i++) {
+		key_of(t, f, i == 1, &ret->keys[i]);
+		ret->hashes[i] = flow_index_hash(&t->index, &ret->keys[i]);
+		__builtin_prefetch(&t->index.buckets[flow_index_home(&t->index, ret->hashes[i])],
+				   1);
+	}
+}
+
+static void embryonic_append(struct flow_table *t, uint32_t index)
+{
+	struct flow *f = flow_at(t, index);
+
+	f->embryonic_prev = t->embryonic_last;
+	f->controlled = FLOW_NONE; /* the next */
+	if (t->embryonic_last != FLOW_NONE)
+		flow_at(t, t->embryonic_last)->controlled = index;
+	else
+		t->embryonic_first = index;
+	t->embryonic_last = index;
+	t->n_embryonic++;
+}
+
+void flow_leave_embryonic(struct flow_table *t, uint32_t index)
+{
+	struct flow *f = flow_at(t, index);
+	uint32_t prev = f->embryonic_prev, next = f->controlled;
+
+	if (!(f->flags & FLOW_EMBRYONIC))
+		return;
+	if (prev != FLOW_NONE)
+		flow_at(t, prev)->controlled = next;
+	else
+		t->embryonic_first = next;
+	if (next != FLOW_NONE)
+		flow_at(t, next)->embryonic_prev = prev;
+	else
+		t->embryonic_last = prev;
+	t->n_embryonic--;
+	f->flags &= (uint16_t)~FLOW_EMBRYONIC;
+	f->controlled = 0;
+	f->wheel_bound = f->expires;
+}
+
+static uint32_t record_acquire(struct flow_table *t)
+{
+	uint32_t index = t->free_last;
+
+	if (index == FLOW_NONE)
+		return t->n_opened < t->max_flows ? ++t->n_opened : FLOW_NONE;
+	t->free_last = flow_at(t, index)->wheel_next;
+	__builtin_prefetch(flow_at(t, t->free_last), 1);
+	return index;
+}
+
+static void record_release(struct flow_table *t, uint32_t index)
+{
+	struct flow *f = flow_at(t, index);
+
+	f->protocol = 0; /* see flow_next() */
+	f->wheel_next = t->free_last;
+	t->free_last = index;
+}
+
+static void evict_oldest(struct flow_table *t, struct flow *ret)
+{
+	uint32_t index = t->embryonic_first;
+
+	flow_leave_embryonic(t, index);
+	*ret = *flow_at(t, index);
+	flow_remove(t, index);
+	t->evicted++;
+}
+
+static int index_record(struct flow_table *t, const struct record_keys *k, uint32_t index)
+{
+	int r;
+
+	r = flow_index_add(&t->index, k->hashes[0], index << 1);
+	if (r < 0 || k->n == 1)
+		return r;
+	r = flow_index_add(&t->index, k->hashes[1], index << 1 | 1);
+	if (r < 0)
+		flow_index_remove(&t->index, k->hashes[0], index << 1);
+	return r;
+}
+
+int flow_insert(struct flow_table *t, const struct flow *f, uint32_t now, uint32_t timeout_ticks,
+		uint32_t *ret, struct flow *ret_evicted)
+{
+	struct flow new = *f;
+	struct record_keys keys;
+	uint32_t index;
+	int r;
+
+	assert(f->protocol != 0);
+	ret_evicted->protocol = 0;
+	if (new.flags & FLOW_TEMPLATE)
+		new.client_port_be = 0;
+	new.expires = now + timeout_ticks;
+	record_keys_init(t, &new, &keys);
+	for (unsigned i = 0; i < keys.n; i++)
+		if (find(t, &keys.keys[i], keys.hashes[i]) != FLOW_NONE)
+			return -EEXIST;
+	if (t->n_embryonic > 0 &&
+	    (t->n_flows == t->max_flows ||
+	     (new.flags &FLOW_EMBRYONIC && t->n_embryonic >= t->embryonic_max)))
+		evict_oldest(t, ret_evicted);
+
+	index = record_acquire(t);
+	r = index == FLOW_NONE ? -ENOSPC : index_record(t, &keys, index);
+	if (r < 0) {
+		if (index != FLOW_NONE)
+			record_release(t, index);
+		t->full++;
+		return r;
+	}
+	*flow_at(t, index) = new;
+	if (t->n_flows++ == 0)
+		t->wheel.tick = now;
+	t->n_templates += (new.flags &FLOW_TEMPLATE) != 0;
+	if (new.flags & FLOW_EMBRYONIC)
+		embryonic_append(t, index);
+	flow_wheel_link(&t->wheel, index);
+	*ret = index;
+	return 0;
+}
+
+void flow_remove(struct flow_table *t, uint32_t index)
+{
+	struct flow *f = flow_at(t, index);
+	struct record_keys keys;
+
+	record_keys_init(t, f, &keys);
+	if (flow_wheel_is_linked(&t->wheel, index))
+		flow_wheel_unlink(&t->wheel, index);
+	flow_leave_embryonic(t, index);
+	for (unsigned i = 0; i < keys.n; i++)
+		flow_index_remove(&t->index, keys.hashes[i], index << 1 | i);
+	t->n_templates -= (f->flags & FLOW_TEMPLATE) != 0;
+	t->n_flows--;
+	record_release(t, index);
+}
+
+/* A record that is not linked is in its on_expire(): flow_expire() links it afterwards. */
+void flow_rearm(struct flow_table *t, uint32_t index)
+{
+	if (!flow_wheel_is_linked(&t->wheel, index))
+		return;
+	flow_wheel_unlink(&t->wheel, index);
+	flow_wheel_link(&t->wheel, index);
+}
+
+/* Asks for what the removal of the next records in the slot needs, as far as they are due. */
+static void prefetch_due(struct flow_table *t, uint32_t index, uint32_t now)
+{
+	struct record_keys keys;
+
+	for (unsigned i = 0; i < EXPIRE_AHEAD && index != FLOW_NONE; i++) {
+		const struct flow *f = flow_at(t, index);
+
+		__builtin_prefetch(flow_at(t, f->wheel_next), 1);
+		if (flow_remaining(f, now) == 0)
+			record_keys_init(t, f, &keys);
+		index = f->wheel_next;
+	}
+}
+
+unsigned flow_expire(struct flow_table *t, uint32_t now, unsigned max_flows_per_call,
+		     flow_on_expire on_expire, void *context)
+{
+	struct flow_wheel *w = &t->wheel;
+	unsigned n = 0;
+
+	if (t->n_flows == 0)
+		w->tick = now;
+	if ((int32_t)(now - w->tick) >= (int32_t)w->n_slots)
+		w->tick = now - w->n_slots + 1; /* one turn passes by every slot */
+	while ((int32_t)(now - w->tick) >= 0 && n < max_flows_per_call) {
+		uint32_t index = flow_wheel_first(w);
+		struct flow *f = flow_at(t, index);
+
+		if (index == FLOW_NONE) {
+			w->tick++;
+			continue;
+		}
+		if (n++ % EXPIRE_AHEAD == 0)
+			prefetch_due(t, index, now);
+		flow_wheel_unlink(w, index);
+		if (flow_remaining(f, now) == 0 && on_expire(context, index, f)) {
+			flow_remove(t, index);
+			continue;
+		}
+		/* Into a later slot whatever it asks for: this one must become empty. */
+		w->tick++;
+		flow_wheel_link(w, index);
+		w->tick--;
+	}
+	return n;
+}
+
+uint32_t flow_remaining(const struct flow *f, uint32_t now)
+{
+	return (int32_t)(f->expires - now) > 0 ? f->expires - now : 0;
+}
+
+uint32_t flow_next(struct flow_table *t, uint32_t *cursor)
+{
+	while (*cursor < t->n_opened)
+		if (flow_at(t, ++*cursor)->protocol != 0)
+			return *cursor;
+	return FLOW_NONE;
+}
