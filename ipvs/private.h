@@ -47,6 +47,11 @@ enum private_command {
 	PRIVATE_CMD_NEW_PORT,
 	PRIVATE_CMD_GET_STATUS, /* [SET_STATUS]; the heartbeat */
 	PRIVATE_CMD_SET_STATUS,
+	/*
+	 * Takes the ports that the command line names, where it said that they are to wait (--hold-ports): acknowledged
+	 * when they and their exception interfaces are up; before, GET_STATUS tells of no port. 0 also when they are.
+	 */
+	PRIVATE_CMD_ATTACH_PORTS,
 	_PRIVATE_CMD_END,
 };
 
