@@ -145,12 +145,23 @@ static void on_worker_trouble(const char *text, void *userdata)
 	manager_event(userdata, LOG_WARNING, "worker", "", "%s", text);
 }
 
+/* How many targets may be probed: not one where checks are off, and a record takes a kilobyte. */
+static size_t count_checked(const struct registry *r)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < r->n; i++)
+		if (r->groups[i].conf->check.protocol != CONF_CHECK_NONE)
+			n += r->groups[i].n;
+	return n;
+}
+
 int manager_sync_probes(struct manager *m)
 {
 	_cleanup_free_ struct protocol_probe *probes = NULL;
 	size_t n = 0;
 
-	probes = calloc(m->registry.n_targets + 1, sizeof(*probes));
+	probes = reallocarray(NULL, count_checked(&m->registry) + 1, sizeof(*probes));
 	if (!probes)
 		return -ENOMEM;
 	for (size_t i = 0; i < m->registry.n; i++)

@@ -452,6 +452,17 @@ static uint16_t probe_port(const struct target_group *g, const struct target *t)
 	return t->port ? t->port : g->listener_port;
 }
 
+static uint64_t probe_hash(const struct protocol_probe *p)
+{
+	uint64_t words[sizeof(*p) / sizeof(uint64_t)], h = hash_start;
+
+	_Static_assert(sizeof(words) == sizeof(*p), "no byte is left out");
+	memcpy(words, p, sizeof(words));
+	for (size_t i = 0; i < ARRAY_SIZE(words); i++)
+		h = hash_word(h, words[i]);
+	return h;
+}
+
 bool registry_probe(const struct target_group *g, const struct target *t,
 		    struct protocol_probe *ret)
 {
@@ -479,7 +490,7 @@ bool registry_probe(const struct target_group *g, const struct target *t,
 		if (check->host_header)
 			strncpy(p.host_header, check->host_header, sizeof(p.host_header) - 1);
 	}
-	p.generation = (uint32_t)hash_bytes(hash_start, &p, sizeof(p));
+	p.generation = (uint32_t)probe_hash(&p);
 	p.has_history = t->health.checked_usec != 0;
 	*ret = p;
 	return true;

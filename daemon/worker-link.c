@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -398,25 +399,48 @@ static int held_cmp(const void *a, const void *b)
 /* has_history speaks of the past, not of what to do. */
 static bool probe_eq(const struct protocol_probe *a, const struct protocol_probe *b)
 {
-	struct protocol_probe x = *a;
+	const size_t before = offsetof(struct protocol_probe, has_history);
+	const size_t after = before + sizeof(a->has_history);
 
-	x.has_history = b->has_history;
 	/* Records have no padding, and what an address does not use is zero: health/protocol.h. */
-	return memcmp(&x, b, sizeof(x)) == 0; /* NOLINT(bugprone-suspicious-memory-comparison) */
+	return memcmp(a, b, before) == 0 &&
+	       memcmp((const char *)a + after, (const char *)b + after, sizeof(*a) - after) == 0;
+}
+
+/* What the worker has of this probe, or is being sent; NULL when it must be told. */
+static const struct held *find_equal(const struct worker_link *l, const struct protocol_probe *p)
+{
+	const struct held *known = find_held(l, p->id);
+
+	return known && !known->remove && probe_eq(p, &known->probe) ? known : NULL;
+}
+
+/* The usual reload changes no probe, and ten thousand of them are copied and sorted for nothing. */
+static bool is_in_sync(const struct worker_link *l, const struct protocol_probe *probes, size_t n)
+{
+	if (n != l->n_held)
+		return false;
+	for (size_t i = 0; i < n; i++)
+		if (!find_equal(l, &probes[i]))
+			return false;
+	return true;
 }
 
 int worker_link_sync(struct worker_link *l, const struct protocol_probe *probes, size_t n)
 {
-	struct held *merged = calloc(n + l->n_held + 1, sizeof(*merged));
+	struct held *merged;
 	size_t n_merged = n;
 
+	if (is_in_sync(l, probes, n))
+		return 0;
+	merged = calloc(n + l->n_held + 1, sizeof(*merged));
 	if (!merged)
 		return -ENOMEM;
 	for (size_t i = 0; i < n; i++) {
-		const struct held *known = find_held(l, probes[i].id);
+		const struct held *known = find_equal(l, &probes[i]);
 
 		merged[i] = (struct held){ .probe = probes[i], .unsent = true };
-		if (known && !known->remove && probe_eq(&probes[i], &known->probe))
+		if (known)
 			merged[i] = *known;
 	}
 	qsort(merged, n, sizeof(*merged), held_cmp);
