@@ -16,10 +16,9 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "ipvs/channel-exchange.h"
 
 enum {
-	RX_BYTES = 64 * 1024,  /* a dump's datagrams have at most 32 KiB (af_netlink.c) */
-	TX_BYTES = 128 * 1024, /* one batch */
 	SOCKET_BUFFER_BYTES = 4 * 1024 * 1024,
 	/* What one queued acknowledgement takes of SO_RCVBUF: the packet's own size and sk_buff, rounded up. */
 	ACK_COST_BYTES = 2048,
@@ -28,18 +27,6 @@ enum {
 	DESTS_PER_SERVICE_MAX = 1024 * 1024, /* more: the other side repeats itself */
 	/* The kernel may load a scheduler's module while it handles a request. */
 	TIMEOUT_USEC = 20 * 1000 * 1000,
-};
-
-struct channel {
-	int fd; /* owned */
-	bool kernel;
-	uint16_t family;
-	uint32_t seq;	/* of the last request */
-	size_t tx_max;	/* bytes that one send may carry */
-	size_t ops_max; /* requests whose answers the receive buffer can hold */
-	uint64_t writes;
-	_Alignas(8) uint8_t rx[RX_BYTES];
-	_Alignas(8) uint8_t tx[TX_BYTES];
 };
 
 DEFINE_CLEANUP(struct channel *, channel_free)
@@ -132,24 +119,13 @@ static int error_of(const struct nlmsghdr *nlh, int *ret)
 	return *ret > 0 ? -EBADMSG : 0;
 }
 
-/* Called for every message of an exchange that is neither an error nor the end. Negative ends the exchange. */
-typedef int (*on_message_fn)(const struct nlmsghdr *nlh, void *userdata);
-
-struct exchange {
-	uint32_t seq;		  /* of the only request */
-	on_message_fn on_message; /* NULL: nothing but an acknowledgement is expected */
-	void *userdata;
-	bool dump;
-	int error; /* the first of our own; a dump must be read to its end, or the socket refuses the next one */
-};
-
 enum progress {
 	PROGRESS_MORE,
 	PROGRESS_DONE,
 };
 
 /* Negative: the request's own error. */
-static int take_message(struct exchange *x, const struct nlmsghdr *nlh)
+static int take_message(struct channel_exchange *x, const struct nlmsghdr *nlh)
 {
 	int r, error;
 
@@ -171,9 +147,9 @@ static int take_message(struct exchange *x, const struct nlmsghdr *nlh)
 	return PROGRESS_MORE;
 }
 
-static int exchange_run(struct channel *c, struct exchange *x, size_t len)
+int channel_exchange(struct channel *c, struct channel_exchange *x, size_t len)
 {
-	usec_t deadline = clock_monotonic_usec() + TIMEOUT_USEC;
+	usec_t deadline = clock_monotonic_usec() + c->timeout_usec;
 	int r = send_all(c, c->tx, len, deadline);
 
 	if (r < 0)
@@ -182,6 +158,9 @@ static int exchange_run(struct channel *c, struct exchange *x, size_t len)
 		const struct nlmsghdr *nlh = (const struct nlmsghdr *)c->rx;
 		int left = receive(c, deadline);
 
+		/* A table of millions takes its time: what is bounded is the silence. */
+		if (left > 0 && x->dump)
+			deadline = clock_monotonic_usec() + c->timeout_usec;
 		if (left == -ENOBUFS && x->dump) {
 			x->error = left;
 			continue;
@@ -198,7 +177,7 @@ static int exchange_run(struct channel *c, struct exchange *x, size_t len)
 	}
 }
 
-static struct codec_header header(struct channel *c, uint16_t flags)
+struct codec_header channel_header(struct channel *c, uint16_t flags)
 {
 	return (struct codec_header){ .family = c->family, .flags = flags, .seq = ++c->seq };
 }
@@ -220,10 +199,12 @@ static int on_family(const struct nlmsghdr *nlh, void *userdata)
 DEFINE_CLEANUP(struct nl_msg *, nlmsg_free)
 
 /* By name: this loads the module where it can be loaded (MODULE_ALIAS_GENL_FAMILY). */
-static int resolve_family(struct channel *c)
+int channel_resolve_family(struct channel *c)
 {
 	uint16_t family = 0;
-	struct exchange x = { .seq = ++c->seq, .on_message = on_family, .userdata = &family };
+	struct channel_exchange x = { .seq = ++c->seq,
+				      .on_message = on_family,
+				      .userdata = &family };
 	_cleanup_(nlmsg_free_p) struct nl_msg *msg = nlmsg_alloc_size(256);
 	int r;
 
@@ -233,7 +214,7 @@ static int resolve_family(struct channel *c)
 	    nla_put_string(msg, CTRL_ATTR_FAMILY_NAME, IPVS_GENL_NAME) < 0)
 		return -ENOMEM;
 	memcpy(c->tx, nlmsg_hdr(msg), nlmsg_hdr(msg)->nlmsg_len);
-	r = exchange_run(c, &x, nlmsg_hdr(msg)->nlmsg_len);
+	r = channel_exchange(c, &x, nlmsg_hdr(msg)->nlmsg_len);
 	if (r < 0)
 		return r;
 	if (family < NLMSG_MIN_TYPE)
@@ -242,7 +223,7 @@ static int resolve_family(struct channel *c)
 	return 0;
 }
 
-static size_t buffer_size(int fd, int force, int option)
+size_t channel_buffer_size(int fd, int force, int option)
 {
 	int bytes = SOCKET_BUFFER_BYTES;
 	socklen_t len = sizeof(bytes);
@@ -264,15 +245,16 @@ int channel_open_kernel(struct channel **ret)
 	if (!c)
 		return -ENOMEM;
 	c->kernel = true;
+	c->timeout_usec = TIMEOUT_USEC;
 	c->fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_GENERIC);
 	if (c->fd < 0 || bind(c->fd, (struct sockaddr *)&local, sizeof(local)) < 0)
 		return -errno;
 	/* Older kernels lack it: error messages are only longer then. */
 	(void)setsockopt(c->fd, SOL_NETLINK, NETLINK_CAP_ACK, &on, sizeof(on));
-	c->tx_max = MIN(sizeof(c->tx), buffer_size(c->fd, SO_SNDBUFFORCE, SO_SNDBUF) / 2);
+	c->tx_max = MIN(sizeof(c->tx), channel_buffer_size(c->fd, SO_SNDBUFFORCE, SO_SNDBUF) / 2);
 	c->ops_max = MAX((size_t)OPS_PER_BATCH_MIN,
-			 buffer_size(c->fd, SO_RCVBUFFORCE, SO_RCVBUF) / ACK_COST_BYTES);
-	r = resolve_family(c);
+			 channel_buffer_size(c->fd, SO_RCVBUFFORCE, SO_RCVBUF) / ACK_COST_BYTES);
+	r = channel_resolve_family(c);
 	if (r < 0)
 		return r;
 	*ret = take_ptr(c);
@@ -310,14 +292,14 @@ static int on_dest(const struct nlmsghdr *nlh, void *userdata)
 /* -EINTR: the dump was interrupted, ret is not to be believed. */
 static int dump_services(struct channel *c, struct ipvs_ruleset *ret)
 {
-	struct codec_header h = header(c, NLM_F_DUMP);
-	struct exchange x = {
+	struct codec_header h = channel_header(c, NLM_F_DUMP);
+	struct channel_exchange x = {
 		.seq = h.seq, .on_message = on_service, .userdata = ret, .dump = true
 	};
 	int r = codec_plain_request(c->tx, sizeof(c->tx), &h, IPVS_CMD_GET_SERVICE);
 
 	if (r > 0)
-		r = exchange_run(c, &x, (size_t)r);
+		r = channel_exchange(c, &x, (size_t)r);
 	return r;
 }
 
@@ -346,12 +328,14 @@ static int check_repeated(const struct ipvs_service *s)
 
 static int dump_dests(struct channel *c, struct ipvs_service *s)
 {
-	struct codec_header h = header(c, NLM_F_DUMP);
-	struct exchange x = { .seq = h.seq, .on_message = on_dest, .userdata = s, .dump = true };
+	struct codec_header h = channel_header(c, NLM_F_DUMP);
+	struct channel_exchange x = {
+		.seq = h.seq, .on_message = on_dest, .userdata = s, .dump = true
+	};
 	int r = codec_dest_request(c->tx, sizeof(c->tx), &h, IPVS_CMD_GET_DEST, &s->key, NULL);
 
 	if (r > 0)
-		r = exchange_run(c, &x, (size_t)r);
+		r = channel_exchange(c, &x, (size_t)r);
 	return r < 0 ? r : check_repeated(s);
 }
 
@@ -392,7 +376,7 @@ int channel_dump(struct channel *c, struct ipvs_ruleset *ret)
 
 		/* No such family: ip_vs was unloaded, and has another number when it is back. */
 		if (r == -ENOENT && c->kernel) {
-			r = resolve_family(c);
+			r = channel_resolve_family(c);
 			if (r < 0)
 				return r;
 			continue;
@@ -499,7 +483,7 @@ static int take_results(struct channel *c, const struct batch *b, int left,
 
 static int batch_run(struct channel *c, const struct batch *b, struct channel_result *results)
 {
-	usec_t deadline = clock_monotonic_usec() + TIMEOUT_USEC;
+	usec_t deadline = clock_monotonic_usec() + c->timeout_usec;
 	int r = send_all(c, c->tx, b->len_bytes, deadline);
 
 	if (r < 0)
@@ -546,13 +530,13 @@ static int on_info(const struct nlmsghdr *nlh, void *userdata)
 }
 
 /* A request without attributes whose answer is one message. */
-static int get(struct channel *c, uint8_t cmd, on_message_fn on_message, void *ret)
+static int get(struct channel *c, uint8_t cmd, channel_on_message on_message, void *ret)
 {
-	struct codec_header h = header(c, NLM_F_ACK);
-	struct exchange x = { .seq = h.seq, .on_message = on_message, .userdata = ret };
+	struct codec_header h = channel_header(c, NLM_F_ACK);
+	struct channel_exchange x = { .seq = h.seq, .on_message = on_message, .userdata = ret };
 	int r = codec_plain_request(c->tx, sizeof(c->tx), &h, cmd);
 
-	return r < 0 ? r : exchange_run(c, &x, (size_t)r);
+	return r < 0 ? r : channel_exchange(c, &x, (size_t)r);
 }
 
 int channel_get_timeouts(struct channel *c, struct ipvs_timeouts *ret)
@@ -567,12 +551,12 @@ int channel_get_info(struct channel *c, struct ipvs_info *ret)
 
 int channel_set_timeouts(struct channel *c, const struct ipvs_timeouts *t)
 {
-	struct codec_header h = header(c, NLM_F_ACK);
-	struct exchange x = { .seq = h.seq };
+	struct codec_header h = channel_header(c, NLM_F_ACK);
+	struct channel_exchange x = { .seq = h.seq };
 	int r = codec_config_request(c->tx, sizeof(c->tx), &h, t);
 
 	if (r < 0)
 		return r;
 	c->writes++;
-	return exchange_run(c, &x, (size_t)r);
+	return channel_exchange(c, &x, (size_t)r);
 }

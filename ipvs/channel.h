@@ -4,7 +4,7 @@
 /*
  * A request channel to one IPVS plane: the kernel through AF_NETLINK, or ipvsd-fastpath through an AF_UNIX
  * seqpacket socket; the callers do not know which. Synchronous and bounded: the kernel answers inside send() (its
- * requests are handled in the sender's context), and each call has a deadline. One thread.
+ * requests are handled in the sender's context), the fast path soon afterwards, and each call has a deadline. One thread.
  *
  * Errors are the kernel's own errno from nlmsgerr, negative (libnl's NLE_ codes would lose it).
  */
@@ -13,6 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/clock.h"
 #include "ipvs/codec.h"
 #include "ipvs/plan.h"
 
@@ -23,6 +24,13 @@ struct channel;
  * -ENOENT: the kernel has no ip_vs; -EPERM is reported by the first request.
  */
 int channel_open_kernel(struct channel **ret);
+
+/*
+ * The fast path's plane (ipvs/channel-unix.h has what only this one can be asked). -ENOENT, -ECONNREFUSED: nobody
+ * listens there; -EACCES, -ECONNRESET: not for us; -ETIMEDOUT. A call fails with -ETIMEDOUT after timeout_usec without
+ * an answer, with -EPIPE or -ECONNRESET once the other side is gone: then open another channel.
+ */
+int channel_open_unix(const char *path, usec_t timeout_usec, struct channel **ret);
 
 void channel_free(struct channel *c);
 
