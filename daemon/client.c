@@ -2,7 +2,6 @@
 
 #include "daemon/client.h"
 
-#include <curl/curl.h>
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -10,6 +9,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/libcurl.h"
 
 enum {
 	ANSWER_MAX = 64 * 1024 * 1024, /* ten thousand targets are about 6 MiB */
@@ -18,8 +18,18 @@ enum {
 
 typedef struct curl_slist *curl_list;
 
-DEFINE_CLEANUP(CURL *, curl_easy_cleanup)
-DEFINE_CLEANUP(curl_list, curl_slist_free_all)
+static void free_easy(CURL *curl)
+{
+	libcurl.easy_cleanup(curl);
+}
+
+static void free_list(curl_list list)
+{
+	libcurl.slist_free_all(list);
+}
+
+DEFINE_CLEANUP(CURL *, free_easy)
+DEFINE_CLEANUP(curl_list, free_list)
 
 struct answer {
 	char *bytes; /* owned */
@@ -72,7 +82,7 @@ static int explain_failure(CURL *curl, CURLcode code, const char *socket, char *
 {
 	long os_error = 0;
 
-	(void)curl_easy_getinfo(curl, CURLINFO_OS_ERRNO, &os_error);
+	(void)libcurl.easy_getinfo(curl, CURLINFO_OS_ERRNO, &os_error);
 	if (code == CURLE_OPERATION_TIMEDOUT) {
 		explain(ret_error, "ipvsd does not answer on %s; see journalctl -u ipvsd", socket);
 		return -ETIMEDOUT;
@@ -96,7 +106,7 @@ static int explain_failure(CURL *curl, CURLcode code, const char *socket, char *
 			socket);
 		return -EACCES;
 	}
-	explain(ret_error, "%s: %s%s%s", socket, curl_easy_strerror(code), os_error ? ": " : "",
+	explain(ret_error, "%s: %s%s%s", socket, libcurl.easy_strerror(code), os_error ? ": " : "",
 		os_error ? strerror((int)os_error) : "");
 	return -EIO;
 }
@@ -105,18 +115,18 @@ static int prepare(CURL *curl, const char *socket, const char *url, const char *
 		   const struct client_request *request, struct answer *answer)
 {
 	CURLcode codes[] = {
-		curl_easy_setopt(curl, CURLOPT_UNIX_SOCKET_PATH, socket),
-		curl_easy_setopt(curl, CURLOPT_URL, url),
+		libcurl.easy_setopt(curl, CURLOPT_UNIX_SOCKET_PATH, socket),
+		libcurl.easy_setopt(curl, CURLOPT_URL, url),
 		/* http_proxy in the environment is not for this socket. */
-		curl_easy_setopt(curl, CURLOPT_PROXY, ""),
-		curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L),
-		curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT, (long)CONNECT_SECONDS),
-		curl_easy_setopt(curl, CURLOPT_TIMEOUT, request->timeout_seconds),
-		curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_bytes),
-		curl_easy_setopt(curl, CURLOPT_WRITEDATA, answer),
-		curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, request->method),
+		libcurl.easy_setopt(curl, CURLOPT_PROXY, ""),
+		libcurl.easy_setopt(curl, CURLOPT_NOSIGNAL, 1L),
+		libcurl.easy_setopt(curl, CURLOPT_CONNECTTIMEOUT, (long)CONNECT_SECONDS),
+		libcurl.easy_setopt(curl, CURLOPT_TIMEOUT, request->timeout_seconds),
+		libcurl.easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_bytes),
+		libcurl.easy_setopt(curl, CURLOPT_WRITEDATA, answer),
+		libcurl.easy_setopt(curl, CURLOPT_CUSTOMREQUEST, request->method),
 		!strcmp(request->method, "POST")
-			? curl_easy_setopt(curl, CURLOPT_POSTFIELDS, body ? body : "")
+			? libcurl.easy_setopt(curl, CURLOPT_POSTFIELDS, body ? body : "")
 			: CURLE_OK,
 	};
 
@@ -146,8 +156,8 @@ static int read_answer(const struct answer *answer, const char *socket, json_t *
 int client_call(const char *socket, const struct client_request *request, struct client_reply *ret,
 		char **ret_error)
 {
-	_cleanup_(curl_easy_cleanup_p) CURL *curl = NULL;
-	_cleanup_(curl_slist_free_all_p) curl_list headers = NULL;
+	_cleanup_(free_easy_p) CURL *curl = NULL;
+	_cleanup_(free_list_p) curl_list headers = NULL;
 	_cleanup_(answer_deinit) struct answer answer = { 0 };
 	_cleanup_free_ char *url = NULL, *body = NULL;
 	struct client_reply reply = { 0 };
@@ -155,10 +165,13 @@ int client_call(const char *socket, const struct client_request *request, struct
 	int error;
 
 	*ret_error = NULL;
-	if (curl_global_init(CURL_GLOBAL_NOTHING) != CURLE_OK)
-		return -ENOMEM;
-	curl = curl_easy_init();
-	headers = curl_slist_append(NULL, "Content-Type: application/json");
+	error = libcurl_load();
+	if (error == -ELIBACC)
+		explain(ret_error, "cannot load libcurl: install the package libcurl4");
+	if (error < 0)
+		return error;
+	curl = libcurl.easy_init();
+	headers = libcurl.slist_append(NULL, "Content-Type: application/json");
 	if (request->body)
 		body = json_dumps(request->body, JSON_COMPACT);
 	if (!curl || !headers || (request->body && !body) ||
@@ -169,12 +182,12 @@ int client_call(const char *socket, const struct client_request *request, struct
 		explain(ret_error, "%s: not usable as the path of a socket", socket);
 		return error;
 	}
-	(void)curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
+	(void)libcurl.easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
 
-	code = curl_easy_perform(curl);
+	code = libcurl.easy_perform(curl);
 	if (code != CURLE_OK)
 		return explain_failure(curl, code, socket, ret_error);
-	(void)curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &reply.status);
+	(void)libcurl.easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &reply.status);
 	error = read_answer(&answer, socket, &reply.body, ret_error);
 	if (error < 0)
 		return error;
@@ -184,9 +197,12 @@ int client_call(const char *socket, const struct client_request *request, struct
 
 char *client_escape(const char *text)
 {
-	char *escaped = curl_easy_escape(NULL, text, 0);
-	char *copy = escaped ? strdup(escaped) : NULL;
+	char *escaped, *copy;
 
-	curl_free(escaped);
+	if (libcurl_load() < 0)
+		return NULL;
+	escaped = libcurl.easy_escape(NULL, text, 0);
+	copy = escaped ? strdup(escaped) : NULL;
+	libcurl.free(escaped);
 	return copy;
 }

@@ -2,13 +2,13 @@
 #include "health/probe-http.h"
 
 #include <assert.h>
-#include <curl/curl.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
 
 #include "base/cleanup.h"
+#include "base/libcurl.h"
 
 struct probe_http {
 	struct probe_http_engine *engine; /* borrowed */
@@ -74,7 +74,7 @@ static enum probe_outcome judge_status(struct probe_http *p, int32_t *ret_detail
 {
 	long status = 0;
 
-	(void)curl_easy_getinfo(p->easy, CURLINFO_RESPONSE_CODE, &status);
+	(void)libcurl.easy_getinfo(p->easy, CURLINFO_RESPONSE_CODE, &status);
 	*ret_detail = (int32_t)status;
 	return status_matches(p->spec, status) ? PROBE_OK : PROBE_WRONG_STATUS;
 }
@@ -83,7 +83,7 @@ static bool is_connected(struct probe_http *p)
 {
 	curl_off_t connect_usec = 0;
 
-	(void)curl_easy_getinfo(p->easy, CURLINFO_CONNECT_TIME_T, &connect_usec);
+	(void)libcurl.easy_getinfo(p->easy, CURLINFO_CONNECT_TIME_T, &connect_usec);
 	return connect_usec > 0;
 }
 
@@ -101,7 +101,7 @@ static enum probe_outcome judge(struct probe_http *p, CURLcode code, int32_t *re
 {
 	long error = 0;
 
-	(void)curl_easy_getinfo(p->easy, CURLINFO_OS_ERRNO, &error);
+	(void)libcurl.easy_getinfo(p->easy, CURLINFO_OS_ERRNO, &error);
 	*ret_detail = 0;
 	switch (code) {
 	case CURLE_OK:
@@ -136,8 +136,8 @@ static enum probe_outcome judge(struct probe_http *p, CURLcode code, int32_t *re
 
 static void make_idle(struct probe_http *p)
 {
-	(void)curl_multi_remove_handle(p->engine->multi, p->easy);
-	curl_slist_free_all(p->headers);
+	(void)libcurl.multi_remove_handle(p->engine->multi, p->easy);
+	libcurl.slist_free_all(p->headers);
 	p->headers = NULL;
 	p->next_idle = p->engine->idle;
 	p->engine->idle = p;
@@ -148,14 +148,14 @@ static void collect_finished(struct probe_http_engine *e)
 	CURLMsg *message;
 	int left;
 
-	while ((message = curl_multi_info_read(e->multi, &left))) {
+	while ((message = libcurl.multi_info_read(e->multi, &left))) {
 		struct probe_http *p = NULL;
 		enum probe_outcome outcome;
 		int32_t detail;
 
 		if (message->msg != CURLMSG_DONE)
 			continue;
-		(void)curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &p);
+		(void)libcurl.easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &p);
 		outcome = judge(p, message->data.result, &detail);
 		make_idle(p);
 		p->done(p->userdata, outcome, detail);
@@ -174,7 +174,7 @@ static int on_io(sd_event_source *s, int fd, uint32_t revents, void *userdata)
 		mask |= CURL_CSELECT_OUT;
 	if (revents & (EPOLLERR | EPOLLHUP))
 		mask |= CURL_CSELECT_ERR;
-	(void)curl_multi_socket_action(e->multi, fd, mask, &running);
+	(void)libcurl.multi_socket_action(e->multi, fd, mask, &running);
 	collect_finished(e);
 	return 0;
 }
@@ -186,7 +186,7 @@ static int on_timer(sd_event_source *s, uint64_t usec, void *userdata)
 
 	(void)s;
 	(void)usec;
-	(void)curl_multi_socket_action(e->multi, CURL_SOCKET_TIMEOUT, 0, &running);
+	(void)libcurl.multi_socket_action(e->multi, CURL_SOCKET_TIMEOUT, 0, &running);
 	collect_finished(e);
 	return 0;
 }
@@ -200,7 +200,7 @@ static int on_curl_socket(CURL *easy, curl_socket_t fd, int what, void *userdata
 
 	(void)easy;
 	if (what == CURL_POLL_REMOVE) {
-		(void)curl_multi_assign(e->multi, fd, NULL);
+		(void)libcurl.multi_assign(e->multi, fd, NULL);
 		sd_event_source_disable_unref(source);
 		return 0;
 	}
@@ -212,7 +212,7 @@ static int on_curl_socket(CURL *easy, curl_socket_t fd, int what, void *userdata
 		return sd_event_source_set_io_events(source, events) < 0 ? -1 : 0;
 	if (sd_event_add_io(e->event, &source, fd, events, on_io, e) < 0)
 		return -1;
-	(void)curl_multi_assign(e->multi, fd, source);
+	(void)libcurl.multi_assign(e->multi, fd, source);
 	return 0;
 }
 
@@ -238,14 +238,14 @@ int probe_http_engine_new(sd_event *event, struct probe_http_engine **ret)
 	struct probe_http_engine *e;
 	int r;
 
-	/* No TLS: nothing to initialise that costs, and no files to open later under the filter. */
-	if (curl_global_init(CURL_GLOBAL_NOTHING) != CURLE_OK)
-		return -ENOMEM;
+	r = libcurl_load();
+	if (r < 0)
+		return r;
 	e = calloc(1, sizeof(*e));
 	if (!e)
 		return -ENOMEM;
 	e->event = sd_event_ref(event);
-	e->multi = curl_multi_init();
+	e->multi = libcurl.multi_init();
 	r = e->multi ? sd_event_add_time(event, &e->timer, CLOCK_MONOTONIC, USEC_NEVER, 1, on_timer,
 					 e)
 		     : -ENOMEM;
@@ -255,10 +255,10 @@ int probe_http_engine_new(sd_event *event, struct probe_http_engine **ret)
 		probe_http_engine_free(e);
 		return r;
 	}
-	(void)curl_multi_setopt(e->multi, CURLMOPT_SOCKETFUNCTION, on_curl_socket);
-	(void)curl_multi_setopt(e->multi, CURLMOPT_SOCKETDATA, e);
-	(void)curl_multi_setopt(e->multi, CURLMOPT_TIMERFUNCTION, on_curl_timer);
-	(void)curl_multi_setopt(e->multi, CURLMOPT_TIMERDATA, e);
+	(void)libcurl.multi_setopt(e->multi, CURLMOPT_SOCKETFUNCTION, on_curl_socket);
+	(void)libcurl.multi_setopt(e->multi, CURLMOPT_SOCKETDATA, e);
+	(void)libcurl.multi_setopt(e->multi, CURLMOPT_TIMERFUNCTION, on_curl_timer);
+	(void)libcurl.multi_setopt(e->multi, CURLMOPT_TIMERDATA, e);
 	*ret = e;
 	return 0;
 }
@@ -271,14 +271,13 @@ void probe_http_engine_free(struct probe_http_engine *e)
 		struct probe_http *p = e->idle;
 
 		e->idle = p->next_idle;
-		curl_easy_cleanup(p->easy);
+		libcurl.easy_cleanup(p->easy);
 		free(p);
 	}
-	(void)curl_multi_cleanup(e->multi);
+	(void)libcurl.multi_cleanup(e->multi);
 	sd_event_source_disable_unref(e->timer);
 	sd_event_unref(e->event);
 	free(e);
-	curl_global_cleanup();
 }
 
 /* The options that no specification changes. */
@@ -298,22 +297,22 @@ static CURLcode set_constant_options(struct probe_http *p)
 	CURLcode code = CURLE_OK;
 
 	for (size_t i = 0; i < ARRAY_SIZE(longs) && code == CURLE_OK; i++)
-		code = curl_easy_setopt(p->easy, longs[i].option, longs[i].value);
+		code = libcurl.easy_setopt(p->easy, longs[i].option, longs[i].value);
 	if (code == CURLE_OK)
-		code = curl_easy_setopt(p->easy, CURLOPT_PROXY, "");
+		code = libcurl.easy_setopt(p->easy, CURLOPT_PROXY, "");
 	if (code == CURLE_OK)
-		code = curl_easy_setopt(p->easy, CURLOPT_PROTOCOLS_STR, "http");
+		code = libcurl.easy_setopt(p->easy, CURLOPT_PROTOCOLS_STR, "http");
 	if (code == CURLE_OK)
-		code = curl_easy_setopt(p->easy, CURLOPT_USERAGENT, "ipvsd/" IPVSD_VERSION);
+		code = libcurl.easy_setopt(p->easy, CURLOPT_USERAGENT, "ipvsd/" IPVSD_VERSION);
 	if (code != CURLE_OK)
 		return code;
-	(void)curl_easy_setopt(p->easy, CURLOPT_PRIVATE, p);
-	(void)curl_easy_setopt(p->easy, CURLOPT_OPENSOCKETFUNCTION, on_open_socket);
-	(void)curl_easy_setopt(p->easy, CURLOPT_OPENSOCKETDATA, p);
-	(void)curl_easy_setopt(p->easy, CURLOPT_HEADERFUNCTION, on_header);
-	(void)curl_easy_setopt(p->easy, CURLOPT_HEADERDATA, p);
-	(void)curl_easy_setopt(p->easy, CURLOPT_WRITEFUNCTION, on_body);
-	(void)curl_easy_setopt(p->easy, CURLOPT_WRITEDATA, p);
+	(void)libcurl.easy_setopt(p->easy, CURLOPT_PRIVATE, p);
+	(void)libcurl.easy_setopt(p->easy, CURLOPT_OPENSOCKETFUNCTION, on_open_socket);
+	(void)libcurl.easy_setopt(p->easy, CURLOPT_OPENSOCKETDATA, p);
+	(void)libcurl.easy_setopt(p->easy, CURLOPT_HEADERFUNCTION, on_header);
+	(void)libcurl.easy_setopt(p->easy, CURLOPT_HEADERDATA, p);
+	(void)libcurl.easy_setopt(p->easy, CURLOPT_WRITEFUNCTION, on_body);
+	(void)libcurl.easy_setopt(p->easy, CURLOPT_WRITEDATA, p);
 	return CURLE_OK;
 }
 
@@ -330,10 +329,10 @@ static struct probe_http *take_idle(struct probe_http_engine *e)
 	if (!p)
 		return NULL;
 	p->engine = e;
-	p->easy = curl_easy_init();
+	p->easy = libcurl.easy_init();
 	if (p->easy && set_constant_options(p) == CURLE_OK)
 		return p;
-	curl_easy_cleanup(p->easy);
+	libcurl.easy_cleanup(p->easy);
 	free(p);
 	return NULL;
 }
@@ -350,19 +349,19 @@ static CURLcode set_request(struct probe_http *p)
 	(void)snprintf(url, sizeof(url), "http://%s/", where);
 	(void)snprintf(host, sizeof(host), "Host: %s",
 		       spec->host_header[0] ? spec->host_header : where);
-	p->headers = curl_slist_append(NULL, host);
-	more = curl_slist_append(p->headers, "Connection: close");
+	p->headers = libcurl.slist_append(NULL, host);
+	more = libcurl.slist_append(p->headers, "Connection: close");
 	if (!p->headers || !more)
 		return CURLE_OUT_OF_MEMORY;
-	code = curl_easy_setopt(p->easy, CURLOPT_URL, url);
+	code = libcurl.easy_setopt(p->easy, CURLOPT_URL, url);
 	/* The path goes out as it was written, unnormalised. */
 	if (code == CURLE_OK)
-		code = curl_easy_setopt(p->easy, CURLOPT_REQUEST_TARGET, spec->path);
+		code = libcurl.easy_setopt(p->easy, CURLOPT_REQUEST_TARGET, spec->path);
 	if (code == CURLE_OK)
-		code = curl_easy_setopt(p->easy, CURLOPT_HTTPHEADER, p->headers);
+		code = libcurl.easy_setopt(p->easy, CURLOPT_HTTPHEADER, p->headers);
 	if (code == CURLE_OK) /* a second line of defence behind the prober's deadline */
-		code = curl_easy_setopt(p->easy, CURLOPT_CONNECTTIMEOUT_MS,
-					(long)(spec->timeout_usec / USEC_PER_MSEC) + 1000);
+		code = libcurl.easy_setopt(p->easy, CURLOPT_CONNECTTIMEOUT_MS,
+					   (long)(spec->timeout_usec / USEC_PER_MSEC) + 1000);
 	return code;
 }
 
@@ -379,7 +378,7 @@ int probe_http_start(struct probe_http_engine *e, const struct probe_spec *spec,
 	p->header_bytes = 0;
 	p->body_bytes = 0;
 	p->socket_errno = 0;
-	if (set_request(p) != CURLE_OK || curl_multi_add_handle(e->multi, p->easy) != CURLM_OK) {
+	if (set_request(p) != CURLE_OK || libcurl.multi_add_handle(e->multi, p->easy) != CURLM_OK) {
 		make_idle(p);
 		return -ENOMEM;
 	}
