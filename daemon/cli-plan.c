@@ -142,7 +142,7 @@ static int plan_offline(const struct cli *cli, const char *path, json_t **ret_re
 
 	owned.exclusive = conf->global.exclusive;
 	groups = configured_weights(conf);
-	if (!groups || desired_compute(conf, groups, &desired) < 0 ||
+	if (!groups || desired_compute(conf, groups, DESIRED_KERNEL, &desired) < 0 ||
 	    plan_compute(&actual, &desired, &owned, &plan) < 0)
 		return cli_fail(cli, "out of memory");
 	*ret_report = report_plan(&plan);

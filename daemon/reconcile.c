@@ -93,7 +93,7 @@ int reconcile_desired(const struct conf *conf, const struct registry *registry,
 	int r;
 
 	r = registry_to_desired(registry, &groups);
-	return r < 0 ? r : desired_compute(conf, groups, ret);
+	return r < 0 ? r : desired_compute(conf, groups, DESIRED_KERNEL, ret);
 }
 
 static int key_cmp(const void *a, const void *b)

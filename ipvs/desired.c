@@ -36,7 +36,8 @@ static int candidate_list_cmp(const void *a, const void *b)
 	return (x->position < y->position) - (x->position > y->position);
 }
 
-static void dest_set_forwarding(struct ipvs_dest *d, const struct conf_group *g)
+static void dest_set_forwarding(struct ipvs_dest *d, const struct conf_group *g,
+				enum desired_plane plane)
 {
 	switch (g->forwarding) {
 	case CONF_FORWARDING_DIRECT:
@@ -56,8 +57,11 @@ static void dest_set_forwarding(struct ipvs_dest *d, const struct conf_group *g)
 		d->tunnel = IPVS_TUNNEL_GRE;
 		d->tunnel_flags = g->tunnel_flags;
 		return;
+	case CONF_FORWARDING_FULL_NAT:
+		/* The kernel has only the half of it. */
+		d->forward = plane == DESIRED_FASTPATH ? IPVS_FORWARD_FULL_NAT : IPVS_FORWARD_MASQ;
+		return;
 	case CONF_FORWARDING_NAT:
-	case CONF_FORWARDING_FULL_NAT: /* the kernel has only the half of it */
 	case _CONF_FORWARDING_MAX:
 		d->forward = IPVS_FORWARD_MASQ;
 	}
@@ -111,22 +115,30 @@ static struct share forward_share(const struct conf_listener *l, const struct co
 	};
 }
 
-static size_t candidates_fill(const struct conf *conf, const struct conf_listener *l, uint16_t port,
-			      const struct desired_group *groups, struct candidate *ret)
+/* What a listener's services are made of. */
+struct sources {
+	const struct conf *conf;
+	const struct desired_group *groups;
+	enum desired_plane plane;
+	struct candidate *scratch; /* borrowed; room for the largest listener */
+};
+
+static size_t candidates_fill(const struct sources *from, const struct conf_listener *l,
+			      uint16_t port)
 {
 	size_t n = 0;
 
 	for (size_t i = 0; i < l->n_forwards; i++) {
 		const struct conf_forward *f = &l->forwards[i];
-		const struct conf_group *g = &conf->groups[f->group];
-		const struct desired_group *dg = &groups[f->group];
+		const struct conf_group *g = &from->conf->groups[f->group];
+		const struct desired_group *dg = &from->groups[f->group];
 		struct share share = forward_share(l, f, dg);
 		struct ipvs_dest d = {
 			.upper_threshold = g->max_connections,
 			.lower_threshold = g->min_connections,
 		};
 
-		dest_set_forwarding(&d, g);
+		dest_set_forwarding(&d, g, from->plane);
 		for (size_t k = 0; k < dg->n; k++) {
 			const struct desired_target *t = &dg->targets[k];
 
@@ -135,7 +147,7 @@ static size_t candidates_fill(const struct conf *conf, const struct conf_listene
 			d.addr = t->addr;
 			d.port = t->port ? t->port : port;
 			d.weight = share_weight(&share, t->weight);
-			ret[n] = (struct candidate){ .dest = d, .position = n };
+			from->scratch[n] = (struct candidate){ .dest = d, .position = n };
 			n++;
 		}
 	}
@@ -273,27 +285,25 @@ static void service_set_conf(struct ipvs_service *s, const struct conf_listener 
 	}
 }
 
-static int add_service(const struct conf *conf, const struct conf_listener *l,
-		       const struct ipvs_service_key *key, const struct desired_group *groups,
-		       struct candidate *scratch, struct ipvs_ruleset *r)
+static int add_service(const struct sources *from, const struct conf_listener *l,
+		       const struct ipvs_service_key *key, struct ipvs_ruleset *r)
 {
 	struct ipvs_service *s = ipvs_ruleset_append(r, key);
 	size_t n;
 
 	if (!s)
 		return -ENOMEM;
-	service_set_conf(s, l, leading_group(conf, l));
-	n = candidates_merge(scratch, candidates_fill(conf, l, key->port, groups, scratch));
+	service_set_conf(s, l, leading_group(from->conf, l));
+	n = candidates_merge(from->scratch, candidates_fill(from, l, key->port));
 	if (strcmp(s->scheduler, "sh") == 0)
-		candidates_fit_sh(scratch, n);
+		candidates_fit_sh(from->scratch, n);
 	for (size_t i = 0; i < n; i++)
-		if (!ipvs_service_append(s, &scratch[i].dest))
+		if (!ipvs_service_append(s, &from->scratch[i].dest))
 			return -ENOMEM;
 	return 0;
 }
 
-static int add_listener(const struct conf *conf, const struct conf_listener *l,
-			const struct desired_group *groups, struct candidate *scratch,
+static int add_listener(const struct sources *from, const struct conf_listener *l,
 			struct ipvs_ruleset *r)
 {
 	static const uint8_t protocols[_CONF_PROTOCOL_MAX][2] = {
@@ -305,14 +315,15 @@ static int add_listener(const struct conf *conf, const struct conf_listener *l,
 	struct ipvs_service_key key = { .fwmark = l->firewall_mark, .family = l->family };
 	int e;
 
+	/* Netfilter gives the marks: what the fast path takes from the port has none, and goes to the kernel. */
 	if (key.fwmark)
-		return add_service(conf, l, &key, groups, scratch, r);
+		return from->plane == DESIRED_FASTPATH ? 0 : add_service(from, l, &key, r);
 	key.addr = l->address;
 	for (size_t i = 0; i < 2 && protocols[l->protocol][i]; i++) {
 		key.protocol = protocols[l->protocol][i];
 		for (unsigned port = l->ports.low; port <= l->ports.high; port++) {
 			key.port = (uint16_t)port;
-			e = add_service(conf, l, &key, groups, scratch, r);
+			e = add_service(from, l, &key, r);
 			if (e < 0)
 				return e;
 		}
@@ -354,15 +365,18 @@ static size_t candidates_max(const struct conf *conf, const struct desired_group
 }
 
 int desired_compute(const struct conf *conf, const struct desired_group *groups,
-		    struct ipvs_ruleset *ret)
+		    enum desired_plane plane, struct ipvs_ruleset *ret)
 {
 	_cleanup_(ipvs_ruleset_deinit) struct ipvs_ruleset r = IPVS_RULESET_INIT;
 	_cleanup_free_ struct candidate *scratch =
 		calloc(candidates_max(conf, groups), sizeof(*scratch));
+	struct sources from = {
+		.conf = conf, .groups = groups, .plane = plane, .scratch = scratch
+	};
 	int e = scratch ? 0 : -ENOMEM;
 
 	for (size_t i = 0; e == 0 && i < conf->n_listeners; i++)
-		e = add_listener(conf, &conf->listeners[i], groups, scratch, &r);
+		e = add_listener(&from, &conf->listeners[i], &r);
 	if (e == 0)
 		e = add_hook_keeper(conf, AF_INET, &r);
 	if (e == 0)

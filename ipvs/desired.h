@@ -15,8 +15,7 @@
  * many targets each has. sh: where the sum would exceed the kernel's 256 buckets, it is reduced to fit them.
  *
  * A service has one scheduler and one persistence: those of the first forwarded group with a weight above 0. Port 0
- * services are persistent (360 s without stickiness), since the kernel schedules no others. Full NAT is plain
- * nat here: the kernel has no more.
+ * services are persistent (360 s without stickiness), since the kernel schedules no others.
  */
 
 #include <stdbool.h>
@@ -40,13 +39,22 @@ struct desired_group {
 };
 
 /*
+ * The planes differ in two things. Full NAT is plain nat in the kernel, which has no more. The fast path has no
+ * services by firewall mark: their packets pass it to the kernel, which knows them.
+ */
+enum desired_plane {
+	DESIRED_KERNEL,
+	DESIRED_FASTPATH,
+};
+
+/*
  * groups: as many as conf->n_groups, same indices. The result is sorted, and has the hook keeper of each address
  * family that a listener uses. A target whose address family differs from the listener's is left out for nat and
  * direct (validation has warned). Targets that two forwarded groups share get the sum of their weights.
  * -ENOMEM only.
  */
 int desired_compute(const struct conf *conf, const struct desired_group *groups,
-		    struct ipvs_ruleset *ret);
+		    enum desired_plane plane, struct ipvs_ruleset *ret);
 
 /* Is this one of the listener's services? */
 bool desired_service_is_of(const struct conf_listener *l, const struct ipvs_service_key *k);

@@ -70,10 +70,15 @@ static void add_target(struct fixture *f, size_t group, const char *text, uint16
 		(struct desired_target){ .addr = address(text), .port = port, .weight = weight };
 }
 
-static void compute(struct fixture *f)
+static void compute_for(struct fixture *f, enum desired_plane plane)
 {
 	ipvs_ruleset_deinit(&f->result);
-	assert_int_equal(desired_compute(&f->conf, f->desired, &f->result), 0);
+	assert_int_equal(desired_compute(&f->conf, f->desired, plane, &f->result), 0);
+}
+
+static void compute(struct fixture *f)
+{
+	compute_for(f, DESIRED_KERNEL);
 }
 
 /* "tcp 203.0.113.10:80 wlc 10.0.0.2:8080=5 10.0.0.1:80=1 | …", services in their sorted order. */
@@ -434,6 +439,36 @@ static void test_keepers(void **state)
 			   " | fwmark 2147483647 ipv4 none | fwmark 2147483647 ipv6 none");
 }
 
+/* All that the planes differ in. */
+static void test_planes(void **state)
+{
+	_cleanup_(fixture_deinit) struct fixture f;
+
+	(void)state;
+	fixture_init(&f);
+	add_target(&f, 0, "10.0.0.1", 80, 1);
+	for (int forwarding = 0; forwarding < _CONF_FORWARDING_MAX; forwarding++) {
+		bool full = forwarding == CONF_FORWARDING_FULL_NAT;
+		enum ipvs_forward kernel;
+
+		f.groups[0].forwarding = (enum conf_forwarding)forwarding;
+		compute_for(&f, DESIRED_KERNEL);
+		kernel = f.result.services[0].dests[0].forward;
+		assert_true(kernel < IPVS_FORWARD_FULL_NAT);
+		compute_for(&f, DESIRED_FASTPATH);
+		assert_int_equal(f.result.services[0].dests[0].forward,
+				 full ? IPVS_FORWARD_FULL_NAT : kernel);
+		if (full)
+			assert_int_equal(kernel, IPVS_FORWARD_MASQ);
+	}
+	f.listeners[0].firewall_mark = 7;
+	f.listeners[0].address = (struct addr){ 0 };
+	compute_for(&f, DESIRED_KERNEL);
+	assert_spelled(&f, "fwmark 7 ipv4 wlc 10.0.0.1:80=1 | fwmark 2147483647 ipv4 none");
+	compute_for(&f, DESIRED_FASTPATH);
+	assert_spelled(&f, "fwmark 2147483647 ipv4 none");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -441,7 +476,7 @@ int main(void)
 		cmocka_unit_test(test_shares),	      cmocka_unit_test(test_shared_target),
 		cmocka_unit_test(test_sh_buckets),    cmocka_unit_test(test_forwarding),
 		cmocka_unit_test(test_service_conf),  cmocka_unit_test(test_keepers),
-		cmocka_unit_test(test_leading_group),
+		cmocka_unit_test(test_leading_group), cmocka_unit_test(test_planes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
