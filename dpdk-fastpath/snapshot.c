@@ -72,35 +72,19 @@ const struct service_view *snapshot_find_service(const struct snapshot *s, const
 	return find(&s->services, &key);
 }
 
+static const struct place_view *find_place(const struct snapshot *s, uint8_t family,
+					   const uint8_t addr[16])
+{
+	struct snapshot_key key = key_of(addr, 0, 0, family);
+
+	return find(&s->places, &key);
+}
+
 bool snapshot_has_address(const struct snapshot *s, uint8_t family, const uint8_t addr[16])
 {
-	struct snapshot_key key = key_of(addr, 0, 0, family);
-	const struct place_view *p = find(&s->places, &key);
+	const struct place_view *p = find_place(s, family, addr);
 
 	return p && p->is_service;
-}
-
-static bool is_local(const struct snapshot *s, uint8_t family, const uint8_t addr[16])
-{
-	struct snapshot_key key = key_of(addr, 0, 0, family);
-	const struct place_view *p = find(&s->places, &key);
-
-	return p && p->is_local;
-}
-
-/* The destination that an answer comes from, where its owner goes by the client's address. */
-static const struct place_view *find_endpoint(const struct snapshot *s, const struct flow_key *k)
-{
-	struct snapshot_key key = key_of(k->src, k->src_port_be, k->protocol, k->family);
-	const struct place_view *p;
-
-	if (!s->by_address)
-		return NULL;
-	p = find(&s->places, &key);
-	if (p)
-		return p;
-	key.port_be = 0;
-	return find(&s->places, &key);
 }
 
 static unsigned owner_of_client(const struct snapshot *s, const uint8_t addr[16], uint16_t port_be,
@@ -132,9 +116,12 @@ unsigned snapshot_owner(const struct snapshot *s, const struct flow_key *k)
 		return owner_of_client(s, k->src, k->src_port_be,
 				       v->by_address ? v->owner_mask : NULL);
 	port = ntohs(k->dst_port_be);
-	if (port >= LOCAL_PORT_FIRST && s->n_local4 + s->n_local6 > 0 &&
-	    is_local(s, k->family, k->dst))
-		return (port - LOCAL_PORT_FIRST) * s->n_workers / LOCAL_PORTS;
-	p = find_endpoint(s, k);
-	return owner_of_client(s, k->dst, k->dst_port_be, p ? p->owner_mask : NULL);
+	if (port >= LOCAL_PORT_FIRST && s->n_local4 + s->n_local6 > 0) {
+		p = find_place(s, k->family, k->dst);
+		if (p && p->is_local)
+			return (port - LOCAL_PORT_FIRST) * s->n_workers / LOCAL_PORTS;
+	}
+	p = s->by_address ? find_place(s, k->family, k->src) : NULL;
+	return owner_of_client(s, k->dst, k->dst_port_be,
+			       p && p->by_address ? p->owner_mask : NULL);
 }

@@ -81,9 +81,8 @@ struct service_view {
 };
 
 /*
- * An address that means something, with port and protocol 0: of a service, or a source of full NAT. Or the endpoint of
- * a destination whose answers belong to the owner by the client's masked address: port 0 then stands for every port.
- * Immutable. Begins as struct snapshot_key.
+ * An address that means something; port and protocol are 0. Of a service; a source of full NAT; of destinations whose
+ * answers belong to the owner by the client's masked address. Immutable. Begins as struct snapshot_key.
  */
 struct place_view {
 	uint8_t addr[16];
@@ -110,6 +109,8 @@ struct nexthop {
 	uint16_t port_index;
 	uint16_t vlan_tci; /* 0 = untagged */
 	uint16_t mtu;
+	/* Our own addresses towards it, as a tunnel's source; zero = none. Written before a destination names it. */
+	uint8_t source4[4], source6[16];
 };
 
 /* Options, most of them the kernel's sysctls of the same name under net.ipv4.vs. */
@@ -135,6 +136,8 @@ struct snapshot {
 	const struct flow_local *locals;
 	uint16_t local4_first, n_local4, local6_first, n_local6;
 	unsigned n_workers;
+	uint32_t
+		deletions; /* grows when a destination is deleted: workers look for its connections */
 };
 
 /* The service of a packet to dst: exact port first, then port 0. NULL when there is none. */
