@@ -2,8 +2,8 @@
 #pragma once
 
 /*
- * What the files of tables.h share: the model. tables.c has the commands, tables-views.c makes and publishes views,
- * tables-addresses.c knows addresses (next hops, owners, sources of full NAT), tables-stats.c counts and forgets.
+ * What the files of tables.h share: the model. tables.c has the commands, tables-settings.c what is ours beside
+ * the kernel's, tables-views.c makes and publishes views, tables-addresses.c knows addresses (next hops, owners, sources of full NAT), tables-stats.c counts and forgets.
  */
 
 #include "dpdk-fastpath/sched.h"
@@ -144,6 +144,8 @@ size_t tables_bucket(const void *bytes, size_t len_bytes);
 /* tables.c */
 struct tables_service *tables_find_service(const struct tables *t,
 					   const struct ipvs_service_key *k);
+/* The place of the destination in s->dests, or n_dests. */
+size_t tables_find_dest(const struct tables_service *s, const struct addr *a, uint16_t port);
 void tables_touch_service(struct tables *t, struct tables_service *s, bool list_changed);
 void tables_touch_dest(struct tables *t, struct tables_dest *d);
 void tables_release_service(struct tables *t, struct tables_service *s);
