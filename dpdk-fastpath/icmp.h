@@ -5,6 +5,8 @@
  * Packets that are made of another one, in its own buffer: ICMP and ICMPv6 errors, echo answers, TCP resets. Pure.
  * The frame's addresses are exchanged: what we make goes back where the packet came from. No error is made about an
  * ICMP error, a later fragment, a multicast or broadcast (RFC 1122, RFC 4443): -ENOMSG then, and the packet is as it was.
+ *
+ * The frame is in its first segment afterwards, packet.len_bytes long: further segments are the caller's to cut off.
  */
 
 #include <stdint.h>
@@ -24,10 +26,10 @@ enum icmp_error {
  */
 int icmp_make_error(struct packet *p, enum icmp_error e, uint32_t mtu, const uint8_t from[16]);
 
-/* Turns an echo request into its answer. */
+/* Turns an echo request into its answer. -ENOMSG also where it has IP options or extension headers. */
 int icmp_make_echo_reply(struct packet *p);
 
-/* Turns a TCP segment into the reset that answers it (RFC 9293, 3.10.7.1). -ENOMSG for a reset. */
+/* Turns a TCP segment into the reset that answers it (RFC 9293, 3.10.7.1). -ENOMSG for a reset, also a fragment. */
 int icmp_make_tcp_reset(struct packet *p);
 
 /*

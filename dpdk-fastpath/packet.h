@@ -8,6 +8,9 @@
  * Ethernet II with at most one 802.1Q tag; IPv4 with options; IPv6 with extension headers (at most
  * PACKET_EXTENSIONS_MAX); TCP, UDP, SCTP, ICMP, ICMPv6. Ethernet padding is not part of the packet: lengths come from
  * the IP header.
+ *
+ * PACKET_OTHER is what the kernel is to look at: also fragments of ICMP (it reassembles echo requests), source routes
+ * that have not ended, and addresses that no host may have (0/8, 127/8, ::, ::1, mapped ones).
  */
 
 #include <stdbool.h>
@@ -15,6 +18,8 @@
 
 enum {
 	PACKET_MAC_LEN = 6,
+	PACKET_ETHERNET_LEN = 14,
+	PACKET_VLAN_LEN = 4,
 	PACKET_EXTENSIONS_MAX = 8,
 	PACKET_IPV4_MIN = 20,
 	PACKET_IPV6_LEN = 40,
@@ -54,7 +59,8 @@ enum packet_bad {
 	PACKET_BAD_HEADER_LENGTH,
 	PACKET_BAD_CHECKSUM, /* of the IPv4 header */
 	PACKET_BAD_EXTENSIONS,
-	PACKET_BAD_FRAGMENT, /* overlapping the headers, beyond 65535, or zero length */
+	PACKET_BAD_FRAGMENT, /* overlapping or cutting the headers, beyond 65535, of a wrong length */
+	PACKET_BAD_PROTOCOL, /* embedded in an ICMP error: one without ports */
 	_PACKET_BAD_MAX,
 };
 
@@ -68,13 +74,13 @@ enum {
 /* One frame as parsed. `data` moves when headers are pushed or pulled in front; l3_off and l4_off are from data. */
 struct packet {
 	uint8_t *data;		 /* borrowed: the Ethernet header */
-	uint32_t linear_bytes;	 /* contiguous at data; the headers lie within */
+	uint32_t linear_bytes;	 /* contiguous at data, without padding; the headers lie within */
 	uint32_t len_bytes;	 /* of the frame without padding, later segments included */
 	uint16_t headroom_bytes; /* writable before data */
 	uint16_t tailroom_bytes; /* writable behind data + linear_bytes; 0 where segments follow */
 	uint16_t l3_off;
 	uint16_t l4_off;    /* behind options and extension headers */
-	uint16_t vlan_tci;  /* host order; 0 = untagged */
+	uint16_t vlan_tci;  /* host order; 0 = untagged, or a tag of zero: l3_off tells */
 	uint8_t kind;	    /* enum packet_kind */
 	uint8_t bad;	    /* enum packet_bad */
 	uint8_t ttl;	    /* or hop limit */
@@ -93,6 +99,7 @@ struct packet {
 /*
  * Fills *ret from the frame at data. `linear_bytes` are contiguous, `len_bytes` are in all. The header checksum of
  * IPv4 is verified unless `checksum_verified`, which says that the port did it. Later segments are not looked at.
+ * headroom_bytes and tailroom_bytes are the caller's: they are left as they are.
  */
 void packet_parse(uint8_t *data, uint32_t linear_bytes, uint32_t len_bytes, bool checksum_verified,
 		  struct packet *ret);
@@ -103,6 +110,12 @@ void packet_parse(uint8_t *data, uint32_t linear_bytes, uint32_t len_bytes, bool
  * where it is none of TCP, UDP, SCTP with ports.
  */
 void packet_parse_embedded(const struct packet *outer, struct packet *ret);
+
+/*
+ * Makes a gap of `bytes` at offset `at` by moving what is before it to the front; bytes < 0 takes that many out there.
+ * Offsets at or behind `at` go with it. -ENOBUFS: no headroom.
+ */
+int packet_insert(struct packet *p, unsigned at, int bytes);
 
 /* Source and destination exchanged. */
 void flow_key_reverse(const struct flow_key *k, struct flow_key *ret);

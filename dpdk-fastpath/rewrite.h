@@ -2,9 +2,9 @@
 #pragma once
 
 /*
- * Changes of packets in place. Pure. Checksums of IP, TCP and UDP are updated incrementally (RFC 1624): a checksum that
- * was wrong stays wrong, and a UDP checksum of 0 (IPv4: none) stays 0. SCTP's CRC is made anew and needs the whole
- * packet to be contiguous.
+ * Changes of packets in place. Pure. Checksums of IP, TCP, UDP and SCTP are updated from what changes (RFC 1624; the
+ * CRC of SCTP is linear too): a checksum that was wrong stays wrong, no payload is read, and a UDP checksum of 0 (none)
+ * stays 0. Of later fragments only addresses change.
  */
 
 #include <stdbool.h>
@@ -12,7 +12,11 @@
 
 #include "dpdk-fastpath/packet.h"
 
-/* Writes addresses and ports of `to` (same family) over those of the packet, whatever changed, and p->key. -EMSGSIZE: SCTP in segments. */
+/*
+ * Writes addresses and ports of `to` (same family and protocol) over those of a PACKET_FLOW or PACKET_FRAGMENT, whatever
+ * changed, and p->key. -EMSGSIZE, and nothing changed: other ports for a fragment of SCTP, whose CRC covers all
+ * fragments.
+ */
 int rewrite_flow(struct packet *p, const struct flow_key *to);
 
 /* TTL or hop limit minus one, with IPv4's checksum. The caller has seen that it is above 1. */
@@ -23,12 +27,13 @@ int rewrite_ethernet(struct packet *p, const uint8_t src[PACKET_MAC_LEN],
 		     const uint8_t dst[PACKET_MAC_LEN], uint16_t vlan_tci);
 
 /*
- * An ICMP error whose embedded packet belongs to a connection: the outer packet goes from/to `outer` (addresses only;
- * ports ignored), the embedded one reads as `inner`. ICMP checksum kept right; inner TCP/UDP checksum, where it is
- * there, is updated as the kernel does.
+ * An ICMP error whose embedded packet (packet_parse_embedded(): a PACKET_FLOW) belongs to a connection: the outer packet
+ * goes from/to `outer` (addresses only), the embedded one reads as `inner`. As ip_vs_nat_icmp() and
+ * ip_vs_nat_icmp_v6() do it: the embedded transport checksum is left alone, the embedded IPv4 header's is made anew,
+ * that of ICMP is kept right. Both keys are updated.
  */
-int rewrite_icmp_error(struct packet *p, struct packet *embedded, const struct flow_key *outer,
-		       const struct flow_key *inner);
+void rewrite_icmp_error(struct packet *p, struct packet *embedded, const struct flow_key *outer,
+			const struct flow_key *inner);
 
 /* Outer headers of a tunnel. Outer addresses of one family, in the first four bytes or all 16. */
 struct rewrite_tunnel {
@@ -36,20 +41,25 @@ struct rewrite_tunnel {
 	uint8_t family; /* of the outer addresses */
 	uint8_t src[16], dst[16];
 	uint16_t port_be; /* GUE */
-	uint16_t flags;	  /* bit 0: checksum (TUN_FLAGS of linux/ip_vs.h: 1 = csum, 2 = remcsum) */
-	uint16_t ipv4_id;
+	uint16_t flags;	  /* TUN_FLAGS of linux/ip_vs.h: 1 = csum, 2 = remcsum */
+	uint16_t ipv4_id; /* not used where DF is set: 0 then, as ip_select_ident() */
 };
 
 /* Bytes that rewrite_tunnel_push() puts in front of the IP header. */
 unsigned rewrite_tunnel_overhead(const struct rewrite_tunnel *t);
 
 /*
- * Puts the headers in front of the IP header; TTL of 64, TOS copied (ECN by RFC 6040 as ip_tunnel does), DF copied from
- * the inner IPv4 packet; GUE's source port from the inner flow's hash. p describes the outer packet afterwards.
- * -ENOBUFS: no headroom. -EOPNOTSUPP: remcsum.
+ * Puts the headers in front of the IP header as ip_vs_tunnel_xmit() and ip_vs_tunnel_xmit_v6() do: TTL, TOS (with CE
+ * as ECT(0)) and DF are those of the inner packet, of IPv6 in IPv4 DF is clear; GUE's source port comes from a hash of
+ * the inner flow, of the addresses alone for fragments. remcsum is csum, as in the kernel for packets that a port
+ * received. p describes the outer packet afterwards. -ENOBUFS: no headroom. -EMSGSIZE: too long for IP, or a checksum
+ * over segments. -EINVAL: no such tunnel.
  */
 int rewrite_tunnel_push(struct packet *p, const struct rewrite_tunnel *t);
 
-/* Ones' complement sum over contiguous bytes, not folded; for tests and ICMP. */
+/*
+ * Ones' complement sum over bytes, not folded, and its complement as it is stored: both in the machine's own order
+ * (RFC 1071). All parts of one sum but the last are of even length.
+ */
 uint32_t rewrite_checksum_add(uint32_t sum, const void *bytes, uint32_t len_bytes);
 uint16_t rewrite_checksum_fold(uint32_t sum);
