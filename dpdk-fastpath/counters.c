@@ -18,6 +18,7 @@ static const char *const names[_COUNTER_MAX] = {
 	[COUNTER_DROP_PORTS] = "drop-ports",
 	[COUNTER_DROP_FRAGMENT] = "drop-fragment",
 	[COUNTER_DROP_ROOM] = "drop-room",
+	[COUNTER_DROP_UNREPORTED] = "drop-unreported",
 	[COUNTER_DROP_TX] = "drop-transmit",
 	[COUNTER_DROP_HANDOVER] = "drop-handover",
 	[COUNTER_DROP_EXCEPTION] = "drop-exception",

@@ -19,15 +19,16 @@ enum counter {
 	COUNTER_EXCEPTION,	/* to the kernel */
 	COUNTER_HANDED_OVER,	/* to the worker that owns the flow */
 	COUNTER_HELD, /* later fragments that wait for the first; counted again when they leave */
-	COUNTER_DROP_BAD,	/* malformed */
-	COUNTER_DROP_RULES,	/* a security group refused */
-	COUNTER_DROP_FULL,	/* no room for a new connection */
-	COUNTER_DROP_NO_DEST,	/* the connection's destination is gone */
-	COUNTER_DROP_NEXTHOP,	/* no address of the next hop */
-	COUNTER_DROP_PORTS,	/* full NAT: no source port free */
-	COUNTER_DROP_FRAGMENT,	/* without its first in time, or no room to wait */
-	COUNTER_DROP_ROOM,	/* no headroom, or segments where they cannot be used */
-	COUNTER_DROP_TX,	/* the port did not take it */
+	COUNTER_DROP_BAD,      /* malformed */
+	COUNTER_DROP_RULES,    /* a security group refused */
+	COUNTER_DROP_FULL,     /* no room for a new connection */
+	COUNTER_DROP_NO_DEST,  /* the connection's destination is gone */
+	COUNTER_DROP_NEXTHOP,  /* no address of the next hop */
+	COUNTER_DROP_PORTS,    /* full NAT: no source port free */
+	COUNTER_DROP_FRAGMENT, /* without its first in time, or no room to wait */
+	COUNTER_DROP_ROOM,     /* no headroom, or segments where they cannot be used */
+	COUNTER_DROP_UNREPORTED, /* an ICMP error is due, but may not be sent about it, or too many were */
+	COUNTER_DROP_TX,	 /* the port did not take it */
 	COUNTER_DROP_HANDOVER,	/* the other worker's ring was full */
 	COUNTER_DROP_EXCEPTION, /* the exception port did not take it */
 	_COUNTER_MAX,

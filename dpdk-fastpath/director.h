@@ -56,6 +56,7 @@ struct director_config {
 		*all_counters;	     /* every worker's, for lc, wlc, ... and thresholds */
 	_Atomic uint8_t *overloaded; /* by id, shared by all workers */
 	const uint8_t (*port_macs)[PACKET_MAC_LEN]; /* our address on each port; borrowed */
+	const uint16_t *port_mtus; /* of IP packets, for answers; borrowed; NULL = no limit */
 	size_t n_ports;
 };
 
@@ -106,6 +107,10 @@ struct director_conn {
 unsigned director_export(struct director *d, const struct snapshot *s, uint32_t now_tick,
 			 uint32_t *cursor, struct director_conn *ret, unsigned n);
 
-/* -ENOENT: no such destination; -EEXIST: it is there with another destination; 0 also when it is there already (refreshed). */
+/*
+ * -ENOENT: no such destination; -EEXIST: it is there with another destination; 0 also when it is there already
+ * (refreshed). -EADDRNOTAVAIL: full NAT, and its source address is none of ours; -ENOSPC. -EINVAL: a state that its
+ * protocol does not have. Answers go to the kernel until the client's next packet shows the way.
+ */
 int director_import(struct director *d, const struct snapshot *s, uint32_t now_tick,
 		    const struct director_conn *c);

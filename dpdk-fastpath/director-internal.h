@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+/*
+ * What the files of the director share. A pass is one call from outside: worker, snapshot and time. Each frame is given
+ * its action, and counted, by exactly one of the functions that return nothing.
+ */
+
+#include "dpdk-fastpath/director-peers.h"
+#include "dpdk-fastpath/director.h"
+#include "dpdk-fastpath/fragments.h"
+#include "dpdk-fastpath/icmp.h"
+#include "dpdk-fastpath/local-ports.h"
+#include "dpdk-fastpath/sched.h"
+
+enum {
+	/* Bounds of the work of one director_tick(). */
+	DIRECTOR_EXPIRE_MAX = 128,
+	DIRECTOR_SWEEP_MAX = 256,
+	/* As icmp_msgs_per_sec of the kernel, per worker; fragmentation needed and too big are not limited. */
+	DIRECTOR_ERRORS_PER_SEC = 1000,
+	DIRECTOR_RESETS_MAX = 256,
+	/* ip_vs_conn_expire(): a template that controls connections is kept for so long at a time. */
+	DIRECTOR_RETAIN_SEC = 60,
+	/* Bits of a template's state: the first is the kernel's IP_VS_CTPL_S_ASSURED. */
+	DIRECTOR_TEMPLATE_ASSURED = 1,
+	DIRECTOR_TEMPLATE_RETAINED = 2,
+};
+
+/* A reset that waits for director_emit(). */
+struct director_reset {
+	struct flow_key key;
+	uint32_t seq, ack;
+	uint16_t port, vlan_tci;
+	uint8_t dst_mac[PACKET_MAC_LEN];
+};
+
+struct director {
+	struct director_config config;
+	struct flow_table *flows;     /* owned */
+	struct fragments *fragments;  /* owned */
+	struct local_ports *ports;    /* owned */
+	struct sched_cursor *cursors; /* owned; by service id */
+	uint64_t random;
+	uint32_t tick_msec;
+	/* Since the look-up of this burst's keys: what it found may not be so any more. */
+	bool inserted, removed;
+	uint32_t full_until; /* stateless: connections without a record may be about until then */
+	bool was_full;
+	/* The connection of the last packet that was sent without a record: its later fragments follow it. */
+	struct flow stateless;
+	bool sent_stateless;
+	uint16_t ipv4_id;
+	uint32_t n_errors_left, errors_tick;
+	uint32_t deletions; /* of the snapshot, when the last sweep began */
+	uint32_t sweep_cursor;
+	bool is_sweeping;
+	uint32_t resets_head, resets_tail; /* not reduced */
+	struct director_reset resets[DIRECTOR_RESETS_MAX];
+	struct peers peers;
+	_Alignas(64) struct counters counters;
+};
+
+struct director_pass {
+	struct director *d;
+	const struct snapshot *s;
+	uint32_t now;
+	bool owned;
+};
+
+static inline void director_count(const struct director_pass *pass, enum counter c)
+{
+	COUNTER_ADD(pass->d->counters.value[c], 1);
+}
+
+static inline void director_drop(const struct director_pass *pass, struct director_frame *f,
+				 enum counter reason)
+{
+	f->action.verdict = DIRECTOR_DROP;
+	f->action.reason = (uint8_t)reason;
+	director_count(pass, reason);
+}
+
+static inline void director_except(const struct director_pass *pass, struct director_frame *f)
+{
+	f->action.verdict = DIRECTOR_EXCEPTION;
+	director_count(pass, COUNTER_EXCEPTION);
+}
+
+static inline void director_hand_over(const struct director_pass *pass, struct director_frame *f,
+				      unsigned worker)
+{
+	f->action.verdict = DIRECTOR_HANDOVER;
+	f->action.worker = (uint16_t)worker;
+	director_count(pass, COUNTER_HANDED_OVER);
+}
+
+static inline void director_sent(const struct director_pass *pass, struct director_frame *f,
+				 uint16_t port, enum counter c)
+{
+	f->action.verdict = DIRECTOR_SEND;
+	f->action.port = port;
+	director_count(pass, c);
+}
+
+/* Of the IP packet, as the kernel counts. */
+static inline uint32_t director_ip_bytes(const struct packet *p)
+{
+	return p->len_bytes - p->l3_off;
+}
+
+static inline bool director_is_nat(uint16_t flags)
+{
+	unsigned forward = flags & FLOW_FWD_MASK;
+
+	return forward == IPVS_FORWARD_MASQ || forward == IPVS_FORWARD_FULL_NAT;
+}
+
+static inline void director_count_in(const struct director_pass *pass, const struct dest_view *dest,
+				     const struct packet *p)
+{
+	struct dest_counters *c = &pass->d->config.dest_counters[dest->id];
+
+	COUNTER_ADD(c->in_packets, 1);
+	COUNTER_ADD(c->in_bytes, director_ip_bytes(p));
+}
+
+/* ip_vs_out_stats() */
+static inline void director_count_out(const struct director_pass *pass,
+				      const struct dest_view *dest, const struct packet *p)
+{
+	struct dest_counters *c;
+
+	if (!dest || dest->deleted)
+		return;
+	c = &pass->d->config.dest_counters[dest->id];
+	COUNTER_ADD(c->out_packets, 1);
+	COUNTER_ADD(c->out_bytes, director_ip_bytes(p));
+}
+
+/* director-bind.c: connections and the counters of their destinations. */
+
+/* As flow_insert(); counts the connection at its destination, uncounts what gave its place. */
+int director_insert(const struct director_pass *pass, const struct flow *f, uint32_t timeout_ticks,
+		    uint32_t *ret);
+void director_remove(const struct director_pass *pass, uint32_t index);
+/* Moves it to another state, with what depends on it. */
+void director_set_state(const struct director_pass *pass, uint32_t index, uint8_t state);
+/* A template whose destination cannot be used any more gets another. */
+void director_bind_template(const struct director_pass *pass, uint32_t index,
+			    const struct dest_view *dest, uint16_t dest_port_be);
+struct sched_load director_load(const void *context, uint32_t dest_id);
+bool director_overloaded(const void *context, uint32_t dest_id);
+void director_expire(const struct director_pass *pass);
+
+/* director-flow.c: packets of connections. */
+
+void director_on_request(const struct director_pass *pass, struct director_frame *f,
+			 uint32_t index);
+void director_on_answer(const struct director_pass *pass, struct director_frame *f, uint32_t index);
+/* The state that the packet leads to, and its timeout. */
+void director_advance(const struct director_pass *pass, uint32_t index, const struct packet *p,
+		      bool is_answer);
+
+/* director-new.c: a PACKET_FLOW that belongs to no connection. */
+
+void director_on_miss(const struct director_pass *pass, struct director_frame *f);
+
+/* director-xmit.c */
+
+/* By the mode of *flow, which need not be in the table. ICMP errors about it are sent, and counted, by the mode as well. */
+void director_send_request(const struct director_pass *pass, struct director_frame *f,
+			   const struct flow *flow, const struct dest_view *dest);
+/* Is an answer within TTL and MTU? If not, the frame has its action. */
+bool director_may_send_answer(const struct director_pass *pass, struct director_frame *f,
+			      const struct flow *flow);
+void director_send_answer(const struct director_pass *pass, struct director_frame *f,
+			  const struct flow *flow);
+/* Turns the packet into the error about it; from: an address of its family. */
+void director_error(const struct director_pass *pass, struct director_frame *f, enum icmp_error e,
+		    uint32_t mtu, const uint8_t from[16]);
+/* Is the next hop's address known? */
+bool director_nexthop_mac(const struct nexthop *n, uint8_t ret[PACKET_MAC_LEN]);
+
+/* director-icmp.c */
+
+void director_on_icmp_error(const struct director_pass *pass, struct director_frame *f);
+void director_on_echo(const struct director_pass *pass, struct director_frame *f);
+
+/* director-reset.c: the packet of a connection whose destination is gone resets both sides. */
+
+void director_reset(const struct director_pass *pass, struct director_frame *f, uint32_t index,
+		    bool is_answer);
+
+/* director-fragment.c: first and later fragments. */
+
+void director_on_fragment(const struct director_pass *pass, struct director_frame *f,
+			  bool may_hold);

@@ -1,0 +1,352 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* A packet that belongs to no connection: ip_vs_schedule(), ip_vs_sched_persist(), ip_vs_conn_new(), ip_vs_leave(). */
+#include "dpdk-fastpath/director-internal.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+#include "dpdk-fastpath/rules.h"
+
+enum {
+	PORT_FTP = 21,
+	PORT_FTP_DATA = 20,
+};
+
+/* What is being decided about one packet. */
+struct attempt {
+	const struct service_view *service;
+	const struct dest_view *dest;
+	struct flow flow;
+	uint32_t template; /* FLOW_NONE without persistence */
+};
+
+static uint64_t next_random(struct director *d)
+{
+	uint64_t x = d->random += UINT64_C(0x9e3779b97f4a7c15);
+
+	x = (x ^ x >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
+	x = (x ^ x >> 27) * UINT64_C(0x94d049bb133111eb);
+	return x ^ x >> 31;
+}
+
+static const struct dest_view *choose(const struct director_pass *pass,
+				      const struct service_view *service, const struct flow_key *k)
+{
+	struct director *d = pass->d;
+	struct sched_input in = {
+		.service = service,
+		.key = k,
+		.random = next_random(d),
+		.cursor = &d->cursors[service->id],
+		.load = director_load,
+		.overloaded = director_overloaded,
+		.context = d,
+	};
+	int place = service->sched ? sched_choose(&in) : -1;
+
+	return place >= 0 ? service->dests[place] : NULL;
+}
+
+static uint16_t mode_flags(const struct dest_view *dest)
+{
+	return (uint16_t)(dest->forward | FLOW_INACTIVE |
+			  (director_is_nat(dest->forward) ? 0 : FLOW_NOOUTPUT));
+}
+
+static uint16_t family_flag(const struct flow_key *k)
+{
+	return k->family == AF_INET6 ? FLOW_FAMILY_6 : 0;
+}
+
+/* ip_vs_check_template() */
+static bool is_template_usable(const struct director_pass *pass, const struct dest_view *dest)
+{
+	return dest && !dest->deleted &&
+	       !(pass->s->options.expire_quiescent_template && dest->weight == 0);
+}
+
+static int new_template(const struct director_pass *pass, const struct attempt *a,
+			const struct flow_key *k, uint16_t dest_port_be, uint32_t *ret)
+{
+	struct flow f = {
+		.virtual_port_be = k->dst_port_be,
+		.dest_port_be = dest_port_be,
+		.endpoint = a->dest->id,
+		.protocol = k->protocol,
+		.flags = (uint16_t)(FLOW_TEMPLATE | mode_flags(a->dest) | family_flag(k)),
+	};
+
+	memcpy(f.client, k->src, sizeof(f.client));
+	return director_insert(pass, &f, a->service->timeout_ticks, ret);
+}
+
+/*
+ * Finds or makes the template of the client. Its virtual port is 0 where the service has all ports, so that a client
+ * has one destination for all of them; and for FTP. -ENOENT: no destination.
+ */
+static int use_template(const struct director_pass *pass, const struct flow_key *k,
+			struct attempt *a)
+{
+	const struct service_view *service = a->service;
+	bool own_port = k->dst_port_be == service->port_be && k->dst_port_be != htons(PORT_FTP);
+	struct flow_key key = *k;
+	uint16_t dest_port_be;
+
+	for (unsigned i = 0; i < sizeof(key.src); i++)
+		key.src[i] &= service->netmask[i];
+	key.src_port_be = 0;
+	key.dst_port_be = own_port ? k->dst_port_be : 0;
+	a->template = flow_lookup_template(pass->d->flows, &key);
+	if (a->template != FLOW_NONE) {
+		a->dest = snapshot_dest(pass->s, flow_at(pass->d->flows, a->template)->endpoint);
+		if (is_template_usable(pass, a->dest))
+			return 0;
+	}
+	a->dest = choose(pass, service, k);
+	if (!a->dest)
+		return -ENOENT;
+	dest_port_be = own_port ? a->dest->port_be : 0;
+	if (a->template == FLOW_NONE)
+		return new_template(pass, a, &key, dest_port_be, &a->template);
+	director_bind_template(pass, a->template, a->dest, dest_port_be);
+	return 0;
+}
+
+/* ip_vs_conn_put() of the template: its time begins anew. */
+static void touch_template(const struct director_pass *pass, const struct attempt *a)
+{
+	const struct flow *f = flow_at(pass->d->flows, a->template);
+
+	flow_touch(pass->d->flows, a->template, pass->now,
+		   f->state & DIRECTOR_TEMPLATE_RETAINED
+			   ? DIRECTOR_RETAIN_SEC * 1000 / pass->d->tick_msec
+			   : a->service->timeout_ticks);
+}
+
+/* A destination for the packet, by the template or the scheduler. -ENOENT: none; -ENOSPC: no room for a template. */
+static int find_dest(const struct director_pass *pass, const struct flow_key *k, struct attempt *a)
+{
+	if (a->service->flags & IPVS_SVC_PERSISTENT)
+		return use_template(pass, k, a);
+	/* Port 0 is for persistent services alone. */
+	if (k->dst_port_be == a->service->port_be)
+		a->dest = choose(pass, a->service, k);
+	return a->dest ? 0 : -ENOENT;
+}
+
+static uint16_t dest_port_of(const struct attempt *a, const struct flow_key *k)
+{
+	bool own_port = k->dst_port_be == a->service->port_be;
+
+	return own_port && a->dest->port_be != 0 ? a->dest->port_be : k->dst_port_be;
+}
+
+static void fill_flow(struct attempt *a, const struct packet *p)
+{
+	const struct flow_key *k = &p->key;
+	struct flow *f = &a->flow;
+
+	*f = (struct flow){
+		.client_port_be = k->src_port_be,
+		.virtual_port_be = k->dst_port_be,
+		.dest_port_be = dest_port_of(a, k),
+		.endpoint = a->dest->id,
+		.protocol = k->protocol,
+		.control = a->template,
+		.flags = (uint16_t)(mode_flags(a->dest) | family_flag(k)),
+		.in_packets = 1,
+	};
+	memcpy(f->client, k->src, sizeof(f->client));
+	f->state = conn_state_next(k->protocol, 0,
+				   f->flags & FLOW_NOOUTPUT ? CONN_INPUT_ONLY : CONN_INPUT, p);
+	if (conn_state_is_active(k->protocol, f->state))
+		f->flags &= (uint16_t)~FLOW_INACTIVE;
+	if (conn_state_is_embryonic(k->protocol, f->state))
+		f->flags |= FLOW_EMBRYONIC;
+}
+
+static int insert_with_local_port(const struct director_pass *pass, struct flow *f,
+				  uint32_t timeout_ticks, uint32_t *ret)
+{
+	uint8_t family = f->flags & FLOW_FAMILY_6 ? AF_INET6 : AF_INET;
+	struct local_ports_walk walk;
+
+	local_ports_begin(pass->d->ports, pass->s, family, f->endpoint, &walk);
+	while (local_ports_next(&walk, &f->local, &f->local_port_be)) {
+		int r = director_insert(pass, f, timeout_ticks, ret);
+
+		if (r != -EEXIST)
+			return r;
+	}
+	return -EADDRNOTAVAIL;
+}
+
+/*
+ * With nat two services may lead the same client's port to the same socket of a destination. The kernel keeps both
+ * records and finds one of them for answers; here the newer one takes the place of one that is not active.
+ */
+static int insert_in_place(const struct director_pass *pass, const struct flow *f,
+			   uint32_t timeout_ticks, uint32_t *ret)
+{
+	struct flow_table *flows = pass->d->flows;
+	struct flow_key k;
+	flow_ref other;
+
+	flow_reverse_key(flows, f, &k);
+	other = flow_lookup(flows, &k);
+	if (other == 0 || !(flow_at(flows, FLOW_REF_INDEX(other))->flags & FLOW_INACTIVE))
+		return -EEXIST;
+	director_remove(pass, FLOW_REF_INDEX(other));
+	return director_insert(pass, f, timeout_ticks, ret);
+}
+
+static int insert(const struct director_pass *pass, struct flow *f, uint32_t *ret)
+{
+	uint32_t timeout = conn_state_timeout(&pass->s->timeouts, f->protocol, f->state);
+	unsigned forward = f->flags & FLOW_FWD_MASK;
+	int r;
+
+	if (forward == IPVS_FORWARD_FULL_NAT)
+		return insert_with_local_port(pass, f, timeout, ret);
+	r = director_insert(pass, f, timeout, ret);
+	if (r == -EEXIST && forward == IPVS_FORWARD_MASQ)
+		r = insert_in_place(pass, f, timeout, ret);
+	return r;
+}
+
+static void send_without_record(const struct director_pass *pass, struct director_frame *frame,
+				const struct attempt *a)
+{
+	pass->d->stateless = a->flow;
+	pass->d->sent_stateless = true;
+	director_count_in(pass, a->dest, &frame->packet);
+	director_send_request(pass, frame, &a->flow, a->dest);
+}
+
+/* Would every packet of the connection, alone, come to the same destination? */
+static bool is_stateless(const struct director_pass *pass, const struct service_view *service)
+{
+	enum sched_kind kind;
+
+	if (!pass->s->options.stateless_when_full || !service->sched)
+		return false;
+	kind = sched_view_kind(service->sched);
+	return kind == SCHED_MH || kind == SCHED_SH;
+}
+
+static void on_no_record(const struct director_pass *pass, struct director_frame *frame,
+			 const struct attempt *a, int error)
+{
+	struct director *d = pass->d;
+
+	if (error == -EADDRNOTAVAIL) {
+		director_drop(pass, frame, COUNTER_DROP_PORTS);
+		return;
+	}
+	if (error == -ENOSPC && is_stateless(pass, a->service) && !director_is_nat(a->flow.flags)) {
+		d->was_full = true;
+		d->full_until = pass->now + pass->s->timeouts.tcp[CONN_TCP_ESTABLISHED];
+		send_without_record(pass, frame, a);
+		return;
+	}
+	director_drop(pass, frame, COUNTER_DROP_FULL);
+}
+
+static void count_conn(const struct director_pass *pass, const struct attempt *a)
+{
+	COUNTER_ADD(pass->d->config.dest_counters[a->dest->id].conns, 1);
+}
+
+static void connect_to(const struct director_pass *pass, struct director_frame *frame,
+		       struct attempt *a)
+{
+	struct director *d = pass->d;
+	uint32_t index;
+	int r;
+
+	fill_flow(a, &frame->packet);
+	/* Answers of full NAT cannot be led back without a record. */
+	if ((a->service->flags & IPVS_SVC_ONEPACKET) && a->flow.protocol == IPPROTO_UDP &&
+	    a->dest->forward != IPVS_FORWARD_FULL_NAT) {
+		a->flow.flags |= FLOW_ONE_PACKET;
+		count_conn(pass, a);
+		send_without_record(pass, frame, a);
+		return;
+	}
+	a->flow.peer = peers_get(&d->peers, frame);
+	r = insert(pass, &a->flow, &index);
+	if (r < 0) {
+		peers_put(&d->peers, a->flow.peer);
+		a->flow.peer = PEERS_NONE;
+		on_no_record(pass, frame, a, r);
+		return;
+	}
+	count_conn(pass, a);
+	director_count_in(pass, a->dest, &frame->packet);
+	director_send_request(pass, frame, flow_at(d->flows, index), a->dest);
+}
+
+/* Of connections that were sent without a record any packet may come first. */
+static bool may_start(const struct director_pass *pass, const struct service_view *service,
+		      const struct packet *p)
+{
+	const struct snapshot_options *o = &pass->s->options;
+	const struct director *d = pass->d;
+	bool sloppy = p->key.protocol == IPPROTO_SCTP ? o->sloppy_sctp : o->sloppy_tcp;
+
+	if (!sloppy && d->was_full && (int32_t)(d->full_until - pass->now) > 0)
+		sloppy = is_stateless(pass, service);
+	return conn_state_may_start(p, sloppy);
+}
+
+static void schedule(const struct director_pass *pass, struct director_frame *frame,
+		     const struct service_view *service)
+{
+	struct attempt a = { .service = service };
+	int r = find_dest(pass, &frame->packet.key, &a);
+
+	if (r == -ENOENT) {
+		director_error(pass, frame, ICMP_ERROR_PORT_UNREACHABLE, 0, frame->packet.key.dst);
+		return;
+	}
+	if (r < 0) {
+		director_drop(pass, frame, COUNTER_DROP_FULL);
+		return;
+	}
+	connect_to(pass, frame, &a);
+	if (a.template != FLOW_NONE)
+		touch_template(pass, &a);
+}
+
+void director_on_miss(const struct director_pass *pass, struct director_frame *frame)
+{
+	const struct packet *p = &frame->packet;
+	const struct service_view *service;
+
+	if (p->kind != PACKET_FLOW) {
+		director_drop(pass, frame, COUNTER_DROP_FRAGMENT);
+		return;
+	}
+	if (!pass->owned && pass->d->config.n_workers > 1) {
+		unsigned owner = snapshot_owner(pass->s, &p->key);
+
+		if (owner != pass->d->config.worker) {
+			director_hand_over(pass, frame, owner);
+			return;
+		}
+	}
+	service = snapshot_find_service(pass->s, &p->key);
+	/* The kernel answers with a reset, or knows the connection, or is the one that is meant. */
+	if (!service || p->key.src_port_be == htons(PORT_FTP_DATA) ||
+	    !may_start(pass, service, p)) {
+		director_except(pass, frame);
+		return;
+	}
+	if (!rules_allow(service->rules, &p->key)) {
+		director_drop(pass, frame, COUNTER_DROP_RULES);
+		return;
+	}
+	schedule(pass, frame, service);
+}

@@ -1,0 +1,277 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * How a packet leaves: the modes, TTL and MTU, addresses of the frame. What ip_vs_xmit.c does, and ip_forward() for
+ * answers.
+ */
+#include "dpdk-fastpath/director-internal.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+#include "dpdk-fastpath/rewrite.h"
+
+enum {
+	/* Below these __ip_vs_get_out_rt() and __ip_vs_get_out_rt_v6() send nothing through a tunnel. */
+	TUNNEL_MTU_MIN_IPV4 = 68,
+	TUNNEL_MTU_MIN_IPV6 = 1280,
+	MAC_IS_RESOLVED = 6, /* byte of struct nexthop.mac */
+};
+
+bool director_nexthop_mac(const struct nexthop *n, uint8_t ret[PACKET_MAC_LEN])
+{
+	uint64_t word = atomic_load_explicit(&n->mac, memory_order_relaxed);
+	uint8_t bytes[8];
+
+	memcpy(bytes, &word, sizeof(bytes));
+	memcpy(ret, bytes, PACKET_MAC_LEN);
+	return bytes[MAC_IS_RESOLVED];
+}
+
+static bool may_send_error(const struct director_pass *pass, enum icmp_error e)
+{
+	struct director *d = pass->d;
+	uint32_t second_ticks = 1000 / d->tick_msec;
+
+	if (e == ICMP_ERROR_TOO_BIG)
+		return true;
+	if (pass->now - d->errors_tick >= second_ticks) {
+		d->errors_tick = pass->now;
+		d->n_errors_left = DIRECTOR_ERRORS_PER_SEC;
+	}
+	if (d->n_errors_left == 0)
+		return false;
+	d->n_errors_left--;
+	return true;
+}
+
+void director_error(const struct director_pass *pass, struct director_frame *f, enum icmp_error e,
+		    uint32_t mtu, const uint8_t from[16])
+{
+	uint8_t address[16];
+	int r = -ENOMSG;
+
+	/* `from` may lie within what is changed */
+	memcpy(address, from, sizeof(address));
+	if (may_send_error(pass, e))
+		r = icmp_make_error(&f->packet, e, mtu, address);
+	if (r == 0)
+		director_sent(pass, f, f->port, COUNTER_ICMP_SENT);
+	else
+		director_drop(pass, f, r == -ENOBUFS ? COUNTER_DROP_ROOM : COUNTER_DROP_UNREPORTED);
+}
+
+/* mtu 0: no fragments. */
+static void leave(const struct director_pass *pass, struct director_frame *f, uint16_t port,
+		  const uint8_t mac[PACKET_MAC_LEN], uint16_t vlan_tci, uint16_t mtu,
+		  enum counter c)
+{
+	if (rewrite_ethernet(&f->packet, pass->d->config.port_macs[port], mac, vlan_tci) < 0) {
+		director_drop(pass, f, COUNTER_DROP_ROOM);
+		return;
+	}
+	director_sent(pass, f, port, c);
+	if (mtu) {
+		f->action.verdict = DIRECTOR_FRAGMENT;
+		f->action.mtu = mtu;
+	}
+}
+
+static void tunnel_of(const struct director_pass *pass, const struct dest_view *dest,
+		      const struct nexthop *n, struct rewrite_tunnel *ret)
+{
+	*ret = (struct rewrite_tunnel){
+		.kind = dest->tunnel,
+		.family = dest->family,
+		.port_be = dest->tunnel_port_be,
+		.flags = dest->tunnel_flags,
+		.ipv4_id = pass->d->ipv4_id++,
+	};
+	memcpy(ret->dst, dest->addr, sizeof(ret->dst));
+	if (dest->family == AF_INET)
+		memcpy(ret->src, n->source4, sizeof(n->source4));
+	else
+		memcpy(ret->src, n->source6, sizeof(n->source6));
+}
+
+/*
+ * decrement_ttl() and ensure_mtu_is_adequate(). mtu is what the tunnel leaves; 0 = no limit. False: the frame has its
+ * action. *ret_fragment: it must leave in fragments.
+ */
+static bool may_send_request(const struct director_pass *pass, struct director_frame *f,
+			     uint32_t mtu, bool *ret_fragment)
+{
+	const struct packet *p = &f->packet;
+	bool is_error = p->kind == PACKET_ICMP_ERROR;
+
+	*ret_fragment = false;
+	if (p->ttl <= 1) {
+		director_error(pass, f, ICMP_ERROR_TIME_EXCEEDED, 0, p->key.dst);
+		return false;
+	}
+	if (mtu == 0 || director_ip_bytes(p) <= mtu)
+		return true;
+	if (p->dont_fragment && !(is_error && p->key.family == AF_INET)) {
+		director_error(pass, f, ICMP_ERROR_TOO_BIG, mtu, p->key.dst);
+		return false;
+	}
+	*ret_fragment = true;
+	return true;
+}
+
+/* Addresses and ports towards the destination. */
+static int translate_request(const struct director_pass *pass, struct packet *p,
+			     const struct flow *flow)
+{
+	struct flow_key to = p->key;
+
+	memcpy(to.dst, pass->s->endpoints[flow->endpoint].dest, sizeof(to.dst));
+	to.dst_port_be = flow->dest_port_be;
+	if ((flow->flags & FLOW_FWD_MASK) == IPVS_FORWARD_FULL_NAT) {
+		memcpy(to.src, pass->s->locals[flow->local].addr, sizeof(to.src));
+		to.src_port_be = flow->local_port_be;
+	}
+	/* Of an ICMP error director-icmp.c has changed what it embeds: addresses of the outer packet are left. */
+	return p->kind == PACKET_ICMP_ERROR ? 0 : rewrite_flow(p, &to);
+}
+
+static void send_through_tunnel(const struct director_pass *pass, struct director_frame *f,
+				const struct dest_view *dest, const struct nexthop *n,
+				enum counter c)
+{
+	struct packet *p = &f->packet;
+	struct rewrite_tunnel t;
+	uint8_t mac[PACKET_MAC_LEN];
+	uint32_t mtu, overhead;
+	bool fragment;
+
+	tunnel_of(pass, dest, n, &t);
+	overhead = rewrite_tunnel_overhead(&t);
+	mtu = n->mtu > overhead ? n->mtu - overhead : 0;
+	if (n->mtu != 0 &&
+	    mtu < (dest->family == AF_INET ? TUNNEL_MTU_MIN_IPV4 : TUNNEL_MTU_MIN_IPV6)) {
+		director_drop(pass, f, COUNTER_DROP_ROOM);
+		return;
+	}
+	if (!may_send_request(pass, f, mtu, &fragment))
+		return;
+	if (!director_nexthop_mac(n, mac)) {
+		director_drop(pass, f, COUNTER_DROP_NEXTHOP);
+		return;
+	}
+	rewrite_ttl(p);
+	/* Fragments are made of the outer packet, as ip_do_fragment() does; ours are of IPv4 alone. */
+	if ((fragment && dest->family != AF_INET) || rewrite_tunnel_push(p, &t) < 0) {
+		director_drop(pass, f, COUNTER_DROP_ROOM);
+		return;
+	}
+	leave(pass, f, n->port_index, mac, n->vlan_tci, fragment ? n->mtu : 0, c);
+}
+
+static void send_natively(const struct director_pass *pass, struct director_frame *f,
+			  const struct flow *flow, const struct nexthop *n, enum counter c)
+{
+	struct packet *p = &f->packet;
+	uint8_t mac[PACKET_MAC_LEN];
+	bool fragment;
+
+	if (!may_send_request(pass, f, n->mtu, &fragment))
+		return;
+	if (!director_nexthop_mac(n, mac)) {
+		director_drop(pass, f, COUNTER_DROP_NEXTHOP);
+		return;
+	}
+	if (director_is_nat(flow->flags) && translate_request(pass, p, flow) < 0) {
+		director_drop(pass, f, COUNTER_DROP_ROOM);
+		return;
+	}
+	rewrite_ttl(p);
+	leave(pass, f, n->port_index, mac, n->vlan_tci, fragment ? n->mtu : 0, c);
+}
+
+void director_send_request(const struct director_pass *pass, struct director_frame *f,
+			   const struct flow *flow, const struct dest_view *dest)
+{
+	const struct nexthop *n = &pass->s->nexthops[dest->nexthop];
+	enum counter c = f->packet.kind == PACKET_ICMP_ERROR ? COUNTER_ICMP_FORWARDED
+							     : COUNTER_FORWARDED_IN;
+
+	switch (flow->flags & FLOW_FWD_MASK) {
+	case IPVS_FORWARD_MASQ:
+	case IPVS_FORWARD_FULL_NAT:
+	case IPVS_FORWARD_ROUTE:
+		if (dest->nexthop == 0)
+			break;
+		send_natively(pass, f, flow, n, c);
+		return;
+	case IPVS_FORWARD_TUNNEL:
+		if (dest->nexthop == 0)
+			break;
+		send_through_tunnel(pass, f, dest, n, c);
+		return;
+	default:
+		director_except(pass, f);
+		return;
+	}
+	director_drop(pass, f, COUNTER_DROP_NEXTHOP);
+}
+
+static uint16_t mtu_of_peer(const struct director *d, uint16_t peer)
+{
+	return d->config.port_mtus ? d->config.port_mtus[d->peers.at[peer].port] : 0;
+}
+
+/*
+ * The kernel's error comes from an address of the gateway, which we do not have: with nat the packet goes to it. With
+ * full NAT the answer was sent to an address of ours.
+ */
+bool director_may_send_answer(const struct director_pass *pass, struct director_frame *f,
+			      const struct flow *flow)
+{
+	const struct packet *p = &f->packet;
+	uint32_t mtu = mtu_of_peer(pass->d, flow->peer);
+	bool expired = p->ttl <= 1;
+	bool too_big = mtu != 0 && p->dont_fragment && director_ip_bytes(p) > mtu;
+
+	if (!expired && !too_big)
+		return true;
+	if (p->kind == PACKET_ICMP_ERROR)
+		director_drop(pass, f, COUNTER_DROP_UNREPORTED);
+	else if ((flow->flags & FLOW_FWD_MASK) != IPVS_FORWARD_FULL_NAT)
+		director_except(pass, f);
+	else if (expired)
+		director_error(pass, f, ICMP_ERROR_TIME_EXCEEDED, 0, p->key.dst);
+	else
+		director_error(pass, f, ICMP_ERROR_TOO_BIG, mtu, p->key.dst);
+	return false;
+}
+
+/* Addresses and ports towards the client. */
+static int translate_answer(const struct director_pass *pass, struct packet *p,
+			    const struct flow *flow)
+{
+	struct flow_key to = p->key;
+
+	memcpy(to.src, pass->s->endpoints[flow->endpoint].virtual, sizeof(to.src));
+	to.src_port_be = flow->virtual_port_be;
+	memcpy(to.dst, flow->client, sizeof(to.dst));
+	to.dst_port_be = flow->client_port_be;
+	return p->kind == PACKET_ICMP_ERROR ? 0 : rewrite_flow(p, &to);
+}
+
+void director_send_answer(const struct director_pass *pass, struct director_frame *f,
+			  const struct flow *flow)
+{
+	const struct peer *peer = &pass->d->peers.at[flow->peer];
+	struct packet *p = &f->packet;
+	uint16_t mtu = mtu_of_peer(pass->d, flow->peer);
+	bool fragment = mtu != 0 && director_ip_bytes(p) > mtu;
+
+	if (translate_answer(pass, p, flow) < 0) {
+		director_drop(pass, f, COUNTER_DROP_ROOM);
+		return;
+	}
+	rewrite_ttl(p);
+	leave(pass, f, peer->port, peer->mac, peer->vlan, fragment ? mtu : 0,
+	      p->kind == PACKET_ICMP_ERROR ? COUNTER_ICMP_FORWARDED : COUNTER_FORWARDED_OUT);
+}
