@@ -174,6 +174,10 @@ static int publish_dests(struct tables *t)
 		v->refs = 1;
 		d->n_views++;
 		set_dest_view(t, d, v);
+		if (d->deleted) {
+			t->draft.deletions++;
+			t->draft_dirty = true;
+		}
 		t->dirty_dests = d->dirty_next;
 		d->dirty = false;
 	}
