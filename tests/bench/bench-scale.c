@@ -18,13 +18,15 @@ enum {
 	ROUNDS = 5,
 	CHANGES = 2, /* of each kind, in a round */
 	STOP_TIMEOUT_SEC = 30,
-	SETTLE_MSEC = 2500, /* what a program does after its answer is not the next one's */
+	/* What a program does after its answer, a look at all of the table for one, is not the next one's. */
+	SETTLE_MSEC = 2500,
 };
 
 /* All in milliseconds. */
 static struct {
-	struct stats_series ipvsadm, keepalived, cold, ready, reload, reload_exit;
+	struct stats_series floor, ipvsadm, keepalived, cold, ready, reload, reload_exit;
 } empty = {
+	.floor = { .name = "the kernel alone, requests made before", .unit = "ms" },
 	.ipvsadm = { .name = "ipvsadm -R", .unit = "ms" },
 	.keepalived = { .name = "keepalived, cold start", .unit = "ms" },
 	.cold = { .name = "ipvsd, cold start", .unit = "ms" },
@@ -139,7 +141,10 @@ static int measure_noop(struct scale_bench *b)
 	if (r < 0)
 		return r;
 	add_ms(&noop.http, start, clock_monotonic_usec());
-	return run_reload(b, &noop.cli);
+	lab_sleep(SETTLE_MSEC * USEC_PER_MSEC);
+	r = run_reload(b, &noop.cli);
+	lab_sleep(SETTLE_MSEC * USEC_PER_MSEC);
+	return r;
 }
 
 static int change_weight(struct scale_bench *b)
@@ -255,6 +260,11 @@ static int round_ipvsadm(struct scale_bench *b)
 	return r != 0 ? lab_fail(EIO, "ipvsadm -R: status %d", r) : kernel_table_flush(b->table);
 }
 
+static int round_floor(struct scale_bench *b)
+{
+	return scale_measure_floor(b, &empty.floor);
+}
+
 static int round_keepalived(struct scale_bench *b)
 {
 	usec_t start, seen = 0;
@@ -289,15 +299,18 @@ static int round_keepalived(struct scale_bench *b)
 
 static int report(void)
 {
-	const struct stats_series *from_empty[] = { &empty.ipvsadm, &empty.keepalived,
-						    &empty.cold,    &empty.ready,
-						    &empty.reload,  &empty.reload_exit };
+	const struct stats_series *from_empty[] = {
+		&empty.floor, &empty.ipvsadm, &empty.keepalived,  &empty.cold,
+		&empty.ready, &empty.reload,  &empty.reload_exit,
+	};
 	const struct stats_series *no_change[] = { &noop.version, &noop.http, &noop.cli };
 	const struct stats_series *one[] = { &change.keepalived, &change.hangup, &change.http,
 					     &change.cli };
 	int r = 0;
 
 	stats_print_table("from empty to the complete table", from_empty, ARRAY_SIZE(from_empty));
+	r |= stats_print_ratio(&empty.floor, &empty.keepalived, 0);
+	r |= stats_print_ratio(&empty.floor, &empty.ipvsadm, 0);
 	r |= stats_print_ratio(&empty.cold, &empty.ipvsadm, 0.2);
 	r |= stats_print_ratio(&empty.reload, &empty.ipvsadm, 0.2);
 	r |= stats_print_ratio(&empty.cold, &empty.keepalived, 0.3);
@@ -363,8 +376,9 @@ static int open_lab(struct scale_bench *b)
 
 static int measure(struct scale_bench *b)
 {
-	static int (*const rounds[])(struct scale_bench *) = { round_ipvsadm, round_ipvsd,
-							       round_keepalived, round_reload };
+	static int (*const rounds[])(struct scale_bench *) = {
+		round_floor, round_ipvsadm, round_ipvsd, round_keepalived, round_reload,
+	};
 	int r = 0;
 
 	for (unsigned i = 0; r == 0 && i < b->rounds; i++) {

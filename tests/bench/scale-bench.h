@@ -23,6 +23,8 @@ int scale_stop(struct scale_bench *b);
 /* POST /v1/reload; everything but 200 is a failure. */
 int scale_post_reload(struct scale_bench *b);
 
+/* The time that the kernel needs for the table of b->scale, whoever asks it; added to *ret. */
+int scale_measure_floor(struct scale_bench *b, struct stats_series *ret);
 /* Repair of what others changed, and what it costs when nobody did. */
 int scale_measure_drift(struct scale_bench *b);
 /* What is written, by the daemon's own count and by an independent one. */

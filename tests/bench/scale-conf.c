@@ -11,7 +11,6 @@
 #include "tests/lab/lab.h"
 
 #define TARGET_FORMAT "10.%u.%u.%u"
-#define TARGET_PORT 8080
 
 /* 200 targets of a service share a /24, so that none is a network's or a broadcast's address. */
 #define TARGET_ARGUMENTS(service, target) (service) + 1, (target) / 200, (target) % 200 + 1
@@ -88,7 +87,7 @@ static int print_ipvsd(const struct scale *s, FILE *f)
 			     i, SCALE_PORT + i, i, i);
 		for (unsigned j = 0; j < s->targets; j++)
 			r |= fprintf(f, " " TARGET_FORMAT ":%u weight=%u\n", TARGET_ARGUMENTS(i, j),
-				     TARGET_PORT, weight(s, i, j));
+				     SCALE_TARGET_PORT, weight(s, i, j));
 	}
 	return r;
 }
@@ -106,7 +105,7 @@ static int print_keepalived(const struct scale *s, FILE *f)
 		for (unsigned j = 0; j < s->targets; j++)
 			r |= fprintf(f,
 				     "\treal_server " TARGET_FORMAT " %u {\n\t\tweight %u\n\t}\n",
-				     TARGET_ARGUMENTS(i, j), TARGET_PORT, weight(s, i, j));
+				     TARGET_ARGUMENTS(i, j), SCALE_TARGET_PORT, weight(s, i, j));
 		r |= fprintf(f, "}\n");
 	}
 	return r;
@@ -120,7 +119,7 @@ static int print_ipvsadm(const struct scale *s, FILE *f)
 		r |= fprintf(f, "-A -t " SCALE_VIP ":%u -s wrr\n", SCALE_PORT + i);
 		for (unsigned j = 0; j < s->targets; j++)
 			r |= fprintf(f, "-a -t " SCALE_VIP ":%u -r " TARGET_FORMAT ":%u -m -w %u\n",
-				     SCALE_PORT + i, TARGET_ARGUMENTS(i, j), TARGET_PORT,
+				     SCALE_PORT + i, TARGET_ARGUMENTS(i, j), SCALE_TARGET_PORT,
 				     weight(s, i, j));
 	}
 	return r;

@@ -14,6 +14,7 @@
 
 enum {
 	SCALE_PORT = 1000,
+	SCALE_TARGET_PORT = 8080,
 	SCALE_WEIGHT = 100,
 };
 
