@@ -61,7 +61,7 @@ void answer_free(struct answer *a);
 /* One client's state. Zero at first; nothing to release. */
 struct answer_client {
 	uint8_t dump; /* command of the running dump; 0 = none */
-	uint32_t seq, portid;
+	uint32_t seq;
 	size_t next;
 	struct answer_cursor conns;
 	struct ipvs_service_key key;

@@ -21,7 +21,7 @@ int codec_error_reply(void *buf, size_t size, const struct nlmsghdr *request, in
 	return message_end(&m);
 }
 
-int codec_done_reply(void *buf, size_t size, const struct codec_header *h)
+int codec_done_reply(void *buf, size_t size, const struct codec_header *h, int error)
 {
 	struct message m = { .start = buf, .at = buf, .end = (uint8_t *)buf + size };
 	const struct {
@@ -31,6 +31,7 @@ int codec_done_reply(void *buf, size_t size, const struct codec_header *h)
 		.nlmsg = { .nlmsg_type = NLMSG_DONE,
 			   .nlmsg_flags = NLM_F_MULTI | h->flags,
 			   .nlmsg_seq = h->seq },
+		.error = error,
 	};
 
 	message_put_bytes(&m, &answer, sizeof(answer));

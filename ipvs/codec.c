@@ -149,16 +149,29 @@ int codec_dest_reply(void *buf, size_t size, const struct codec_header *h,
 	return message_end(&m);
 }
 
+static int config_message(struct message *m, const struct ipvs_timeouts *t)
+{
+	message_put_u32(m, IPVS_CMD_ATTR_TIMEOUT_TCP, t->tcp_sec);
+	message_put_u32(m, IPVS_CMD_ATTR_TIMEOUT_TCP_FIN, t->tcp_fin_sec);
+	message_put_u32(m, IPVS_CMD_ATTR_TIMEOUT_UDP, t->udp_sec);
+	return message_end(m);
+}
+
 /* The kernel leaves a timeout of 0 as it is. */
 int codec_config_request(void *buf, size_t size, const struct codec_header *h,
 			 const struct ipvs_timeouts *t)
 {
 	struct message m = message_begin_request(buf, size, h, IPVS_CMD_SET_CONFIG);
 
-	message_put_u32(&m, IPVS_CMD_ATTR_TIMEOUT_TCP, t->tcp_sec);
-	message_put_u32(&m, IPVS_CMD_ATTR_TIMEOUT_TCP_FIN, t->tcp_fin_sec);
-	message_put_u32(&m, IPVS_CMD_ATTR_TIMEOUT_UDP, t->udp_sec);
-	return message_end(&m);
+	return config_message(&m, t);
+}
+
+int codec_config_reply(void *buf, size_t size, const struct codec_header *h,
+		       const struct ipvs_timeouts *t)
+{
+	struct message m = message_begin(buf, size, h, IPVS_CMD_SET_CONFIG);
+
+	return config_message(&m, t);
 }
 
 int codec_info_reply(void *buf, size_t size, const struct codec_header *h,

@@ -44,7 +44,7 @@ int codec_service_request(void *buf, size_t size, const struct codec_header *h, 
 /* Without d (NULL): GET_DEST, a dump of the service's destinations. */
 int codec_dest_request(void *buf, size_t size, const struct codec_header *h, uint8_t cmd,
 		       const struct ipvs_service_key *key, const struct ipvs_dest *d);
-/* SET_CONFIG; it is also the reply to GET_CONFIG. */
+/* SET_CONFIG. */
 int codec_config_request(void *buf, size_t size, const struct codec_header *h,
 			 const struct ipvs_timeouts *t);
 /* GET_INFO, GET_CONFIG, FLUSH, ZERO of everything, and dumps of all services: no attribute. */
@@ -55,6 +55,9 @@ int codec_service_reply(void *buf, size_t size, const struct codec_header *h,
 			const struct ipvs_service *s);
 int codec_dest_reply(void *buf, size_t size, const struct codec_header *h,
 		     const struct ipvs_dest *d);
+/* As SET_CONFIG, without NLM_F_REQUEST. */
+int codec_config_reply(void *buf, size_t size, const struct codec_header *h,
+		       const struct ipvs_timeouts *t);
 int codec_info_reply(void *buf, size_t size, const struct codec_header *h,
 		     const struct ipvs_info *info);
 
@@ -75,8 +78,8 @@ int codec_parse_info(const struct nlmsghdr *nlh, struct ipvs_info *ret);
  * an acknowledgement; it carries the request's header alone, as with NETLINK_CAP_ACK.
  */
 int codec_error_reply(void *buf, size_t size, const struct nlmsghdr *request, int error);
-/* The end of a dump. flags: NLM_F_MULTI is added; NLM_F_DUMP_INTR says that it is not to be believed. */
-int codec_done_reply(void *buf, size_t size, const struct codec_header *h);
+/* The end of a dump, 0 or why it ends. NLM_F_MULTI is added; with NLM_F_DUMP_INTR it is not to be believed. */
+int codec_done_reply(void *buf, size_t size, const struct codec_header *h, int error);
 /* CTRL_CMD_GETFAMILY to GENL_ID_CTRL: -ENOENT for another family than "IPVS"; -EOPNOTSUPP for other commands. */
 int codec_parse_family_request(const struct nlmsghdr *nlh);
 int codec_family_reply(void *buf, size_t size, const struct codec_header *h, uint16_t family);
