@@ -1,0 +1,380 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "tests/conformance/compare.h"
+
+#include <net/ethernet.h>
+#include <netinet/in.h>
+#include <netinet/ip.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+
+enum {
+	ETHER = 14,
+	IPV6_HEADER = 40,
+	FRAGMENT_HEADER = 8,
+	REASSEMBLED_MAX = FRAME_BYTES_MAX,
+};
+
+static uint16_t get16(const uint8_t *p)
+{
+	return (uint16_t)(p[0] << 8 | p[1]);
+}
+
+static void put16(uint8_t *p, uint16_t v)
+{
+	p[0] = (uint8_t)(v >> 8);
+	p[1] = (uint8_t)v;
+}
+
+static bool is_ipv4(const struct frame *f)
+{
+	return f->len_bytes >= ETHER + sizeof(struct iphdr) && get16(f->bytes + 12) == ETHERTYPE_IP;
+}
+
+static bool is_ipv6(const struct frame *f)
+{
+	return f->len_bytes >= ETHER + IPV6_HEADER && get16(f->bytes + 12) == ETHERTYPE_IPV6;
+}
+
+static uint8_t protocol_of(const struct frame *f)
+{
+	return is_ipv4(f) ? f->bytes[ETHER + 9] : is_ipv6(f) ? f->bytes[ETHER + 6] : 0;
+}
+
+static uint8_t *payload_of(struct frame *f)
+{
+	return f->bytes + ETHER + (is_ipv4(f) ? (f->bytes[ETHER] & 0x0f) * 4 : IPV6_HEADER);
+}
+
+/* What a header field was does not count: zero, with the header checksum made anew. */
+static void clear_ipv4_field(struct frame *f, size_t offset)
+{
+	uint8_t *ip = f->bytes + ETHER;
+
+	put16(ip + offset, 0);
+	put16(ip + 10, 0);
+	put16(ip + 10, frame_checksum(0, ip, (size_t)(ip[0] & 0x0f) * 4));
+}
+
+static bool is_tunnel(const struct frame *f)
+{
+	uint8_t protocol = protocol_of(f);
+	struct frame copy = *f;
+
+	return protocol == IPPROTO_IPIP || protocol == IPPROTO_IPV6 || protocol == IPPROTO_GRE ||
+	       (protocol == IPPROTO_UDP && get16(payload_of(&copy) + 2) == 6080);
+}
+
+static void outer_identification(struct frame *f)
+{
+	if (is_ipv4(f) && is_tunnel(f))
+		clear_ipv4_field(f, 4);
+}
+
+static void outer_flow_label(struct frame *f)
+{
+	if (!is_ipv6(f) || !is_tunnel(f))
+		return;
+	f->bytes[ETHER + 1] &= 0xf0;
+	put16(f->bytes + ETHER + 2, 0);
+}
+
+/* The checksum of the outer UDP header covers the port. */
+static void gue_source_port(struct frame *f)
+{
+	if (protocol_of(f) != IPPROTO_UDP || !is_tunnel(f))
+		return;
+	put16(payload_of(f), 0);
+	put16(payload_of(f) + 6, 0);
+}
+
+static bool is_generated(const struct frame *f)
+{
+	struct frame copy = *f;
+	const uint8_t *l4 = payload_of(&copy);
+
+	switch (protocol_of(f)) {
+	case IPPROTO_ICMP:
+		return true;
+	case IPPROTO_TCP:
+		return (l4[13] & FRAME_TCP_RST) != 0;
+	default:
+		return false;
+	}
+}
+
+static void generated_identification(struct frame *f)
+{
+	if (is_ipv4(f) && is_generated(f))
+		clear_ipv4_field(f, 4);
+}
+
+static void generated_flow_label(struct frame *f)
+{
+	uint8_t protocol = protocol_of(f);
+
+	if (!is_ipv6(f) || (protocol != IPPROTO_ICMPV6 && protocol != IPPROTO_TCP))
+		return;
+	f->bytes[ETHER + 1] &= 0xf0;
+	put16(f->bytes + ETHER + 2, 0);
+}
+
+static const struct {
+	const char *name;
+	void (*apply)(struct frame *f);
+} rules[] = {
+	{ "outer-identification", outer_identification },
+	{ "outer-flow-label", outer_flow_label },
+	{ "gue-source-port", gue_source_port },
+	{ "generated-identification", generated_identification },
+	{ "generated-flow-label", generated_flow_label },
+};
+
+struct compare {
+	bool wanted[ARRAY_SIZE(rules)];
+	uint64_t used[ARRAY_SIZE(rules)];
+};
+
+static int read_rule(struct compare *c, const char *path, const char *line)
+{
+	size_t len = strcspn(line, "\t\n");
+
+	for (size_t i = 0; i < ARRAY_SIZE(rules); i++)
+		if (strlen(rules[i].name) == len && strncmp(rules[i].name, line, len) == 0) {
+			c->wanted[i] = true;
+			return 0;
+		}
+	(void)fprintf(stderr, "%s: no rule is called '%.*s'\n", path, (int)len, line);
+	return -EINVAL;
+}
+
+int compare_new(const char *table_path, struct compare **ret)
+{
+	_cleanup_fclose_ FILE *f = fopen(table_path, "re");
+	_cleanup_free_ char *line = NULL;
+	_cleanup_free_ struct compare *c = calloc(1, sizeof(*c));
+	size_t size = 0;
+	int r = 0;
+
+	if (!c)
+		return -ENOMEM;
+	if (!f) {
+		(void)fprintf(stderr, "%s: %s\n", table_path, strerror(errno));
+		return -ENOENT;
+	}
+	while (r == 0 && getline(&line, &size, f) > 0)
+		if (line[0] != '#' && line[0] != '\n')
+			r = read_rule(c, table_path, line);
+	if (r == 0)
+		*ret = take_ptr(c);
+	return r;
+}
+
+void compare_free(struct compare *c)
+{
+	free(c);
+}
+
+void compare_report(const struct compare *c, FILE *to)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(rules); i++)
+		if (c->wanted[i])
+			(void)fprintf(to, "# difference %s: %llu frames\n", rules[i].name,
+				      (unsigned long long)c->used[i]);
+}
+
+struct fragment {
+	size_t offset, len_bytes, header_bytes; /* header: all before the fragmentable part */
+	bool is_fragment, more;
+	uint32_t id;
+};
+
+static void read_fragment(const struct frame *f, struct fragment *ret)
+{
+	const uint8_t *ip = f->bytes + ETHER;
+
+	*ret = (struct fragment){ 0 };
+	if (is_ipv4(f)) {
+		ret->header_bytes = ETHER + (size_t)(ip[0] & 0x0f) * 4;
+		ret->offset = (size_t)(get16(ip + 6) & IP_OFFMASK) * 8;
+		ret->more = (get16(ip + 6) & IP_MF) != 0;
+		ret->id = get16(ip + 4);
+		ret->is_fragment = ret->more || ret->offset;
+		ret->len_bytes = ETHER + get16(ip + 2) - ret->header_bytes;
+	} else if (is_ipv6(f) && ip[6] == IPPROTO_FRAGMENT) {
+		const uint8_t *h = ip + IPV6_HEADER;
+
+		ret->header_bytes = ETHER + IPV6_HEADER + FRAGMENT_HEADER;
+		ret->offset = get16(h + 2) & 0xfff8;
+		ret->more = h[3] & 1;
+		ret->id = (uint32_t)get16(h + 4) << 16 | get16(h + 6);
+		ret->is_fragment = true;
+		ret->len_bytes = f->len_bytes - ret->header_bytes;
+	}
+}
+
+/* Turns the frame that holds a first fragment into the whole packet. */
+static void make_whole(struct frame *f, const struct fragment *first, size_t payload)
+{
+	uint8_t *ip = f->bytes + ETHER;
+
+	if (is_ipv4(f)) {
+		put16(ip + 2, (uint16_t)(first->header_bytes - ETHER + payload));
+		put16(ip + 6, 0);
+		clear_ipv4_field(f, 6);
+	} else {
+		ip[6] = ip[IPV6_HEADER];
+		put16(ip + 4, (uint16_t)payload);
+		memmove(ip + IPV6_HEADER, ip + IPV6_HEADER + FRAGMENT_HEADER, payload);
+	}
+	f->len_bytes = first->header_bytes - (is_ipv4(f) ? 0 : FRAGMENT_HEADER) + payload;
+}
+
+/* Adds the fragments with the same id to the one at `at`, whichever comes first; those become empty frames. */
+static void reassemble(struct frame *frames, size_t n, size_t at)
+{
+	struct fragment first, other;
+	struct frame whole = frames[at];
+	size_t total = 0, have = 0;
+
+	read_fragment(&frames[at], &first);
+	for (size_t i = at; i < n; i++) {
+		read_fragment(&frames[i], &other);
+		if (!other.is_fragment || other.id != first.id ||
+		    first.header_bytes + other.offset + other.len_bytes > REASSEMBLED_MAX)
+			continue;
+		memcpy(whole.bytes + first.header_bytes + other.offset,
+		       frames[i].bytes + other.header_bytes, other.len_bytes);
+		have += other.len_bytes;
+		if (!other.more)
+			total = other.offset + other.len_bytes;
+		if (other.offset == 0) /* its header is the packet's */
+			memcpy(whole.bytes, frames[i].bytes, first.header_bytes);
+	}
+	if (total == 0 || have != total)
+		return; /* not all of it is here: compared as it is */
+	for (size_t i = at + 1; i < n; i++) {
+		read_fragment(&frames[i], &other);
+		if (other.is_fragment && other.id == first.id)
+			frames[i].len_bytes = 0;
+	}
+	make_whole(&whole, &first, total);
+	frames[at] = whole;
+}
+
+static size_t canonical(const struct rig_output *from, struct frame *frames)
+{
+	struct fragment fragment;
+	size_t n = 0;
+
+	memcpy(frames, from->frames, from->n * sizeof(*frames));
+	for (size_t i = 0; i < from->n; i++) {
+		if (frames[i].len_bytes == 0)
+			continue;
+		read_fragment(&frames[i], &fragment);
+		if (fragment.is_fragment)
+			reassemble(frames, from->n, i);
+	}
+	for (size_t i = 0; i < from->n; i++)
+		if (frames[i].len_bytes > 0)
+			frames[n++] = frames[i];
+	return n;
+}
+
+static bool same_frame(const struct frame *a, const struct frame *b)
+{
+	return a->len_bytes == b->len_bytes && memcmp(a->bytes, b->bytes, a->len_bytes) == 0;
+}
+
+static bool same_under_rules(struct compare *c, struct frame *a, struct frame *b)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(rules) && !same_frame(a, b); i++) {
+		struct frame before_a = *a, before_b = *b;
+
+		if (!c->wanted[i])
+			continue;
+		rules[i].apply(a);
+		rules[i].apply(b);
+		if (!same_frame(&before_a, a) || !same_frame(&before_b, b))
+			c->used[i]++;
+	}
+	return same_frame(a, b);
+}
+
+bool compare_outputs(struct compare *c, const struct rig_output *oracle,
+		     const struct rig_output *other, char *why, size_t why_size)
+{
+	static struct frame a[RIG_OUTPUTS_MAX], b[RIG_OUTPUTS_MAX];
+	size_t n_a = canonical(oracle, a), n_b = canonical(other, b);
+
+	if (oracle->lost || other->lost || n_a != n_b) {
+		(void)snprintf(why, why_size, "%zu packets instead of %zu", n_b, n_a);
+		return false;
+	}
+	for (size_t i = 0; i < n_a; i++) {
+		if (frame_checksums_are_right(&a[i]) && !frame_checksums_are_right(&b[i])) {
+			(void)snprintf(why, why_size, "packet %zu: wrong checksum", i + 1);
+			return false;
+		}
+		if (!same_under_rules(c, &a[i], &b[i])) {
+			size_t at = 0, end = MIN(a[i].len_bytes, b[i].len_bytes);
+
+			while (at < end && a[i].bytes[at] == b[i].bytes[at])
+				at++;
+			(void)snprintf(why, why_size, "packet %zu differs at byte %zu", i + 1, at);
+			return false;
+		}
+	}
+	return true;
+}
+
+static void describe_l4(const struct frame *f, uint8_t protocol, const uint8_t *l4, FILE *to)
+{
+	static const char letters[] = "FSRPA";
+
+	if (l4 + 8 > f->bytes + f->len_bytes)
+		return;
+	switch (protocol) {
+	case IPPROTO_TCP:
+		(void)fprintf(to, " tcp %u>%u ", get16(l4), get16(l4 + 2));
+		for (int i = 0; i < 5; i++)
+			if (l4[13] & 1 << i)
+				(void)fputc(letters[i], to);
+		break;
+	case IPPROTO_UDP:
+	case IPPROTO_SCTP:
+		(void)fprintf(to, " %s %u>%u", protocol == IPPROTO_UDP ? "udp" : "sctp", get16(l4),
+			      get16(l4 + 2));
+		break;
+	case IPPROTO_ICMP:
+	case IPPROTO_ICMPV6:
+		(void)fprintf(to, " icmp type %u code %u rest %u", l4[0], l4[1], get16(l4 + 6));
+		break;
+	default:
+		(void)fprintf(to, " protocol %u", protocol);
+	}
+}
+
+void compare_describe(const struct frame *f, FILE *to)
+{
+	char src_text[ADDR_STR_MAX], dst_text[ADDR_STR_MAX];
+	struct addr src = { .family = is_ipv6(f) ? AF_INET6 : AF_INET }, dst = src;
+	struct fragment fragment;
+	struct frame copy = *f;
+
+	if (!is_ipv4(f) && !is_ipv6(f)) {
+		(void)fprintf(to, "not IP, %zu bytes\n", f->len_bytes);
+		return;
+	}
+	memcpy(src.bytes, f->bytes + ETHER + (is_ipv6(f) ? 8 : 12), addr_len_bytes(&src));
+	memcpy(dst.bytes, f->bytes + ETHER + (is_ipv6(f) ? 24 : 16), addr_len_bytes(&dst));
+	(void)fprintf(to, "to mac ..:%02x %s > %s", f->bytes[5], addr_format(&src, src_text),
+		      addr_format(&dst, dst_text));
+	read_fragment(f, &fragment);
+	if (fragment.is_fragment)
+		(void)fprintf(to, " fragment %zu+%zu", fragment.offset, fragment.len_bytes);
+	describe_l4(f, protocol_of(f), payload_of(&copy), to);
+	(void)fprintf(to, ", %zu bytes%s\n", f->len_bytes,
+		      frame_checksums_are_right(f) ? "" : ", WRONG CHECKSUM");
+}
