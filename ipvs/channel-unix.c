@@ -262,6 +262,18 @@ int channel_dump_ports(struct channel *c, channel_on_port on_port, void *userdat
 			    (struct counted_dump){ .on_port = on_port, .userdata = userdata });
 }
 
+int channel_attach_ports(struct channel *c, usec_t timeout_usec)
+{
+	struct codec_header h = channel_header(c, NLM_F_ACK);
+	usec_t usual = c->timeout_usec;
+	int r;
+
+	c->timeout_usec = timeout_usec;
+	r = change(c, &h, codec_plain_request(c->tx, c->tx_max, &h, PRIVATE_CMD_ATTACH_PORTS));
+	c->timeout_usec = usual;
+	return r;
+}
+
 static int on_status(const struct nlmsghdr *nlh, void *userdata)
 {
 	return private_parse_status(nlh, userdata);

@@ -41,5 +41,8 @@ int channel_dump_conns(struct channel *c, channel_on_conn on_conn, void *userdat
 int channel_dump_workers(struct channel *c, channel_on_worker on_worker, void *userdata);
 int channel_dump_ports(struct channel *c, channel_on_port on_port, void *userdata);
 
+/* Ports that wait (--hold-ports). It may take seconds: the deadline is its own. 0 also where they are up. */
+int channel_attach_ports(struct channel *c, usec_t timeout_usec);
+
 /* The heartbeat. */
 int channel_get_status(struct channel *c, struct private_status *ret);
