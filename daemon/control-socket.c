@@ -80,7 +80,7 @@ static int bind_private(int fd, const struct sockaddr_un *address, socklen_t len
 }
 
 /* Members of the group get in only once the file's group is theirs: failure leaves it to root alone. */
-static void admit_group(struct control_socket *s)
+void control_socket_admit_group(struct control_socket *s)
 {
 	const struct group *g = getgrnam("ipvsd");
 
@@ -131,7 +131,6 @@ int control_socket_open(const char *path, struct control_socket *ret)
 	}
 	s.dev = st.st_dev;
 	s.inode = st.st_ino;
-	admit_group(&s);
 	if (listen(s.fd, BACKLOG) < 0)
 		return -errno;
 

@@ -25,6 +25,12 @@ struct control_socket {
  */
 int control_socket_open(const char *path, struct control_socket *ret);
 
+/*
+ * Gives it to group ipvsd, where there is one: asking for it can take longer than a start may be held up, so that this
+ * is done when the plane is set up.
+ */
+void control_socket_admit_group(struct control_socket *s);
+
 /* Closes and removes the file. */
 void control_socket_close(struct control_socket *s);
 

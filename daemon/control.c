@@ -473,6 +473,11 @@ int control_new(struct manager *m, const char *path, struct control **ret)
 	return 0;
 }
 
+void control_admit_group(struct control *c)
+{
+	control_socket_admit_group(&c->socket);
+}
+
 void control_free(struct control *c)
 {
 	if (!c)

@@ -23,6 +23,8 @@ struct control;
 
 /* Needs m->event; m->events is read when a request waits. Logs its own errors. -EADDRINUSE: another ipvsd is running. */
 int control_new(struct manager *m, const char *path, struct control **ret);
+/* Lets members of group ipvsd in; until then the socket is root's alone. */
+void control_admit_group(struct control *c);
 /* Answers who waits, closes, removes the socket file. Not from inside a request (a reload cannot move the socket). */
 void control_free(struct control *c);
 
