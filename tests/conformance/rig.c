@@ -19,6 +19,7 @@
 #include "base/clock.h"
 #include "base/fd.h"
 #include "tests/lab/lab.h"
+#include "tests/conformance/rig-fastpath.h"
 #include "tests/lab/process.h"
 
 enum {
@@ -43,6 +44,7 @@ struct side {
 };
 
 struct rig {
+	bool twin;	      /* both sides are kernels */
 	struct lab_host test; /* where the other ends of the links are */
 	struct side sides[_RIG_PLANE_MAX];
 	uint16_t barrier;
@@ -304,6 +306,8 @@ char *rig_connections(struct rig *r, enum rig_plane p)
 	char *text = NULL;
 	size_t size = 0;
 
+	if (p == RIG_FASTPATH && !r->twin)
+		return rig_fastpath_connections(r->sides[p].channel);
 	if (lab_enter(&r->sides[p].host, &back) < 0)
 		return NULL;
 	f = fopen("/proc/thread-self/net/ip_vs_conn", "re");
@@ -418,6 +422,16 @@ static int start_kernel(struct side *s)
 	return k < 0 ? k : lab_fail(-channel_open_kernel(&s->channel), "open the kernel's IPVS");
 }
 
+static int start_fastpath(struct side *s, const struct rig_options *o)
+{
+	int k = rig_fastpath_start(&s->host, o->program, o->directory, &s->process, &s->channel);
+
+	return k < 0 ? k
+		     : run_script(&s->host,
+				  QUIET(RIG_EXCEPTION) "ip link set " RIG_EXCEPTION
+						       " up\n" GATEWAY_ADDRESSES(RIG_EXCEPTION));
+}
+
 int rig_new(const struct rig_options *o, struct rig **ret)
 {
 	struct rig *r = calloc(1, sizeof(*r));
@@ -425,6 +439,7 @@ int rig_new(const struct rig_options *o, struct rig **ret)
 
 	if (!r)
 		return -ENOMEM;
+	r->twin = !o->program;
 	r->test.ns = -1;
 	for (int p = 0; p < _RIG_PLANE_MAX; p++) {
 		r->sides[p].fd = r->sides[p].host.ns = -1;
@@ -441,8 +456,9 @@ int rig_new(const struct rig_options *o, struct rig **ret)
 		k = open_link(r, (enum rig_plane)p);
 	if (k == 0)
 		k = start_kernel(&r->sides[RIG_KERNEL]);
-	if (k == 0 && !o->program)
-		k = start_kernel(&r->sides[RIG_FASTPATH]);
+	if (k == 0)
+		k = r->twin ? start_kernel(&r->sides[RIG_FASTPATH])
+			    : start_fastpath(&r->sides[RIG_FASTPATH], o);
 	for (int p = 0; k == 0 && p < _RIG_PLANE_MAX; p++)
 		k = warm_up(r, &r->sides[p]);
 	if (k < 0) {
