@@ -135,7 +135,8 @@ int control_socket_open(const char *path, struct control_socket *ret)
 		return -errno;
 
 	*ret = s;
-	s = CONTROL_SOCKET_INIT;
+	s.fd = -1;
+	s.path = NULL;
 	return 0;
 }
 
