@@ -76,20 +76,24 @@ static int match_cmp(const void *a, const void *b)
 }
 
 /* In list order, each with its partner in `other`: sorted copies of both, one merge, back by position. */
-static struct match *dests_match(const struct ipvs_service *s, const struct ipvs_service *other)
+static struct match *dests_match(const struct ipvs_service *s, const struct ipvs_service *other,
+				 bool same_list)
 {
 	_cleanup_free_ struct match *result = calloc(s->n_dests + 1, sizeof(*result));
-	_cleanup_free_ struct match *mine = calloc(s->n_dests + 1, sizeof(*mine));
-	_cleanup_free_ struct match *theirs = calloc(other->n_dests + 1, sizeof(*theirs));
+	_cleanup_free_ struct match *mine = NULL, *theirs = NULL;
 	size_t k = 0;
 
-	if (!result || !mine || !theirs)
+	if (!result)
 		return NULL;
-	if (ipvs_service_same_list(s, other)) {
+	if (same_list) {
 		for (size_t i = 0; i < s->n_dests; i++)
 			result[i] = (struct match){ &s->dests[i], &other->dests[i] };
 		return take_ptr(result);
 	}
+	mine = calloc(s->n_dests + 1, sizeof(*mine));
+	theirs = calloc(other->n_dests + 1, sizeof(*theirs));
+	if (!mine || !theirs)
+		return NULL;
 	for (size_t i = 0; i < s->n_dests; i++)
 		mine[i].self = &s->dests[i];
 	for (size_t i = 0; i < other->n_dests; i++)
@@ -173,13 +177,14 @@ static int plan_removed_dests(struct plan *p, const struct ipvs_service *s,
 static int plan_dests(struct plan *p, const struct ipvs_service *actual,
 		      const struct ipvs_service *desired)
 {
-	_cleanup_free_ struct match *now = dests_match(actual, desired);
-	_cleanup_free_ struct match *then = dests_match(desired, actual);
+	bool same = ipvs_service_same_list(actual, desired);
+	_cleanup_free_ struct match *now = same ? NULL : dests_match(actual, desired, false);
+	_cleanup_free_ struct match *then = dests_match(desired, actual, same);
 	bool ordered = ipvs_scheduler_is_ordered(desired->scheduler);
 	size_t head = desired->n_dests;
 	int r;
 
-	if (!now || !then)
+	if ((!now && !same) || !then)
 		return -ENOMEM;
 	if (ordered)
 		head = reordered_head(then, desired->n_dests);
@@ -189,7 +194,7 @@ static int plan_dests(struct plan *p, const struct ipvs_service *actual,
 		r = plan_changed_dests(p, desired, then, ordered ? head : 0, false);
 	if (r == 0)
 		r = plan_changed_dests(p, desired, then, ordered ? head : 0, true);
-	if (r == 0)
+	if (r == 0 && !same)
 		r = plan_removed_dests(p, desired, now, actual->n_dests);
 	return r;
 }

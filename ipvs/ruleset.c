@@ -176,12 +176,19 @@ bool ipvs_dest_conf_eq(const struct ipvs_dest *a, const struct ipvs_dest *b)
 	return a->forward != IPVS_FORWARD_TUNNEL || tunnel_eq(a, b);
 }
 
+/* All bytes, since an IPv4 address has zeros behind it: a reload compares all lists three times. */
+static bool dest_key_eq(const struct ipvs_dest *a, const struct ipvs_dest *b)
+{
+	return a->port == b->port && a->addr.family == b->addr.family &&
+	       memcmp(a->addr.bytes, b->addr.bytes, sizeof(a->addr.bytes)) == 0;
+}
+
 bool ipvs_service_same_list(const struct ipvs_service *a, const struct ipvs_service *b)
 {
 	if (a->n_dests != b->n_dests)
 		return false;
 	for (size_t i = 0; i < a->n_dests; i++)
-		if (ipvs_dest_key_cmp(&a->dests[i], &b->dests[i]) != 0)
+		if (!dest_key_eq(&a->dests[i], &b->dests[i]))
 			return false;
 	return true;
 }
