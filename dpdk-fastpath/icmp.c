@@ -139,6 +139,9 @@ int icmp_make_echo_reply(struct packet *p)
 	memcpy(&new, icmp, sizeof(new));
 	memcpy(&checksum, icmp + ICMP_CHECKSUM, sizeof(checksum));
 	checksum = rewrite_checksum_fold((uint32_t)(uint16_t)~checksum + (uint16_t)~old + new);
+	/* Both are 0, but of an answer that is all zeros only 0xffff is right, and it is never wrong. */
+	if (!checksum)
+		checksum = 0xffff;
 	memcpy(icmp + ICMP_CHECKSUM, &checksum, sizeof(checksum));
 	return 0;
 }

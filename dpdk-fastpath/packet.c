@@ -164,7 +164,7 @@ static inline bool ipv4_header_sums_up(const uint8_t *ip, uint32_t header_bytes)
 		memcpy(&word, ip + i, sizeof(word));
 		sum += word;
 	}
-	/* A multiple of 0xffff, and never 0: the first byte is not. */
+	/* As 0xffff, and never as 0: the first byte is not. */
 	sum = (sum & 0xffffffff) + (sum >> 32);
 	sum = (sum & 0xffff) + (sum >> 16);
 	sum = (sum & 0xffff) + (sum >> 16);
@@ -340,22 +340,36 @@ static inline __attribute__((always_inline)) void parse_ipv6(struct packet *p, b
 	parse_transport(p, embedded);
 }
 
+/* Member by member: as a whole, compilers clear it with a string instruction, at the price of half the parsing. */
+static inline void begin(struct packet *p, uint8_t *data, uint32_t linear_bytes, uint32_t len_bytes,
+			 uint16_t l3_off)
+{
+	p->data = data;
+	p->linear_bytes = linear_bytes;
+	p->len_bytes = len_bytes;
+	p->l3_off = l3_off;
+	p->l4_off = 0;
+	p->vlan_tci = 0;
+	p->kind = PACKET_OTHER;
+	p->bad = PACKET_BAD_NONE;
+	p->ttl = p->tos = 0;
+	p->tcp_flags = 0;
+	p->sctp_chunk = NO_CHUNK;
+	p->icmp_type = p->icmp_code = 0;
+	p->dont_fragment = p->more_fragments = p->is_fragment = false;
+	p->frag_off_bytes = 0;
+	p->ipv6_frag_off = 0;
+	p->frag_id = 0;
+	p->key = (struct flow_key){ 0 };
+}
+
 void packet_parse(uint8_t *data, uint32_t linear_bytes, uint32_t len_bytes, bool checksum_verified,
 		  struct packet *ret)
 {
 	uint16_t type;
 
 	assert(linear_bytes <= len_bytes);
-	*ret = (struct packet){
-		.data = data,
-		.linear_bytes = linear_bytes,
-		.len_bytes = len_bytes,
-		.headroom_bytes = ret->headroom_bytes,
-		.tailroom_bytes = ret->tailroom_bytes,
-		.l3_off = PACKET_ETHERNET_LEN,
-		.sctp_chunk = NO_CHUNK,
-		.kind = PACKET_OTHER,
-	};
+	begin(ret, data, linear_bytes, len_bytes, PACKET_ETHERNET_LEN);
 	if (unlikely(linear_bytes < PACKET_ETHERNET_LEN)) {
 		set_bad(ret, PACKET_BAD_TRUNCATED);
 		return;
@@ -381,15 +395,10 @@ void packet_parse(uint8_t *data, uint32_t linear_bytes, uint32_t len_bytes, bool
 void packet_parse_embedded(const struct packet *outer, struct packet *ret)
 {
 	assert(outer->kind == PACKET_ICMP_ERROR);
-	*ret = (struct packet){
-		.data = outer->data,
-		.linear_bytes = outer->linear_bytes,
-		.len_bytes = outer->len_bytes,
-		.l3_off = (uint16_t)(outer->l4_off + ICMP_LEN),
-		.vlan_tci = outer->vlan_tci,
-		.sctp_chunk = NO_CHUNK,
-		.kind = PACKET_OTHER,
-	};
+	begin(ret, outer->data, outer->linear_bytes, outer->len_bytes,
+	      (uint16_t)(outer->l4_off + ICMP_LEN));
+	ret->headroom_bytes = ret->tailroom_bytes = 0;
+	ret->vlan_tci = outer->vlan_tci;
 	if (outer->key.family == AF_INET)
 		parse_ipv4(ret, true, true);
 	else

@@ -29,12 +29,12 @@ enum {
 /* A sum of 32-bit words, not folded, in the machine's order: what a checksum changes by. */
 typedef uint64_t checksum_change;
 
+/* A half added to itself exchanged: the upper one has the sum with its carry. 0 comes from 0 alone. */
 static inline uint16_t fold(uint64_t sum)
 {
-	sum = (sum & 0xffffffff) + (sum >> 32);
-	sum = (sum & 0xffffffff) + (sum >> 32);
-	sum = (sum & 0xffff) + (sum >> 16);
-	return (uint16_t)((sum & 0xffff) + (sum >> 16));
+	uint32_t half = (uint32_t)((sum + (sum << 32 | sum >> 32)) >> 32);
+
+	return (uint16_t)((half + (half << 16 | half >> 16)) >> 16);
 }
 
 /* RFC 1624, equation 3: HC' = ~(~HC + ~m + m'), summed over the words of 4 bytes that are replaced. */

@@ -32,10 +32,13 @@ static void test_random_frames_are_read_as_built(void **state)
 
 	(void)state;
 	for (unsigned i = 0; i < ROUNDS; i++) {
-		struct packet p = { .headroom_bytes = 77, .tailroom_bytes = 88 };
 		struct frame_spec s;
 		struct frame f;
+		struct packet p;
 
+		memset(&p, 0xa5, sizeof(p)); /* of the frame before it */
+		p.headroom_bytes = 77;
+		p.tailroom_bytes = 88;
 		frame_random_spec(&seed, &s);
 		frame_build(&f, &s);
 		assert_null(frame_fault(f.data, f.len - s.padding_bytes));
@@ -55,6 +58,8 @@ static void test_random_frames_are_read_as_built(void **state)
 				 s.protocol == IPPROTO_SCTP && s.payload_bytes ? 3 : 0xff);
 		assert_int_equal(p.dont_fragment, s.dont_fragment);
 		assert_false(p.is_fragment || p.more_fragments);
+		assert_int_equal(p.frag_off_bytes | p.ipv6_frag_off, 0);
+		assert_int_equal(p.icmp_type | p.icmp_code, 0);
 		assert_int_equal(p.frag_id, s.family == AF_INET ? s.frag_id : 0);
 		assert_int_equal(p.headroom_bytes, 77);
 		assert_int_equal(p.tailroom_bytes, 88);
