@@ -116,7 +116,7 @@ unsigned snapshot_owner(const struct snapshot *s, const struct flow_key *k)
 		return owner_of_client(s, k->src, k->src_port_be,
 				       v->by_address ? v->owner_mask : NULL);
 	port = ntohs(k->dst_port_be);
-	if (port >= LOCAL_PORT_FIRST && s->n_local4 + s->n_local6 > 0) {
+	if (port >= LOCAL_PORT_FIRST && s->any_local) {
 		p = find_place(s, k->family, k->dst);
 		if (p && p->is_local)
 			return (port - LOCAL_PORT_FIRST) * s->n_workers / LOCAL_PORTS;

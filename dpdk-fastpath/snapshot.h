@@ -128,6 +128,7 @@ struct snapshot {
 	struct snapshot_index places;	/* of struct place_view */
 	bool any_port_services;		/* there may be services of port 0 */
 	bool by_address;		/* there may be services with by_address */
+	bool any_local;			/* there are or were sources of full NAT */
 	/* By id; NULL = not in use. */
 	const struct dest_view *_Atomic *dests;
 	const struct flow_endpoint *endpoints; /* by destination id */

@@ -313,6 +313,7 @@ int tables_set_locals(struct tables *t, const struct addr *addrs, size_t n)
 	free(t->locals);
 	t->locals = take_ptr(copy);
 	t->n_locals = n;
+	t->draft.any_local |= n > 0;
 	t->draft.local4_first = at4;
 	t->draft.n_local4 = (uint16_t)n4;
 	t->draft.local6_first = at6;
