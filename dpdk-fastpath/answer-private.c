@@ -147,6 +147,8 @@ static enum private_outcome outcome_of(int r)
 		return PRIVATE_CONN_NO_DEST;
 	case -EEXIST:
 		return PRIVATE_CONN_CONFLICT;
+	case -EADDRNOTAVAIL:
+		return PRIVATE_CONN_NO_LOCAL;
 	case -ENOSPC:
 		return PRIVATE_CONN_FULL;
 	case -EINVAL:

@@ -123,6 +123,7 @@ enum private_outcome {
 	PRIVATE_CONN_DONE,     /* it is there, now or already */
 	PRIVATE_CONN_NO_DEST,  /* no such service or destination */
 	PRIVATE_CONN_CONFLICT, /* it is there with another destination */
+	PRIVATE_CONN_NO_LOCAL, /* full NAT from an address that is none of the source addresses */
 	PRIVATE_CONN_FULL,
 	PRIVATE_CONN_INVALID, /* a record that no plane of ours can hold */
 	PRIVATE_CONN_FAILED,  /* for another reason, e.g. its worker does not answer */

@@ -45,7 +45,7 @@ static struct ipvs_service_key random_key(struct random *r)
 	struct ipvs_service_key k = { .family = one_in(r, 3) ? AF_INET6 : AF_INET };
 
 	if (one_in(r, 5)) {
-		k.fwmark = one_in(r, 3) ? IPVS_HOOK_KEEPER_MARK : 1 + random_below(r, 3);
+		k.fwmark = r->fastpath || one_in(r, 3) ? IPVS_HOOK_KEEPER_MARK : 1 + random_below(r, 3);
 		return k;
 	}
 	k.addr = random_addr(r, k.family, 9, 3);
@@ -63,6 +63,8 @@ static void random_service_conf(struct random *r, struct ipvs_service *s)
 		n++;
 	*s = (struct ipvs_service){ .key = s->key, .dests = s->dests, .n_dests = s->n_dests };
 	strcpy(s->scheduler, r->schedulers[random_below(r, (uint32_t)n)]);
+	if (r->fastpath && s->key.fwmark)
+		strcpy(s->scheduler, "none");
 	s->netmask = v6 ? 128 : UINT32_MAX;
 	s->flags = random_below(r, 8) * IPVS_SVC_SCHED1;
 	if (one_in(r, 4))
@@ -78,11 +80,11 @@ static void random_service_conf(struct random *r, struct ipvs_service *s)
 static void random_dest_conf(struct random *r, const struct ipvs_service *s, struct ipvs_dest *d)
 {
 	static const enum ipvs_forward forwards[] = { IPVS_FORWARD_MASQ, IPVS_FORWARD_ROUTE,
-						      IPVS_FORWARD_TUNNEL };
+						      IPVS_FORWARD_TUNNEL, IPVS_FORWARD_FULL_NAT };
 
 	*d = (struct ipvs_dest){ .addr = d->addr, .port = d->port };
 	d->weight = one_in(r, 4) ? 0 : random_below(r, 100);
-	d->forward = forwards[random_below(r, ARRAY_SIZE(forwards))];
+	d->forward = forwards[random_below(r, ARRAY_SIZE(forwards) - !r->fastpath)];
 	if (d->addr.family != s->key.family)
 		d->forward = IPVS_FORWARD_TUNNEL;
 	if (d->forward == IPVS_FORWARD_TUNNEL) {

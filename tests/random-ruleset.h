@@ -16,6 +16,7 @@
 struct random {
 	uint64_t state;		       /* the seed, not 0 */
 	const char *const *schedulers; /* borrowed; NULL-terminated */
+	bool fastpath; /* what the fast path accepts: full NAT too, but no mark but the keeper's */
 };
 
 /* 0..n-1; n > 0. */

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+/*
+ * The control side of the fast path without DPDK: the real tables, one real director, the real answers; and a server on
+ * a socket of its own, in a thread. What DPDK would say of workers and ports is made up. Aborts where it cannot be made.
+ */
+
+#include <pthread.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "dpdk-fastpath/answer.h"
+#include "dpdk-fastpath/control-server.h"
+#include "dpdk-fastpath/tables.h"
+
+enum {
+	CONTROL_RIG_FLOWS = 4096,
+	CONTROL_RIG_WORKERS = 2, /* of which only the first is there */
+};
+
+struct control_rig {
+	struct tables *tables;
+	struct director *director;
+	struct answer *answer;
+	unsigned n_attached; /* times that ATTACH_PORTS was asked for */
+	int export_error;    /* what a dump of connections is to fail with */
+	/* Arrays that tables and director borrow. */
+	struct dest_counters *dest_counters;
+	_Atomic uint8_t *overloaded;
+	struct nexthop *nexthops;
+	/* The server. */
+	char folder[64], path[96];
+	sd_event *event;
+	struct control_server *server;
+	int stop_fd, stopped_fd;
+	pthread_t thread;
+};
+
+void control_rig_init(struct control_rig *rig);
+void control_rig_deinit(struct control_rig *rig);
+
+/* From here to the stop, rig->path is served, and the other members are the thread's. */
+void control_rig_start(struct control_rig *rig);
+void control_rig_stop(struct control_rig *rig);
