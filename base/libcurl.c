@@ -21,8 +21,8 @@ static bool find(void *library, const char *name, void *ret_function, size_t siz
 int libcurl_load(void)
 {
 	static bool loaded;
-	/* All at once: under the worker's filter nothing could be looked up later. */
-	void *library = loaded ? NULL : dlopen(SONAME, RTLD_NOW | RTLD_LOCAL);
+	/* Lazily, as when it is linked: the look-ups that are left need no system call, so the worker may make them. */
+	void *library = loaded ? NULL : dlopen(SONAME, RTLD_LAZY | RTLD_LOCAL);
 	bool complete = true;
 
 	if (loaded)

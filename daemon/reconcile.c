@@ -230,9 +230,16 @@ static bool removes(const struct plan_op *op)
 /* Moves the removals to the end of the plan, all else in its order. *ret: where they begin. */
 static int put_removals_last(struct plan *p, size_t *ret)
 {
-	struct plan_op *sorted = calloc(p->n + 1, sizeof(*sorted));
-	size_t n = 0, first;
+	struct plan_op *sorted;
+	size_t n = 0, first = 0;
 
+	while (first < p->n && !removes(&p->ops[first]))
+		first++;
+	if (first == p->n) {
+		*ret = first;
+		return 0;
+	}
+	sorted = calloc(p->n, sizeof(*sorted));
 	if (!sorted)
 		return -ENOMEM;
 	for (size_t i = 0; i < p->n; i++)
