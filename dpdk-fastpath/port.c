@@ -239,7 +239,16 @@ uint16_t port_buffer_bytes(const struct port *p)
 static int check_queues(const struct port *p, const struct rte_eth_dev_info *info)
 {
 	unsigned have = MIN(info->max_rx_queues, info->max_tx_queues);
+	char text[16];
 
+	/* Its queues are there whether they are read or not: the kernel spreads frames over all of them. */
+	if (device_argument(p->config.spec, "qpairs", text, sizeof(text)) &&
+	    p->config.n_queues < have) {
+		log_err("port %s: has %u queues, and what comes by those without a worker would be "
+			"lost: give it ,qpairs=%u",
+			p->config.spec, have, p->config.n_queues);
+		return -EINVAL;
+	}
 	if (p->config.n_queues <= have)
 		return 0;
 	log_err("port %s: has %u queues, and each of %u workers needs one: give it more "
