@@ -9,7 +9,6 @@
 #include "daemon/control.h"
 
 #include <errno.h>
-#include <microhttpd.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -24,6 +23,7 @@
 #include "conf/value.h"
 #include "daemon/control-request.h"
 #include "daemon/control-socket.h"
+#include "daemon/libmicrohttpd.h"
 #include "daemon/manager.h"
 
 enum {
@@ -69,14 +69,14 @@ static enum MHD_Result respond(struct MHD_Connection *connection, unsigned statu
 	/* A final newline in the place of the NUL: for people with curl. */
 	len = strlen(text);
 	text[len] = '\n';
-	response = MHD_create_response_from_buffer(len + 1, text, MHD_RESPMEM_MUST_FREE);
+	response = libmicrohttpd.create_response_from_buffer(len + 1, text, MHD_RESPMEM_MUST_FREE);
 	if (!response) {
 		free(text);
 		return MHD_NO;
 	}
-	(void)MHD_add_response_header(response, "Content-Type", "application/json");
-	ret = MHD_queue_response(connection, status, response);
-	MHD_destroy_response(response);
+	(void)libmicrohttpd.add_response_header(response, "Content-Type", "application/json");
+	ret = libmicrohttpd.queue_response(connection, status, response);
+	libmicrohttpd.destroy_response(response);
 	return ret;
 }
 
@@ -158,7 +158,7 @@ static void resume(struct control *c, struct exchange *x)
 	LIST_REMOVE(x, waiting);
 	x->suspended = false;
 	c->n_waiting--;
-	MHD_resume_connection(x->connection);
+	libmicrohttpd.resume_connection(x->connection);
 }
 
 /* Whoever went away while waiting is not noticed until its wait ends: too many must not lock out the others. */
@@ -192,7 +192,7 @@ static bool wait_for_events(struct control *c, struct exchange *x, const struct 
 	x->suspended = true;
 	c->n_waiting++;
 	LIST_INSERT_HEAD(&c->waiting, x, waiting);
-	MHD_suspend_connection(x->connection);
+	libmicrohttpd.suspend_connection(x->connection);
 	return true;
 }
 
@@ -247,7 +247,8 @@ static enum MHD_Result on_whole_request(struct control *c, struct exchange *x, c
 	struct control_error e = { .status = 400, .text = "a parameter has a NUL byte" };
 	struct query q = { .n = 0 };
 
-	(void)MHD_get_connection_values_n(x->connection, MHD_GET_ARGUMENT_KIND, on_parameter, &q);
+	(void)libmicrohttpd.get_connection_values_n(x->connection, MHD_GET_ARGUMENT_KIND,
+						    on_parameter, &q);
 	if (q.has_nul)
 		return respond_error(x->connection, &e);
 	if (control_request_parse(method, path, q.items, q.n, x->body, x->body_len, &r, &e) < 0)
@@ -260,9 +261,9 @@ static enum MHD_Result on_headers(struct control *c, struct MHD_Connection *conn
 				  const char *method, const char *path, struct exchange **ret)
 {
 	const union MHD_ConnectionInfo *info =
-		MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
-	const char *length =
-		MHD_lookup_connection_value(connection, MHD_HEADER_KIND, "Content-Length");
+		libmicrohttpd.get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+	const char *length = libmicrohttpd.lookup_connection_value(connection, MHD_HEADER_KIND,
+								   "Content-Length");
 	struct control_error e = {
 		.status = 403, .text = "permission denied: be root or a member of group ipvsd"
 	};
@@ -374,7 +375,7 @@ static void rearm(struct control *c)
 	MHD_UNSIGNED_LONG_LONG timeout_msec;
 	struct exchange *x;
 
-	if (MHD_get_timeout(c->http, &timeout_msec) == MHD_YES)
+	if (libmicrohttpd.get_timeout(c->http, &timeout_msec) == MHD_YES)
 		due = clock_monotonic_usec() + (usec_t)timeout_msec * USEC_PER_MSEC;
 	LIST_FOREACH(x, &c->waiting, waiting)
 	due = MIN(due, x->deadline_usec);
@@ -383,7 +384,7 @@ static void rearm(struct control *c)
 
 static void run_http(struct control *c)
 {
-	if (MHD_run(c->http) != MHD_YES)
+	if (libmicrohttpd.run(c->http) != MHD_YES)
 		log_warning("control socket: the HTTP server failed to run; ignoring");
 	rearm(c);
 }
@@ -414,14 +415,21 @@ static int on_timer(sd_event_source *s, uint64_t usec, void *userdata)
 
 static int start_http(struct control *c)
 {
-	c->http = MHD_start_daemon(MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0,
-				   NULL, NULL, on_request, c, MHD_OPTION_EXTERNAL_LOGGER,
-				   on_http_log, c, MHD_OPTION_LISTEN_SOCKET, c->socket.fd,
-				   MHD_OPTION_NOTIFY_COMPLETED, on_completed, c,
-				   MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS_MAX,
-				   MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY,
-				   MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)INACTIVITY_SECONDS,
-				   MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_END);
+	int r = libmicrohttpd_load();
+
+	if (r < 0) {
+		log_err("control socket: cannot load libmicrohttpd: install the package "
+			"libmicrohttpd12");
+		return r;
+	}
+	c->http = libmicrohttpd.start_daemon(
+		MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, NULL, NULL,
+		on_request, c, MHD_OPTION_EXTERNAL_LOGGER, on_http_log, c, MHD_OPTION_LISTEN_SOCKET,
+		c->socket.fd, MHD_OPTION_NOTIFY_COMPLETED, on_completed, c,
+		MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS_MAX,
+		MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY,
+		MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)INACTIVITY_SECONDS,
+		MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_END);
 	if (!c->http) {
 		log_err("control socket: the HTTP server does not start");
 		return -EIO;
@@ -431,7 +439,8 @@ static int start_http(struct control *c)
 
 static int add_sources(struct control *c, sd_event *event)
 {
-	const union MHD_DaemonInfo *info = MHD_get_daemon_info(c->http, MHD_DAEMON_INFO_EPOLL_FD);
+	const union MHD_DaemonInfo *info =
+		libmicrohttpd.get_daemon_info(c->http, MHD_DAEMON_INFO_EPOLL_FD);
 	int ret;
 
 	if (!info)
@@ -462,10 +471,6 @@ int control_new(struct manager *m, const char *path, struct control **ret)
 	LIST_INIT(&c->waiting);
 
 	error = control_socket_open(path, &c->socket);
-	if (error == 0)
-		error = start_http(c);
-	if (error == 0)
-		error = add_sources(c, m->event);
 	if (error < 0)
 		return error;
 
@@ -473,9 +478,15 @@ int control_new(struct manager *m, const char *path, struct control **ret)
 	return 0;
 }
 
-void control_admit_group(struct control *c)
+int control_start(struct control *c)
 {
-	control_socket_admit_group(&c->socket);
+	int r = start_http(c);
+
+	if (r == 0)
+		r = add_sources(c, c->manager->event);
+	if (r == 0)
+		control_socket_admit_group(&c->socket);
+	return r;
 }
 
 void control_free(struct control *c)
@@ -487,10 +498,10 @@ void control_free(struct control *c)
 		/* Waiting requests get their (empty) answer; MHD also insists that nothing is suspended. */
 		while (!LIST_EMPTY(&c->waiting))
 			resume(c, LIST_FIRST(&c->waiting));
-		(void)MHD_run(c->http);
+		(void)libmicrohttpd.run(c->http);
 		/* The listening socket is ours to close, after MHD has let go of it. */
-		(void)MHD_quiesce_daemon(c->http);
-		MHD_stop_daemon(c->http);
+		(void)libmicrohttpd.quiesce_daemon(c->http);
+		libmicrohttpd.stop_daemon(c->http);
 	}
 	sd_event_source_disable_unref(c->io_source);
 	sd_event_source_disable_unref(c->timer_source);

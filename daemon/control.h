@@ -21,10 +21,13 @@
 struct manager;
 struct control;
 
-/* Needs m->event; m->events is read when a request waits. Logs its own errors. -EADDRINUSE: another ipvsd is running. */
+/*
+ * Takes the socket, so that there is one daemon; who connects waits. Logs its own errors. -EADDRINUSE: another ipvsd is
+ * running.
+ */
 int control_new(struct manager *m, const char *path, struct control **ret);
-/* Lets members of group ipvsd in; until then the socket is root's alone. */
-void control_admit_group(struct control *c);
+/* Begins to answer, and lets members of the group in. Needs m->event and m->events. Logs its own errors. */
+int control_start(struct control *c);
 /* Answers who waits, closes, removes the socket file. Not from inside a request (a reload cannot move the socket). */
 void control_free(struct control *c);
 

@@ -428,7 +428,9 @@ static int start(struct manager *m)
 		log_err("cannot apply the configuration: %s", error ? error : strerror(-r));
 		return r;
 	}
-	control_admit_group(m->control);
+	r = control_start(m->control); /* logs its errors */
+	if (r < 0)
+		return r;
 	r = worker_link_new(m->event, m->conf->global.health_user, &handlers, &m->worker);
 	if (r == 0)
 		r = manager_sync_probes(m);

@@ -150,6 +150,7 @@ static void server_start(struct server *s)
 	assert_int_equal(event_ring_init(&s->manager.events, 16), 0);
 	event_ring_add(&s->manager.events, 1, "daemon", "", "one");
 	assert_int_equal(control_new(&s->manager, path, &s->manager.control), 0);
+	assert_int_equal(control_start(s->manager.control), 0);
 	assert_int_equal(pipe2(s->done_fds, O_CLOEXEC), 0);
 	assert_true(sd_event_add_io(s->manager.event, NULL, s->done_fds[0], EPOLLIN, on_done,
 				    NULL) >= 0);
