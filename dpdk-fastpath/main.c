@@ -15,6 +15,7 @@
 #include "dpdk-fastpath/eal.h"
 #include "dpdk-fastpath/options.h"
 #include "dpdk-fastpath/plane.h"
+#include "dpdk-fastpath/telemetry.h"
 
 enum {
 	EXIT_USAGE = 2,
@@ -25,6 +26,7 @@ enum {
 DEFINE_CLEANUP(struct plane *, plane_free)
 DEFINE_CLEANUP(struct answer *, answer_free)
 DEFINE_CLEANUP(struct control_server *, control_server_free)
+DEFINE_CLEANUP(struct telemetry *, telemetry_free)
 
 /* The supervisor's end is closed: it has died, or wants us to end. Nothing is ever written there. */
 static int on_supervisor(sd_event_source *source, int fd, uint32_t events, void *userdata)
@@ -77,6 +79,7 @@ static int serve(const struct options *o, sd_event *event)
 	_cleanup_(plane_free_p) struct plane *plane = NULL;
 	_cleanup_(answer_free_p) struct answer *answer = NULL;
 	_cleanup_(control_server_free_p) struct control_server *server = NULL;
+	_cleanup_(telemetry_free_p) struct telemetry *telemetry = NULL;
 	struct answer_config config = { .ops = &plane_answer_ops,
 					.conn_table_size = CONN_TABLE_SIZE };
 	int r;
@@ -100,6 +103,11 @@ static int serve(const struct options *o, sd_event *event)
 			r == -EADDRINUSE ? "; another ipvsd-fastpath does: give another --control"
 			: r == -ENOENT	 ? "; make its directory"
 					 : "");
+		return r;
+	}
+	r = telemetry_new(event, plane->tables, &plane_answer_ops, plane, &telemetry);
+	if (r < 0) {
+		log_err("cannot answer on DPDK's telemetry socket: %s", strerror(-r));
 		return r;
 	}
 	log_notice("%zu worker%s, %zu port%s%s, control socket %s", o->n_workers,
