@@ -28,7 +28,7 @@
 
 enum {
 	BATCHES = 10,
-	FAILURES_PRINTED = 8,
+	FAILURES_PRINTED = 8, /* of a batch, which then ends */
 };
 
 struct suite {
@@ -56,7 +56,7 @@ static int set_up(void **state)
 
 	(void)state;
 	if (!getenv("CONFORMANCE_TWIN"))
-		options.program = lab_program("../dpdk-fastpath/ipvsd-fastpath", program);
+		options.program = lab_program("../../dpdk-fastpath/ipvsd-fastpath", program);
 	suite.seed = number_of("CONFORMANCE_SEED", (unsigned long)clock_wall_usec());
 	suite.per_batch = (uint32_t)number_of("CONFORMANCE_SCENARIOS", 2000) / BATCHES;
 	suite.per_batch = MIN(MAX(suite.per_batch, 1), (uint32_t)SCENARIO_BATCH_MAX);

@@ -88,7 +88,9 @@ int rig_fastpath_start(const struct lab_host *h, const char *program, const char
 								: lab_output_read(ret_process->err);
 
 		channel_free(w.channel);
-		return lab_fail(-r, "start %s: %s", program, err ? err : "");
+		(void)lab_process_wait(ret_process, 0);
+		return lab_fail(-r, "start %s: status %d: %s", program, ret_process->status,
+				err ? err : "");
 	}
 	*ret_channel = w.channel;
 	return 0;
