@@ -233,7 +233,7 @@ static bool is_stateless(const struct director_pass *pass, const struct service_
 	if (!pass->s->options.stateless_when_full || !service->sched)
 		return false;
 	kind = sched_view_kind(service->sched);
-	return kind == SCHED_MH || kind == SCHED_SH;
+	return kind == SCHED_KIND_MH || kind == SCHED_KIND_SH;
 }
 
 static void on_no_record(const struct director_pass *pass, struct director_frame *frame,

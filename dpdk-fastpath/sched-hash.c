@@ -73,10 +73,10 @@ static inline uint32_t fold(uint8_t family, const uint8_t addr[16])
 size_t sched_hash_size(enum sched_kind kind)
 {
 	switch (kind) {
-	case SCHED_MH:
+	case SCHED_KIND_MH:
 		return SCHED_MH_SIZE;
-	case SCHED_SH:
-	case SCHED_DH:
+	case SCHED_KIND_SH:
+	case SCHED_KIND_DH:
 		return SCHED_SH_SIZE;
 	default:
 		return 0;
@@ -179,9 +179,9 @@ static void sh_fill(const struct service_view *s, bool weighted, uint16_t *table
 int sched_hash_fill(enum sched_kind kind, const struct service_view *s, uint16_t *table)
 {
 	memset(table, 0xff, sched_hash_size(kind) * sizeof(*table));
-	if (kind == SCHED_MH)
+	if (kind == SCHED_KIND_MH)
 		return mh_fill(s, table);
-	sh_fill(s, kind == SCHED_SH, table);
+	sh_fill(s, kind == SCHED_KIND_SH, table);
 	return 0;
 }
 
@@ -201,8 +201,8 @@ static bool any_available(const struct sched_input *in)
 /* The place of a key in the table, `offset` steps on; mh adds the offset before it hashes, sh and dh after that. */
 static inline unsigned place_of(enum sched_kind kind, uint32_t word, uint32_t offset)
 {
-	return kind == SCHED_MH ? sched_mh_hash(mh_key_place, word + offset) % SCHED_MH_SIZE
-				: (sh_hash(word) + offset) % SCHED_SH_SIZE;
+	return kind == SCHED_KIND_MH ? sched_mh_hash(mh_key_place, word + offset) % SCHED_MH_SIZE
+				     : (sh_hash(word) + offset) % SCHED_SH_SIZE;
 }
 
 /* ip_vs_mh_get_fallback(), ip_vs_sh_get_fallback(): on from the first place, the first that is available. */
@@ -232,12 +232,12 @@ int sched_hash_choose(enum sched_kind kind, const uint16_t *table, const struct 
 	const struct service_view *s = in->service;
 	const struct flow_key *k = in->key;
 	/* dh goes by the destination as it stands in the packet, also in one of the other direction. */
-	bool by_dst = in->inverse || kind == SCHED_DH;
+	bool by_dst = in->inverse || kind == SCHED_KIND_DH;
 	uint32_t word = fold(s->family, by_dst ? k->dst : k->src);
 	unsigned first;
 	uint16_t at;
 
-	if (kind != SCHED_DH && s->flags & IPVS_SVC_SCHED2)
+	if (kind != SCHED_KIND_DH && s->flags & IPVS_SVC_SCHED2)
 		word += ntohs(in->inverse ? k->dst_port_be : k->src_port_be);
 	first = place_of(kind, word, 0);
 	at = table[first];
@@ -245,7 +245,7 @@ int sched_hash_choose(enum sched_kind kind, const uint16_t *table, const struct 
 		return -1;
 	if (is_available(in, s->dests[at]))
 		return at;
-	if (kind == SCHED_DH || !(s->flags & IPVS_SVC_SCHED1))
+	if (kind == SCHED_KIND_DH || !(s->flags & IPVS_SVC_SCHED1))
 		return -1;
 	return fall_back(kind, table, in, word, first);
 }

@@ -17,10 +17,11 @@ struct sched_view {
 };
 
 static const char *const names[] = {
-	[SCHED_NONE] = "none", [SCHED_RR] = "rr",   [SCHED_WRR] = "wrr", [SCHED_LC] = "lc",
-	[SCHED_WLC] = "wlc",   [SCHED_SED] = "sed", [SCHED_NQ] = "nq",	 [SCHED_FO] = "fo",
-	[SCHED_OVF] = "ovf",   [SCHED_DH] = "dh",   [SCHED_SH] = "sh",	 [SCHED_MH] = "mh",
-	[SCHED_TWOS] = "twos",
+	[SCHED_KIND_NONE] = "none", [SCHED_KIND_RR] = "rr",   [SCHED_KIND_WRR] = "wrr",
+	[SCHED_KIND_LC] = "lc",	    [SCHED_KIND_WLC] = "wlc", [SCHED_KIND_SED] = "sed",
+	[SCHED_KIND_NQ] = "nq",	    [SCHED_KIND_FO] = "fo",   [SCHED_KIND_OVF] = "ovf",
+	[SCHED_KIND_DH] = "dh",	    [SCHED_KIND_SH] = "sh",   [SCHED_KIND_MH] = "mh",
+	[SCHED_KIND_TWOS] = "twos",
 };
 
 int sched_parse(const char *name, enum sched_kind *ret)
@@ -82,7 +83,7 @@ int sched_view_new(const struct service_view *s, enum sched_kind kind, struct sc
 	if (!v)
 		return -ENOMEM;
 	v->kind = kind;
-	if (kind == SCHED_WRR)
+	if (kind == SCHED_KIND_WRR)
 		wrr_measure(s, v);
 	if (size > 0) {
 		r = sched_hash_fill(kind, s, v->table);
@@ -197,7 +198,7 @@ static int choose_wrr(const struct sched_input *in, const struct sched_view *v)
  */
 static uint64_t cost(enum sched_kind kind, struct sched_load l)
 {
-	return kind == SCHED_SED || kind == SCHED_NQ
+	return kind == SCHED_KIND_SED || kind == SCHED_KIND_NQ
 		       ? (uint64_t)l.active + 1
 		       : ((uint64_t)l.active << 8) + l.active + l.inactive;
 }
@@ -215,12 +216,12 @@ static int choose_least(const struct sched_input *in, enum sched_kind kind)
 		if (!is_available(in, i))
 			continue;
 		l = in->load(in->context, s->dests[i]->id);
-		if (kind == SCHED_NQ && l.active == 0)
+		if (kind == SCHED_KIND_NQ && l.active == 0)
 			return (int)i;
 		c = cost(kind, l);
-		if (least < 0 || (kind == SCHED_LC ? least_cost > c
-						   : least_cost * s->dests[i]->weight >
-							     c * s->dests[least]->weight)) {
+		if (least < 0 || (kind == SCHED_KIND_LC ? least_cost > c
+							: least_cost * s->dests[i]->weight >
+								  c * s->dests[least]->weight)) {
 			least = (int)i;
 			least_cost = c;
 		}
@@ -239,7 +240,7 @@ static int choose_heaviest(const struct sched_input *in, enum sched_kind kind)
 
 		if ((heaviest < 0 || d->weight > s->dests[heaviest]->weight) &&
 		    is_available(in, i) &&
-		    (kind == SCHED_FO || in->load(in->context, d->id).active <= d->weight))
+		    (kind == SCHED_KIND_FO || in->load(in->context, d->id).active <= d->weight))
 			heaviest = (int)i;
 	}
 	return heaviest;
@@ -277,8 +278,8 @@ static int choose_twos(const struct sched_input *in)
 	/* Another worker may have marked one as overloaded meanwhile. */
 	if (first < 0 || second < 0)
 		return first < 0 ? second : first;
-	first_cost = cost(SCHED_TWOS, in->load(in->context, s->dests[first]->id));
-	second_cost = cost(SCHED_TWOS, in->load(in->context, s->dests[second]->id));
+	first_cost = cost(SCHED_KIND_TWOS, in->load(in->context, s->dests[first]->id));
+	second_cost = cost(SCHED_KIND_TWOS, in->load(in->context, s->dests[second]->id));
 	return s->dests[second]->weight * first_cost > s->dests[first]->weight * second_cost
 		       ? second
 		       : first;
@@ -290,9 +291,9 @@ static void settle(const struct sched_input *in, const struct sched_view *v)
 
 	if (c->kind != v->kind)
 		*c = (struct sched_cursor){ .kind = (uint8_t)v->kind };
-	if (v->kind == SCHED_RR)
+	if (v->kind == SCHED_KIND_RR)
 		rr_settle(in);
-	if (v->kind == SCHED_WRR)
+	if (v->kind == SCHED_KIND_WRR)
 		wrr_settle(v, c);
 	c->generation = in->service->generation;
 }
@@ -302,27 +303,27 @@ int sched_choose(const struct sched_input *in)
 	const struct sched_view *v = in->service->sched;
 
 	switch (v->kind) {
-	case SCHED_MH:
-	case SCHED_SH:
-	case SCHED_DH:
+	case SCHED_KIND_MH:
+	case SCHED_KIND_SH:
+	case SCHED_KIND_DH:
 		return sched_hash_choose(v->kind, v->table, in);
-	case SCHED_LC:
-	case SCHED_WLC:
-	case SCHED_SED:
-	case SCHED_NQ:
+	case SCHED_KIND_LC:
+	case SCHED_KIND_WLC:
+	case SCHED_KIND_SED:
+	case SCHED_KIND_NQ:
 		return choose_least(in, v->kind);
-	case SCHED_FO:
-	case SCHED_OVF:
+	case SCHED_KIND_FO:
+	case SCHED_KIND_OVF:
 		return choose_heaviest(in, v->kind);
-	case SCHED_TWOS:
+	case SCHED_KIND_TWOS:
 		return choose_twos(in);
-	case SCHED_RR:
-	case SCHED_WRR:
+	case SCHED_KIND_RR:
+	case SCHED_KIND_WRR:
 		if (in->cursor->generation != in->service->generation ||
 		    in->cursor->kind != v->kind)
 			settle(in, v);
-		return v->kind == SCHED_RR ? choose_rr(in) : choose_wrr(in, v);
-	case SCHED_NONE:
+		return v->kind == SCHED_KIND_RR ? choose_rr(in) : choose_wrr(in, v);
+	case SCHED_KIND_NONE:
 	case _SCHED_KIND_MAX:
 		break;
 	}

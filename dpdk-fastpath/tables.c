@@ -81,7 +81,7 @@ static int check_service(const struct ipvs_service *s, size_t n_dests, enum sche
 	if (s->key.family == AF_INET6 && (s->netmask < 1 || s->netmask > 128))
 		return -EINVAL;
 	/* ip_vs_mh_reassign() */
-	if (*ret == SCHED_MH && n_dests > SCHED_MH_SIZE)
+	if (*ret == SCHED_KIND_MH && n_dests > SCHED_MH_SIZE)
 		return -EINVAL;
 	return 0;
 }
@@ -345,7 +345,7 @@ static int reserve_dest(struct tables_service *s)
 	size_t capacity = s->capacity ? 2 * s->capacity : 4;
 	struct tables_dest **dests;
 
-	if (s->sched == SCHED_MH && s->n_dests == SCHED_MH_SIZE)
+	if (s->sched == SCHED_KIND_MH && s->n_dests == SCHED_MH_SIZE)
 		return -EINVAL; /* the kernel takes it, and keeps the table without it */
 	if (s->n_dests < s->capacity)
 		return 0;

@@ -2,6 +2,7 @@
 #include "tables-rig.h"
 
 #include <arpa/inet.h>
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -186,4 +187,32 @@ void rig_dump(const struct tables_rig *g, struct ipvs_ruleset *ret)
 			assert_non_null(ipvs_service_append(s, &d));
 	}
 	ipvs_ruleset_sort(ret);
+}
+
+int rig_apply(struct tables_rig *g, const struct plan_op *op)
+{
+	struct tables *t = g->tables;
+
+	switch (op->kind) {
+	case PLAN_SERVICE_NEW:
+	case PLAN_SERVICE_SET: {
+		struct ipvs_service s = *op->service;
+
+		if (op->bare && op->kind == PLAN_SERVICE_NEW)
+			strcpy(s.scheduler, PLAN_BARE_SCHEDULER);
+		return op->kind == PLAN_SERVICE_NEW ? tables_service_new(t, &s)
+						    : tables_service_set(t, &s);
+	}
+	case PLAN_SERVICE_DEL:
+		return tables_service_del(t, &op->service->key);
+	case PLAN_DEST_NEW:
+		return tables_dest_new(t, &op->service->key, op->dest);
+	case PLAN_DEST_SET:
+		return tables_dest_set(t, &op->service->key, op->dest);
+	case PLAN_DEST_DEL:
+		return tables_dest_del(t, &op->service->key, &op->dest->addr, op->dest->port);
+	case _PLAN_OP_MAX:
+		break;
+	}
+	return -EINVAL;
 }

@@ -58,3 +58,6 @@ int rig_place(const struct service_view *v, const char *address);
 
 /* Everything that the tables tell; sorted. */
 void rig_dump(const struct tables_rig *g, struct ipvs_ruleset *ret);
+
+/* What the plane answers to the request of that op. */
+int rig_apply(struct tables_rig *g, const struct plan_op *op);

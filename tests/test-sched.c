@@ -233,15 +233,15 @@ static void slow_sh_table(const struct rig *g, bool weighted, int table[SCHED_SH
 static int slow_hash_choose(const struct rig *g, const int *table, const struct flow_key *k,
 			    bool inverse)
 {
-	bool is_mh = g->kind == SCHED_MH;
+	bool is_mh = g->kind == SCHED_KIND_MH;
 	uint32_t size = is_mh ? SCHED_MH_SIZE : SCHED_SH_SIZE;
-	uint32_t flags = g->kind == SCHED_DH ? 0 : g->service->flags;
+	uint32_t flags = g->kind == SCHED_KIND_DH ? 0 : g->service->flags;
 	uint16_t port = 0;
 	uint32_t word, first, offset;
 
 	if (flags & IPVS_SVC_SCHED2)
 		port = inverse ? k->dst_port_be : k->src_port_be;
-	word = slow_word(g, inverse || g->kind == SCHED_DH ? k->dst : k->src, port);
+	word = slow_word(g, inverse || g->kind == SCHED_KIND_DH ? k->dst : k->src, port);
 	first = is_mh ? sched_mh_hash(2654435761, word) % size : word * 0x61C88647 >> 24;
 	if (table[first] < 0)
 		return -1;
@@ -279,7 +279,7 @@ static void random_dests(struct rig *g, struct random *r)
 
 static void test_hash_schedulers(void **state)
 {
-	static const enum sched_kind kinds[] = { SCHED_MH, SCHED_SH, SCHED_DH };
+	static const enum sched_kind kinds[] = { SCHED_KIND_MH, SCHED_KIND_SH, SCHED_KIND_DH };
 	struct random r = { .state = 11 };
 	struct rig *g = *state;
 	static int table[SCHED_MH_SIZE];
@@ -289,10 +289,10 @@ static void test_hash_schedulers(void **state)
 		g->service->flags = random_below(&r, 64);
 		random_dests(g, &r);
 		schedule_by(g, kinds[i % ARRAY_SIZE(kinds)]);
-		if (g->kind == SCHED_MH)
+		if (g->kind == SCHED_KIND_MH)
 			slow_mh_table(g, table);
 		else
-			slow_sh_table(g, g->kind == SCHED_SH, table);
+			slow_sh_table(g, g->kind == SCHED_KIND_SH, table);
 		for (unsigned n = 0; n < 200; n++) {
 			struct flow_key k = client(&r, g->service->family);
 			bool inverse = random_below(&r, 4) == 0;
@@ -316,7 +316,7 @@ static void test_mh_shares(void **state)
 
 	for (unsigned i = 0; i < N; i++)
 		add_dest(g, 1, 1);
-	schedule_by(g, SCHED_MH);
+	schedule_by(g, SCHED_KIND_MH);
 	for (unsigned i = 0; i < FLOWS; i++) {
 		keys[i] = client(&r, AF_INET);
 		before[i] = choose_key(g, &keys[i], false, 0);
@@ -327,7 +327,7 @@ static void test_mh_shares(void **state)
 		assert_in_range(shares[i], 10, 90);
 	g->dests[7].weight = 0;
 	g->dests[7].last_weight = 0;
-	schedule_by(g, SCHED_MH);
+	schedule_by(g, SCHED_KIND_MH);
 	for (unsigned i = 0; i < FLOWS; i++) {
 		int now = choose_key(g, &keys[i], false, 0);
 
@@ -344,9 +344,9 @@ static void test_mh_limit(void **state)
 
 	for (unsigned i = 0; i < SCHED_MH_SIZE; i++)
 		add_dest(g, 1, 1);
-	schedule_by(g, SCHED_MH);
+	schedule_by(g, SCHED_KIND_MH);
 	add_dest(g, 1, 1);
-	assert_int_equal(sched_view_new(g->service, SCHED_MH, &v), -EINVAL);
+	assert_int_equal(sched_view_new(g->service, SCHED_KIND_MH, &v), -EINVAL);
 }
 
 /* struct ip_vs_wrr_mark and svc->sched_data: -1 is the list's head. */
@@ -426,7 +426,7 @@ static void test_wrr(void **state)
 			for (size_t k = 0; k < g->service->n_dests; k++)
 				if (random_below(&r, 3) == 0)
 					g->dests[k].weight = step * random_below(&r, scale);
-			schedule_by(g, SCHED_WRR);
+			schedule_by(g, SCHED_KIND_WRR);
 			slow_wrr_change(g, &m);
 			for (unsigned n = 0; n < 40; n++) {
 				g->overloaded[1 + random_below(&r, 6)] = random_below(&r, 2);
@@ -444,7 +444,7 @@ static void test_wrr_is_bounded(void **state)
 	add_dest(g, INT32_MAX, 1);
 	add_dest(g, 1, 1);
 	g->overloaded[1] = true;
-	schedule_by(g, SCHED_WRR);
+	schedule_by(g, SCHED_KIND_WRR);
 	for (unsigned i = 0; i < 1000; i++)
 		assert_int_equal(choose(g), 1);
 	g->overloaded[2] = true;
@@ -459,7 +459,7 @@ static void test_rr(void **state)
 	for (unsigned i = 0; i < 5; i++)
 		add_dest(g, i == 1 ? 0 : 1, 1);
 	g->overloaded[5] = true;
-	schedule_by(g, SCHED_RR);
+	schedule_by(g, SCHED_KIND_RR);
 	for (size_t i = 0; i < ARRAY_SIZE(expected); i++)
 		assert_int_equal(choose(g), expected[i]);
 	/* One destination alone is used again and again. */
@@ -488,7 +488,7 @@ static void test_rr_keeps_its_place(void **state)
 
 	for (unsigned i = 0; i < 6; i++)
 		add_dest(g, 1, 1);
-	schedule_by(g, SCHED_RR);
+	schedule_by(g, SCHED_KIND_RR);
 	for (int i = 0; i < 4; i++)
 		assert_int_equal(choose(g), i);
 	remove_dest(g, 1);
@@ -497,9 +497,9 @@ static void test_rr_keeps_its_place(void **state)
 	assert_int_equal(g->service->dests[choose(g)]->id, 6);
 	remove_dest(g, 3); /* id 6, the last of the list */
 	assert_int_equal(g->service->dests[choose(g)]->id, 1);
-	schedule_by(g, SCHED_WRR);
+	schedule_by(g, SCHED_KIND_WRR);
 	(void)choose(g);
-	schedule_by(g, SCHED_RR);
+	schedule_by(g, SCHED_KIND_RR);
 	assert_int_equal(g->service->dests[choose(g)]->id, 1);
 }
 
@@ -511,7 +511,7 @@ static bool is_cheaper(uint64_t a, uint64_t a_weight, uint64_t b, uint64_t b_wei
 
 static uint64_t slow_cost(enum sched_kind kind, struct sched_load l)
 {
-	if (kind == SCHED_SED || kind == SCHED_NQ)
+	if (kind == SCHED_KIND_SED || kind == SCHED_KIND_NQ)
 		return l.active + 1;
 	return 256 * l.active + l.active + l.inactive;
 }
@@ -520,12 +520,12 @@ static int slow_least(const struct rig *g)
 {
 	int least = -1;
 
-	for (size_t i = 0; g->kind == SCHED_NQ && i < g->service->n_dests; i++)
+	for (size_t i = 0; g->kind == SCHED_KIND_NQ && i < g->service->n_dests; i++)
 		if (available(g, i) && g->loads[g->service->dests[i]->id].active == 0)
 			return (int)i;
 	for (size_t i = 0; i < g->service->n_dests; i++) {
 		const struct dest_view *d = g->service->dests[i];
-		bool weighted = g->kind != SCHED_LC;
+		bool weighted = g->kind != SCHED_KIND_LC;
 
 		if (available(g, i) &&
 		    (least < 0 ||
@@ -545,7 +545,7 @@ static int slow_heaviest(const struct rig *g)
 		const struct dest_view *d = g->service->dests[i];
 
 		if (!available(g, i) ||
-		    (g->kind == SCHED_OVF && g->loads[d->id].active > d->weight))
+		    (g->kind == SCHED_KIND_OVF && g->loads[d->id].active > d->weight))
 			continue;
 		if (heaviest < 0 || d->weight > g->service->dests[heaviest]->weight)
 			heaviest = (int)i;
@@ -555,8 +555,8 @@ static int slow_heaviest(const struct rig *g)
 
 static void test_load_schedulers(void **state)
 {
-	static const enum sched_kind kinds[] = { SCHED_LC, SCHED_WLC, SCHED_SED,
-						 SCHED_NQ, SCHED_FO,  SCHED_OVF };
+	static const enum sched_kind kinds[] = { SCHED_KIND_LC, SCHED_KIND_WLC, SCHED_KIND_SED,
+						 SCHED_KIND_NQ, SCHED_KIND_FO,	SCHED_KIND_OVF };
 	struct random r = { .state = 17 };
 	struct rig *g = *state;
 
@@ -566,7 +566,7 @@ static void test_load_schedulers(void **state)
 		for (size_t k = 0; k < g->service->n_dests; k++)
 			g->loads[k + 1] =
 				(struct sched_load){ random_below(&r, 4), random_below(&r, 600) };
-		assert_int_equal(choose(g), g->kind == SCHED_FO || g->kind == SCHED_OVF
+		assert_int_equal(choose(g), g->kind == SCHED_KIND_FO || g->kind == SCHED_KIND_OVF
 						    ? slow_heaviest(g)
 						    : slow_least(g));
 	}
@@ -584,7 +584,7 @@ static void test_twos(void **state)
 	g->overloaded[4] = true;
 	g->loads[2] = (struct sched_load){ 2, 0 };
 	g->loads[3] = (struct sched_load){ 1, 0 };
-	schedule_by(g, SCHED_TWOS);
+	schedule_by(g, SCHED_KIND_TWOS);
 	/* 0..3 is the second destination, 4 the third: 2/3 is less than 1/1. */
 	for (uint64_t a = 0; a < 5; a++)
 		for (uint64_t b = 0; b < 5; b++)
@@ -610,7 +610,7 @@ static void test_empty_lists(void **state)
 		assert_int_equal(choose(g), -1);
 		g->dests[0].weight = 5;
 		schedule_by(g, (enum sched_kind)kind);
-		assert_int_equal(choose(g), kind == SCHED_NONE ? -1 : 0);
+		assert_int_equal(choose(g), kind == SCHED_KIND_NONE ? -1 : 0);
 	}
 }
 

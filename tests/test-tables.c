@@ -143,7 +143,7 @@ static void test_mh_limit(void **state)
 	s = rig_service(&k, "mh");
 	assert_int_equal(tables_service_set(g->tables, &s), -EINVAL);
 	tables_rig_publish(g);
-	assert_int_equal(sched_view_kind(rig_view(g, &k)->sched), SCHED_RR);
+	assert_int_equal(sched_view_kind(rig_view(g, &k)->sched), SCHED_KIND_RR);
 }
 
 static void test_list_order(void **state)
@@ -564,32 +564,6 @@ static void drop_marks(struct ipvs_ruleset *r)
 	r->n = n;
 }
 
-static int apply(struct tables *t, const struct plan_op *op)
-{
-	switch (op->kind) {
-	case PLAN_SERVICE_NEW:
-	case PLAN_SERVICE_SET: {
-		struct ipvs_service s = *op->service;
-
-		if (op->bare && op->kind == PLAN_SERVICE_NEW)
-			strcpy(s.scheduler, PLAN_BARE_SCHEDULER);
-		return op->kind == PLAN_SERVICE_NEW ? tables_service_new(t, &s)
-						    : tables_service_set(t, &s);
-	}
-	case PLAN_SERVICE_DEL:
-		return tables_service_del(t, &op->service->key);
-	case PLAN_DEST_NEW:
-		return tables_dest_new(t, &op->service->key, op->dest);
-	case PLAN_DEST_SET:
-		return tables_dest_set(t, &op->service->key, op->dest);
-	case PLAN_DEST_DEL:
-		return tables_dest_del(t, &op->service->key, &op->dest->addr, op->dest->port);
-	case _PLAN_OP_MAX:
-		break;
-	}
-	return -EINVAL;
-}
-
 /* What workers see is what is dumped. */
 static void assert_published(const struct tables_rig *g, const struct ipvs_ruleset *r)
 {
@@ -639,7 +613,7 @@ static void test_random_plans(void **state)
 		drop_marks(&desired);
 		assert_int_equal(plan_compute(&actual, &desired, &all, &p), 0);
 		for (size_t k = 0; k < p.n; k++)
-			assert_int_equal(apply(g->tables, &p.ops[k]), 0);
+			assert_int_equal(rig_apply(g, &p.ops[k]), 0);
 		tables_rig_publish(g);
 		ipvs_ruleset_deinit(&now);
 		rig_dump(g, &now);
