@@ -333,7 +333,7 @@ static void advance_tick(struct worker *w)
 	}
 }
 
-static unsigned turn(struct worker *w)
+unsigned worker_turn(struct worker *w)
 {
 	const struct snapshot *s = tables_snapshot(w->shared->tables);
 	unsigned n;
@@ -356,7 +356,7 @@ static void rest(struct worker *w)
 	struct rte_rcu_qsbr *qsbr = w->shared->qsbr;
 
 	idle_arm(&w->idle);
-	if (!w->idle.armed || turn(w) == 0) {
+	if (!w->idle.armed || worker_turn(w) == 0) {
 		/* Asleep, it reads nothing: who waits for quiescent states need not wait for it. */
 		rte_rcu_qsbr_thread_offline(qsbr, w->index);
 		idle_wait(&w->idle);
@@ -375,7 +375,7 @@ static int run(void *arg)
 	(void)rte_rcu_qsbr_thread_register(qsbr, w->index);
 	rte_rcu_qsbr_thread_online(qsbr, w->index);
 	while (!atomic_load_explicit(&w->stop, memory_order_acquire)) {
-		unsigned n = turn(w);
+		unsigned n = worker_turn(w);
 
 		rte_rcu_qsbr_quiescent(qsbr, w->index);
 		if (w->shared->idle_sleep && idle_wanted(&w->idle, n))

@@ -51,6 +51,9 @@ int worker_new(const struct worker_shared *shared, unsigned index,
 	       const struct director_config *director, struct worker **ret);
 void worker_free(struct worker *w);
 
+/* One turn of its loop, by the calling thread: how benchmarks drive a worker that was not started. Returns the frames. */
+unsigned worker_turn(struct worker *w);
+
 /* Runs it on that lcore, until worker_stop(), which waits for its end. */
 int worker_start(struct worker *w, unsigned lcore);
 void worker_stop(struct worker *w);
