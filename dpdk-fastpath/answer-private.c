@@ -78,9 +78,13 @@ static int set_rules(const struct answer_request *q)
 
 static int set_options(const struct answer_request *q)
 {
+	struct snapshot_options options;
 	struct private_options o;
 	int r = private_parse_options(q->nlh, &o);
-	const struct snapshot_options options = {
+
+	if (r < 0)
+		return r;
+	options = (struct snapshot_options){
 		.expire_nodest_conn = o.expire_nodest_conn,
 		.expire_quiescent_template = o.expire_quiescent_template,
 		.sloppy_tcp = o.sloppy_tcp,
@@ -90,9 +94,7 @@ static int set_options(const struct answer_request *q)
 		.reset_on_expiry = o.reset_on_expiry,
 		.stateless_when_full = o.stateless_when_full,
 	};
-
-	if (r == 0)
-		r = tables_set_options(q->answer->config.tables, &options);
+	r = tables_set_options(q->answer->config.tables, &options);
 	q->answer->to_publish |= r == 0;
 	return r;
 }

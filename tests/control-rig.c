@@ -13,6 +13,8 @@
 
 enum {
 	TICK_MSEC = 100,
+	IDS_USED_MAX = 8192,
+	TRASH_USEC = 130 * 1000 * 1000,
 };
 
 /* No worker reads a view behind our back: each call of the director ends before the next change. */
@@ -161,6 +163,25 @@ void control_rig_deinit(struct control_rig *rig)
 	free(rig->dest_counters);
 	free((void *)rig->overloaded);
 	free(rig->nexthops);
+}
+
+void control_rig_clear(struct control_rig *rig, uint64_t now_usec)
+{
+	struct flow_usage usage;
+
+	flow_table_usage(director_flows(rig->director), &usage);
+	if (usage.flows > 0) {
+		/* A director does not uncount what it leaves: its process ends with it. Ids are the lowest. */
+		director_free(rig->director);
+		memset((void *)rig->dest_counters, 0, IDS_USED_MAX * sizeof(*rig->dest_counters));
+		make_director(rig);
+	}
+	tables_flush(rig->tables);
+	/* Seen without references, and then for longer than the kernel's trash keeps them. */
+	for (unsigned i = 0; i < 3; i++) {
+		(void)tables_tick(rig->tables, now_usec + i * TRASH_USEC);
+		(void)tables_publish(rig->tables);
+	}
 }
 
 static int on_stop(sd_event_source *source, int fd, uint32_t revents, void *userdata)
