@@ -108,7 +108,7 @@ int icmp_make_error(struct packet *p, enum icmp_error e, uint32_t mtu, const uin
 	memset(icmp + ICMP_CHECKSUM, 0, 2);
 	if (e != ICMP_ERROR_TOO_BIG)
 		mtu = 0;
-	unaligned_write_be32(icmp + 4, ipv4 && mtu > UINT16_MAX ? UINT16_MAX : mtu);
+	unaligned_write_be32(icmp + 4, mtu);
 	write_checksum(p, ICMP_CHECKSUM);
 	return 0;
 }
@@ -133,6 +133,7 @@ int icmp_make_echo_reply(struct packet *p)
 	exchange_macs(p);
 	ip_header_write(p, &h, PACKET_OTHER);
 	p->icmp_type = type;
+	p->icmp_code = icmp[1];
 	/* Not made anew: what was damaged on its way here must not come back as whole. */
 	memcpy(&old, icmp, sizeof(old));
 	icmp[0] = type;

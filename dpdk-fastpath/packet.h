@@ -90,6 +90,7 @@ struct packet {
 	uint8_t icmp_type, icmp_code;
 	bool dont_fragment;		  /* IPv4: DF; IPv6: always, as routers do not fragment */
 	bool more_fragments, is_fragment; /* is_fragment: first or later */
+	uint8_t zero[3];		  /* instead of padding: packets are compared as bytes */
 	uint16_t frag_off_bytes;
 	uint16_t ipv6_frag_off; /* offset of the fragment header from data; 0 = none */
 	uint32_t frag_id;	/* IPv4: 16 bits */

@@ -321,46 +321,66 @@ static const char *tunnel_fault(int protocol, const uint8_t *l4, uint32_t len)
 	return NULL;
 }
 
+/* Where the transport header lies, 0 where there is none to judge: a fragment; or the fault. */
+static const char *ipv4_fault(const uint8_t *ip, uint32_t len, uint32_t *ret_off, int *ret_protocol)
+{
+	uint32_t off = (ip[0] & 0xf) * 4u;
+
+	if (off < 20 || off > len || be16(ip + 2) != len)
+		return "length of IPv4";
+	if (sum16(0, ip, off) != 0xffff)
+		return "checksum of IPv4";
+	*ret_off = be16(ip + 6) & 0x3fff ? 0 : off;
+	*ret_protocol = ip[9];
+	return NULL;
+}
+
+static const char *ipv6_fault(const uint8_t *ip, uint32_t len, uint32_t *ret_off, int *ret_protocol)
+{
+	uint32_t off = 40;
+	int next;
+
+	if (len < 40 || be16(ip + 4) + 40 != len)
+		return "length of IPv6";
+	next = ip[6];
+	*ret_off = 0;
+	while (next == 0 || next == 43 || next == 44 || next == 51 || next == 60) {
+		uint32_t bytes;
+
+		if (off + 8 > len)
+			return "extension header";
+		if (next == 44 && be16(ip + off + 2) & ~6u)
+			return NULL;
+		bytes = next == 44   ? 8
+			: next == 51 ? (ip[off + 1] + 2u) * 4
+				     : (ip[off + 1] + 1u) * 8;
+		next = ip[off];
+		off += bytes;
+		if (off > len)
+			return "extension header";
+	}
+	*ret_off = off;
+	*ret_protocol = next;
+	return NULL;
+}
+
 const char *frame_ip_fault(const uint8_t *ip, uint32_t len)
 {
 	uint32_t off, pseudo;
 	const char *why;
 	int protocol;
+	bool ipv4;
 
 	if (len < 20)
 		return "too short for IP";
-	if (ip[0] >> 4 == 4) {
-		off = (ip[0] & 0xf) * 4u;
-		if (off < 20 || off > len || be16(ip + 2) != len)
-			return "length of IPv4";
-		if (sum16(0, ip, off) != 0xffff)
-			return "checksum of IPv4";
-		if (be16(ip + 6) & 0x3fff)
-			return NULL;
-		protocol = ip[9];
-		pseudo = pseudo_sum(ip + 12, ip + 16, 4, protocol, len - off);
-	} else {
-		if (ip[0] >> 4 != 6 || len < 40 || be16(ip + 4) + 40 != len)
-			return "length of IPv6";
-		off = 40;
-		protocol = ip[6];
-		while (protocol == 0 || protocol == 43 || protocol == 44 || protocol == 51 ||
-		       protocol == 60) {
-			if (off + 8 > len)
-				return "extension header";
-			if (protocol == 44 && be16(ip + off + 2) & ~6u)
-				return NULL;
-			uint32_t bytes = protocol == 44	  ? 8
-					 : protocol == 51 ? (ip[off + 1] + 2u) * 4
-							  : (ip[off + 1] + 1u) * 8;
-
-			protocol = ip[off];
-			off += bytes;
-			if (off > len)
-				return "extension header";
-		}
-		pseudo = pseudo_sum(ip + 8, ip + 24, 16, protocol, len - off);
-	}
+	ipv4 = ip[0] >> 4 == 4;
+	if (!ipv4 && ip[0] >> 4 != 6)
+		return "version of IP";
+	why = ipv4 ? ipv4_fault(ip, len, &off, &protocol) : ipv6_fault(ip, len, &off, &protocol);
+	if (why || !off)
+		return why;
+	pseudo = ipv4 ? pseudo_sum(ip + 12, ip + 16, 4, protocol, len - off)
+		      : pseudo_sum(ip + 8, ip + 24, 16, protocol, len - off);
 	why = transport_fault(protocol, pseudo, ip + off, len - off);
 	return why ? why : tunnel_fault(protocol, ip + off, len - off);
 }

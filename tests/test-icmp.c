@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 #include <cmocka.h>
 
+#include "base/cleanup.h"
 #include "dpdk-fastpath/icmp.h"
 #include "frame.h"
 
@@ -141,7 +142,7 @@ static void test_errors_that_are_not_made(void **state)
 	};
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		struct packet p = { 0 }, before;
 		struct frame f, copy;
 
@@ -237,7 +238,7 @@ static void test_echo_for_the_kernel(void **state)
 	};
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(specs) / sizeof(specs[0]); i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(specs); i++) {
 		struct packet p = { 0 };
 		struct frame f, copy;
 

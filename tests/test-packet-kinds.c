@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 #include <cmocka.h>
 
+#include "base/cleanup.h"
 #include "dpdk-fastpath/packet.h"
 #include "frame.h"
 
@@ -219,7 +220,7 @@ static const struct kind_case {
 static void test_kinds(void **state)
 {
 	(void)state;
-	for (size_t i = 0; i < sizeof(kind_cases) / sizeof(kind_cases[0]); i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(kind_cases); i++) {
 		const struct kind_case *c = &kind_cases[i];
 		struct frame f;
 		struct packet p;
@@ -262,7 +263,7 @@ static const struct fragment_case {
 static void test_fragments(void **state)
 {
 	(void)state;
-	for (size_t i = 0; i < 2 * sizeof(fragment_cases) / sizeof(fragment_cases[0]); i++) {
+	for (size_t i = 0; i < 2 * ARRAY_SIZE(fragment_cases); i++) {
 		const struct fragment_case *c = &fragment_cases[i / 2];
 		struct frame_spec v4 = { FRAME_V4(1, 2) },
 				  v6 = { FRAME_V6(1, 2), .fragment_header = true };

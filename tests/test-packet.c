@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 #include <cmocka.h>
 
+#include "base/cleanup.h"
 #include "dpdk-fastpath/packet.h"
 #include "frame.h"
 
@@ -199,7 +200,7 @@ static void test_embedded_packets_that_have_no_ports(void **state)
 	};
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		struct frame_spec s = { FRAME_V4(3, 4), .protocol = IPPROTO_ICMP, .icmp_type = 11 };
 		struct frame_spec s6 = { FRAME_V6(3, 4), .protocol = IPPROTO_ICMPV6,
 					 .icmp_type = 3 };

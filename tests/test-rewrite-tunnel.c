@@ -9,6 +9,7 @@
 #include <sys/socket.h>
 #include <cmocka.h>
 
+#include "base/cleanup.h"
 #include "dpdk-fastpath/rewrite.h"
 #include "frame.h"
 #include "ipvs/ruleset.h"
@@ -115,11 +116,43 @@ static void test_tunnels(void **state)
 		struct frame_spec s;
 
 		frame_random_spec(&seed, &s);
-		for (size_t j = 0; j < sizeof(tunnel_cases) / sizeof(tunnel_cases[0]); j++) {
+		for (size_t j = 0; j < ARRAY_SIZE(tunnel_cases); j++) {
 			check_tunnel(&tunnel_cases[j], AF_INET, &s);
 			check_tunnel(&tunnel_cases[j], AF_INET6, &s);
 		}
 	}
+}
+
+/* Over IPv6 a sum of 0 would say that there is none. */
+static void test_gue_checksum_never_becomes_none(void **state)
+{
+	struct frame_spec s = { FRAME_V4(1, 2), .protocol = IPPROTO_UDP, .payload_bytes = 2,
+				.without_udp_checksum = true };
+	struct rewrite_tunnel t = { .kind = IPVS_TUNNEL_GUE,
+				    .family = AF_INET6,
+				    .src = { 20 },
+				    .dst = { 20, 1 },
+				    .port_be = htons(GUE_PORT),
+				    .flags = IP_VS_TUNNEL_ENCAP_FLAG_CSUM };
+	unsigned all_ones = 0;
+
+	(void)state;
+	for (unsigned word = 0; word <= 0xffff; word++) {
+		uint8_t payload[2] = { (uint8_t)(word >> 8), (uint8_t)word };
+		struct frame f;
+		struct packet p = { 0 };
+		const uint8_t *checksum;
+
+		s.payload = payload;
+		frame_build(&f, &s);
+		parse(&f, &p);
+		assert_int_equal(rewrite_tunnel_push(&p, &t), 0);
+		checksum = p.data + p.l4_off + 6;
+		assert_true(checksum[0] || checksum[1]);
+		all_ones += checksum[0] == 0xff && checksum[1] == 0xff;
+		assert_right(&p);
+	}
+	assert_int_equal(all_ones, 1);
 }
 
 static void test_tunnels_that_cannot_be(void **state)
@@ -141,7 +174,7 @@ static void test_tunnels_that_cannot_be(void **state)
 				.payload_bytes = 64 };
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		struct rewrite_tunnel t = { .kind = cases[i].kind,
 					    .family = AF_INET,
 					    .flags = cases[i].flags };
@@ -219,6 +252,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_tunnels),
+		cmocka_unit_test(test_gue_checksum_never_becomes_none),
 		cmocka_unit_test(test_tunnels_that_cannot_be),
 		cmocka_unit_test(test_gue_source_ports),
 	};

@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 #include <cmocka.h>
 
+#include "base/cleanup.h"
 #include "dpdk-fastpath/rewrite.h"
 #include "dpdk-fastpath/sctp-crc.h"
 #include "frame.h"
@@ -113,6 +114,35 @@ static void test_udp_checksum_never_becomes_none(void **state)
 		assert_right(&p);
 	}
 	assert_int_equal(all_ones, 1); /* for one payload the sum is 0 */
+}
+
+/* A rewrite to what is there changes nothing, whatever the checksum: all that TCP and UDP can have. */
+static void test_rewrite_to_the_same(void **state)
+{
+	static const struct frame_spec specs[] = {
+		{ FRAME_V4(1, 2), .protocol = IPPROTO_TCP, .payload_bytes = 2 },
+		{ FRAME_V4(1, 2), .protocol = IPPROTO_UDP, .payload_bytes = 2 },
+		{ FRAME_V6(1, 2), .protocol = IPPROTO_TCP, .payload_bytes = 2 },
+		{ FRAME_V6(1, 2), .protocol = IPPROTO_UDP, .payload_bytes = 2 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(specs); i++) {
+		for (unsigned word = 0; word <= 0xffff; word++) {
+			uint8_t payload[2] = { (uint8_t)(word >> 8), (uint8_t)word };
+			struct frame_spec s = specs[i];
+			struct frame f;
+			struct packet p = { 0 };
+			uint8_t before[128];
+
+			s.payload = payload;
+			frame_build(&f, &s);
+			parse(&f, &p);
+			memcpy(before, f.data, f.len);
+			assert_int_equal(rewrite_flow(&p, &p.key), 0);
+			assert_memory_equal(f.data, before, f.len);
+		}
+	}
 }
 
 static void test_udp_without_checksum_stays_so(void **state)
@@ -428,6 +458,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_flows_there_and_back),
 		cmocka_unit_test(test_udp_checksum_never_becomes_none),
+		cmocka_unit_test(test_rewrite_to_the_same),
 		cmocka_unit_test(test_udp_without_checksum_stays_so),
 		cmocka_unit_test(test_wrong_checksums_stay_wrong),
 		cmocka_unit_test(test_fragments),
