@@ -38,7 +38,7 @@ struct reader {
 	bool broken;   /* the line that a continuation would continue was reported */
 	char *copy;    /* owned: the present line */
 	size_t copy_size;
-	unsigned seen; /* kinds of bytes in the present line, reader.c's own */
+	unsigned seen;		 /* kinds of bytes in the present line, reader.c's own */
 	struct diag_list *diags; /* borrowed */
 };
 
