@@ -303,11 +303,13 @@ static bool address_is_usable(const struct addr *a)
 	       !(a->family == AF_INET6 && a->bytes[0] == 0xfe && (a->bytes[1] & 0xc0) == 0x80);
 }
 
-/* ip_vs_dest_update_overload(): connections may be there already. */
-static void update_overload(struct tables *t, const struct tables_dest *d, uint32_t old_upper)
+/*
+ * Connections may be there already. The stable kernels of 2026 go by their number on an edit, with the same hysteresis
+ * as when one ends (ip_vs_unbind_dest()); before, any higher threshold cleared the mark.
+ */
+static void update_overload(struct tables *t, const struct tables_dest *d)
 {
-	_Atomic uint8_t *overloaded = &t->config.overloaded[d->id];
-	uint64_t conns = 0;
+	uint64_t upper = d->conf.upper_threshold, lower = d->conf.lower_threshold, conns = 0;
 
 	for (unsigned w = 0; w < t->config.n_workers; w++) {
 		const struct dest_counters *c = &t->config.dest_counters[w][d->id];
@@ -315,18 +317,16 @@ static void update_overload(struct tables *t, const struct tables_dest *d, uint3
 		conns += (uint64_t)atomic_load_explicit(&c->active, memory_order_relaxed) +
 			 atomic_load_explicit(&c->inactive, memory_order_relaxed);
 	}
-	if (d->conf.upper_threshold == 0 || d->conf.upper_threshold > old_upper)
-		atomic_store_explicit(overloaded, 0, memory_order_relaxed);
-	if (d->conf.upper_threshold > 0 && conns >= d->conf.upper_threshold)
-		atomic_store_explicit(overloaded, 1, memory_order_relaxed);
+	if (upper > 0 && conns >= upper)
+		atomic_store_explicit(&t->config.overloaded[d->id], 1, memory_order_relaxed);
+	else if (upper == 0 || (lower > 0 ? conns < lower : conns * 4 < upper * 3))
+		atomic_store_explicit(&t->config.overloaded[d->id], 0, memory_order_relaxed);
 }
 
 /* __ip_vs_update_dest(): all of it is replaced. */
 static void configure_dest(struct tables *t, struct tables_dest *d, const struct ipvs_dest *conf,
 			   bool is_added)
 {
-	uint32_t old_upper = d->conf.upper_threshold;
-
 	d->conf = *conf;
 	d->conf.active_conns = 0;
 	d->conf.inactive_conns = 0;
@@ -334,7 +334,7 @@ static void configure_dest(struct tables *t, struct tables_dest *d, const struct
 	d->conf.stats = (struct ipvs_stats){ 0 };
 	if (is_added || conf->weight != 0)
 		d->last_weight = conf->weight;
-	update_overload(t, d, old_upper);
+	update_overload(t, d);
 	tables_touch_dest(t, d);
 	tables_touch_service(t, d->service, true);
 	tables_join_owners(t, d->service);

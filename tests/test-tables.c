@@ -230,15 +230,17 @@ static void test_dest_set(void **state)
 	assert_int_equal(only_dest(g, &k).last_weight, 0);
 }
 
-/* ip_vs_dest_update_overload() */
+/* Of 10 connections. Between the thresholds it stays as it was. */
 static void test_overload_on_edit(void **state)
 {
 	static const struct {
-		uint32_t upper;
+		uint32_t upper, lower;
 		bool before, after;
 	} cases[] = {
-		{ 10, false, true }, { 11, true, false }, { 11, false, false },
-		{ 5, false, true },  { 0, true, false },
+		{ 10, 0, false, true },	 { 11, 0, true, true },	 { 11, 0, false, false },
+		{ 14, 0, true, false },	 { 13, 0, true, true },	 { 0, 0, true, false },
+		{ 20, 11, true, false }, { 20, 10, true, true }, { 20, 10, false, false },
+		{ 5, 5, false, true },
 	};
 	struct tables_rig *g = *state;
 	struct ipvs_service_key k = rig_key("10.9.0.1", IPPROTO_TCP, 80);
@@ -254,6 +256,7 @@ static void test_overload_on_edit(void **state)
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		g->overloaded[id] = cases[i].before;
 		d.upper_threshold = cases[i].upper;
+		d.lower_threshold = cases[i].lower;
 		assert_int_equal(tables_dest_set(g->tables, &k, &d), 0);
 		assert_int_equal(g->overloaded[id], cases[i].after);
 	}
