@@ -26,13 +26,15 @@ static bool follow(struct idle *i, unsigned index)
 	struct port *p = &i->ports[index];
 	const uint32_t epoch = atomic_load_explicit(&p->epoch, memory_order_acquire);
 
-	if (!p->interrupts)
+	if (!p->interrupts || i->without[index])
 		return false;
 	if (i->epochs[index] == epoch)
 		return true;
 	if (rte_eth_dev_rx_intr_ctl_q(p->id, (uint16_t)i->queue, RTE_EPOLL_PER_THREAD,
-				      RTE_INTR_EVENT_ADD, NULL) != 0)
+				      RTE_INTR_EVENT_ADD, NULL) != 0) {
+		i->without[index] = true;
 		return false;
+	}
 	i->epochs[index] = epoch;
 	return true;
 }
@@ -64,7 +66,11 @@ void idle_wait(struct idle *i)
 		return;
 	}
 	(void)nanosleep(&pause, NULL);
-	i->sleep_usec = MIN(i->sleep_usec * 2, (uint32_t)IDLE_SLEEP_MAX_USEC);
+	if (i->slept_usec < IDLE_QUIET_USEC)
+		i->slept_usec += i->sleep_usec;
+	i->sleep_usec = MIN(i->sleep_usec * 2, i->slept_usec < IDLE_QUIET_USEC
+						       ? (uint32_t)IDLE_SLEEP_MAX_USEC
+						       : (uint32_t)IDLE_QUIET_SLEEP_USEC);
 }
 
 void idle_disarm(struct idle *i)

@@ -12,6 +12,7 @@
 #include <rte_errno.h>
 #include <rte_ethdev.h>
 #include <rte_ether.h>
+#include <rte_log.h>
 
 #include "base/cleanup.h"
 #include "base/log.h"
@@ -337,6 +338,19 @@ static void set_filters(struct port *p, const struct rte_eth_dev_info *info)
 			    p->config.spec, strerror(-r));
 }
 
+/* Most virtual devices take the request for interrupts and have none: not worth an error line of ethdev's. */
+static bool has_interrupts(const struct port *p)
+{
+	const uint32_t type = (uint32_t)rte_log_register("lib.ethdev"); /* as it is known already */
+	const int level = rte_log_get_level(type);
+	int fd;
+
+	(void)rte_log_set_level(type, RTE_LOG_CRIT);
+	fd = rte_eth_dev_rx_intr_ctl_q_get_fd(p->id, 0);
+	(void)rte_log_set_level(type, (uint32_t)MAX(level, 0));
+	return fd >= 0;
+}
+
 static int try_start(struct port *p, const struct rte_eth_dev_info *info, bool interrupts)
 {
 	int r = configure(p, info, interrupts);
@@ -345,7 +359,7 @@ static int try_start(struct port *p, const struct rte_eth_dev_info *info, bool i
 		r = set_up_queues(p);
 	if (r == 0)
 		r = rte_eth_dev_start(p->id);
-	p->interrupts = r == 0 && interrupts;
+	p->interrupts = r == 0 && interrupts && has_interrupts(p);
 	return r;
 }
 

@@ -310,15 +310,17 @@ static void send_emitted(struct worker *w, const struct snapshot *s)
 	}
 }
 
-static void answer_call(struct worker *w, const struct snapshot *s)
+/* Returns how many: a caller who asks often finds the worker awake. */
+static unsigned answer_call(struct worker *w, const struct snapshot *s)
 {
 	struct call *call = atomic_load_explicit(&w->call, memory_order_acquire);
 
 	if (likely(!call))
-		return;
+		return 0;
 	atomic_store_explicit(&w->call, NULL, memory_order_relaxed);
 	call->fn(call->arg, w->director, s, w->tick);
 	atomic_store_explicit(&call->done, true, memory_order_release);
+	return 1;
 }
 
 /* Ticks that have passed; more than one only after the thread was kept from running. */
@@ -344,7 +346,7 @@ unsigned worker_turn(struct worker *w)
 	n += send_released(w, s);
 	director_tick(w->director, s, w->tick);
 	send_emitted(w, s);
-	answer_call(w, s);
+	n += answer_call(w, s);
 	flush_all(w);
 	if (n > 0)
 		COUNTER_ADD(w->counters.bursts, 1);

@@ -59,7 +59,7 @@ int worker_start(struct worker *w, unsigned lcore);
 void worker_stop(struct worker *w);
 
 /*
- * Calls fn on the worker's own thread, between two bursts, and returns when it has: within a millisecond or two.
+ * Calls fn on the worker's own thread, between two bursts, and returns when it has: within some milliseconds.
  * -ESRCH: it does not run.
  */
 typedef void (*worker_function)(void *arg, struct director *d, const struct snapshot *s,

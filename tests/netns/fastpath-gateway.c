@@ -49,7 +49,7 @@ static void fill_in_checksums(struct lab *lab)
 static void enlarge_links(struct lab *lab)
 {
 	fastpath_shell(&lab->internet, "ip link set eth0 mtu 9000");
-	fastpath_shell(&lab->router, "for i in $(ls /sys/class/net); do"
+	fastpath_shell(&lab->router, "for i in $(ip -o link show | cut -d: -f2 | cut -d@ -f1); do"
 				     " [ $i = lo ] || ip link set $i mtu 9000; done");
 	for (size_t i = 0; i < lab->n_targets; i++)
 		fastpath_shell(&lab->targets[i], "ip link set eth0 mtu 9000");

@@ -6,7 +6,9 @@
  */
 
 #include <errno.h>
-#include <poll.h>
+#include <netinet/icmp6.h>
+#include <netinet/in.h>
+#include <netinet/ip_icmp.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -18,84 +20,381 @@
 #include <cmocka.h>
 
 #include "base/cleanup.h"
-#include "tests/lab/httpget.h"
-#include "tests/lab/realserver.h"
 #include "tests/netns/fastpath-gateway.h"
+#include "tests/netns/traffic.h"
 
 enum {
 	WEB_PORT = 80,
-	UDP_PORT = 53,
-	ANSWER_MSEC = 3000,
+	ECHO_PORT = 7,
+	SMALL_MTU = 1400,
+	EXCHANGE_BYTES = 1000000,
 };
 
+/* In which a change of a link reaches the workers. */
+#define ROUTE_TIMEOUT_USEC (2 * USEC_PER_SEC)
+
 static const struct lab_spec two_targets = { .targets = { 2, 0 } };
+static struct fastpath_gateway gateway; /* of the running group */
 
-/* nginx on the target, with a file of random bytes under its root; all targets have the same. */
-static void start_nginx(struct fastpath_gateway *g, struct lab_process *processes)
+static const char *const vips[] = { LAB_VIP, LAB_VIP6 };
+
+static int family_of(size_t i)
 {
-	fastpath_shell(&g->lab->router, "head -c 20000000 /dev/urandom > /run/file");
-	for (size_t i = 0; i < g->lab->n_targets; i++) {
-		const struct lab_host *h = &g->lab->targets[i];
-		char conf[64];
-		const char *const argv[] = { "nginx", "-e", "stderr", "-c", conf, NULL };
-
-		(void)snprintf(conf, sizeof(conf), "/run/nginx-%s.conf", h->name);
-		fastpath_shell(h,
-			       "cat > %s <<END\n"
-			       "daemon off; master_process off; pid /run/%s.pid;\n"
-			       "events {}\n"
-			       "http { access_log off; client_body_temp_path /run/%s;\n"
-			       " proxy_temp_path /run/%s; fastcgi_temp_path /run/%s;\n"
-			       " uwsgi_temp_path /run/%s; scgi_temp_path /run/%s;\n"
-			       " client_max_body_size 100m;\n"
-			       " server { listen 80; listen [::]:80; root /run; } }\nEND",
-			       conf, h->name, h->name, h->name, h->name, h->name, h->name);
-		assert_int_equal(lab_spawn(h, argv, NULL, &processes[i]), 0);
-		fastpath_shell(h, "curl -s --retry 20 --retry-connrefused --retry-delay 0 "
-				  "--retry-max-time 10 -o /dev/null http://127.0.0.1/file -r 0-1");
-	}
+	return i == 1 ? AF_INET6 : AF_INET;
 }
 
-static void stop_all(struct lab_process *processes, size_t n)
+/* The same service on both virtual addresses. */
+static void program_both(uint8_t protocol, uint16_t port, enum ipvs_forward forward,
+			 unsigned n_dests)
 {
-	for (size_t i = 0; i < n; i++)
-		lab_process_deinit(&processes[i]);
-}
-
-static void download(struct fastpath_gateway *g, const char *vip)
-{
-	fastpath_shell(&g->lab->internet,
-		       "curl -sS --fail --max-time 20 -o /run/copy http://%s/file && cmp /run/file "
-		       "/run/copy",
-		       vip);
-}
-
-static void test_nat_downloads(void **state)
-{
-	static const struct fastpath_service services[] = {
-		{ LAB_VIP, IPPROTO_TCP, WEB_PORT, WEB_PORT, "rr", IPVS_FORWARD_MASQ, 2 },
-		{ LAB_VIP6, IPPROTO_TCP, WEB_PORT, WEB_PORT, "rr", IPVS_FORWARD_MASQ, 2 },
+	const struct fastpath_service services[] = {
+		{ LAB_VIP, protocol, port, port, "rr", forward, n_dests },
+		{ LAB_VIP6, protocol, port, port, "rr", forward, n_dests },
 	};
+
+	fastpath_gateway_program(&gateway, services, ARRAY_SIZE(services));
+}
+
+/* nginx on a target, with a file of random bytes under its root; all targets have the same. */
+static void start_nginx(const struct lab_host *h, struct lab_process *ret)
+{
+	char conf[64];
+	const char *const argv[] = { "nginx", "-e", "stderr", "-c", conf, NULL };
+
+	(void)snprintf(conf, sizeof(conf), "/run/nginx-%s.conf", h->name);
+	fastpath_shell(h,
+		       "cat > %s <<END\n"
+		       "daemon off; master_process off; pid /run/%s.pid;\n"
+		       "events {}\n"
+		       "http { access_log off; client_body_temp_path /run/%s;\n"
+		       " proxy_temp_path /run/%s; fastcgi_temp_path /run/%s;\n"
+		       " uwsgi_temp_path /run/%s; scgi_temp_path /run/%s;\n"
+		       " server { listen 80; listen [::]:80; root /run; } }\nEND",
+		       conf, h->name, h->name, h->name, h->name, h->name, h->name);
+	assert_int_equal(lab_spawn(h, argv, NULL, ret), 0);
+	fastpath_shell(h, "curl -s --retry 20 --retry-connrefused --retry-delay 0 "
+			  "--retry-max-time 10 -o /dev/null http://127.0.0.1/file -r 0-1");
+}
+
+static void test_downloads(void **state)
+{
 	struct lab_process nginx[2] = { LAB_PROCESS_INIT, LAB_PROCESS_INIT };
-	struct fastpath_gateway g;
 
 	(void)state;
-	fastpath_gateway_start(&g, FASTPATH_AF_PACKET, "1", &two_targets);
-	start_nginx(&g, nginx);
-	fastpath_gateway_program(&g, services, ARRAY_SIZE(services));
-	for (unsigned i = 0; i < 4; i++) {
-		download(&g, LAB_VIP);
-		download(&g, "[" LAB_VIP6 "]");
+	fastpath_shell(&gateway.lab->router, "head -c 5000000 /dev/urandom > /run/file");
+	for (size_t i = 0; i < ARRAY_SIZE(nginx); i++)
+		start_nginx(&gateway.lab->targets[i], &nginx[i]);
+	program_both(IPPROTO_TCP, WEB_PORT, IPVS_FORWARD_MASQ, 2);
+	fastpath_shell(&gateway.lab->internet,
+		       "for i in 1 2 3 4; do for vip in " LAB_VIP " [" LAB_VIP6 "]; do"
+		       " curl -gsS --fail --max-time 20 -o /run/copy http://$vip/file;"
+		       " cmp /run/file /run/copy; done; done");
+	for (size_t i = 0; i < ARRAY_SIZE(nginx); i++)
+		lab_process_deinit(&nginx[i]);
+}
+
+/* Both directions at once, large segments, and the end of the connection seen by both sides. */
+static void exchange_tcp(const char *vip, const char *server_address)
+{
+	_cleanup_close_ int listener =
+		traffic_server(&gateway.lab->targets[0], SOCK_STREAM, server_address, ECHO_PORT);
+	_cleanup_close_ int client =
+		traffic_client(&gateway.lab->internet, SOCK_STREAM, vip, ECHO_PORT);
+	_cleanup_close_ int server = traffic_accept(listener);
+
+	traffic_tcp_exchange(client, server, EXCHANGE_BYTES);
+}
+
+static void test_tcp(void **state)
+{
+	static const enum ipvs_forward forwards[] = { IPVS_FORWARD_MASQ, IPVS_FORWARD_FULL_NAT };
+
+	(void)state;
+	for (size_t f = 0; f < ARRAY_SIZE(forwards); f++) {
+		program_both(IPPROTO_TCP, ECHO_PORT, forwards[f], 1);
+		exchange_tcp(LAB_VIP, gateway.lab->targets[0].address);
+		exchange_tcp(LAB_VIP6, gateway.lab->targets[0].address6);
 	}
-	stop_all(nginx, ARRAY_SIZE(nginx));
-	fastpath_gateway_stop(&g);
+}
+
+static void echo_udp(const size_t *sizes, size_t n_sizes)
+{
+	program_both(IPPROTO_UDP, ECHO_PORT, IPVS_FORWARD_MASQ, 1);
+	for (size_t i = 0; i < ARRAY_SIZE(vips); i++) {
+		const struct lab_host *h = &gateway.lab->targets[0];
+		_cleanup_close_ int server =
+			traffic_server(h, SOCK_DGRAM, i == 1 ? h->address6 : h->address, ECHO_PORT);
+		_cleanup_close_ int client =
+			traffic_client(&gateway.lab->internet, SOCK_DGRAM, vips[i], ECHO_PORT);
+
+		for (size_t s = 0; s < n_sizes; s++)
+			traffic_udp_echo(client, server, sizes[s]);
+	}
+}
+
+static void test_udp(void **state)
+{
+	static const size_t sizes[] = { 1, 512, 1452 };
+
+	(void)state;
+	echo_udp(sizes, ARRAY_SIZE(sizes));
+}
+
+/* Both ways. Not with net_af_packet, which joins its sockets with PACKET_FANOUT_FLAG_DEFRAG: what comes is whole. */
+static void test_fragments(void **state)
+{
+	static const size_t sizes[] = { 1500, 4000, 20000 };
+
+	(void)state;
+	echo_udp(sizes, ARRAY_SIZE(sizes));
+	fastpath_shell(&gateway.lab->internet, "ping -q -c 2 -i 0.02 -s 4000 " LAB_VIP
+					       " && ping -q -c 2 -i 0.02 -s 4000 10.0.0.10"
+					       " && ping -q -c 2 -i 0.02 -s 4000 " LAB_VIP6);
+}
+
+static void test_ping(void **state)
+{
+	(void)state;
+	program_both(IPPROTO_TCP, ECHO_PORT, IPVS_FORWARD_MASQ, 1);
+	fastpath_shell(&gateway.lab->internet, "ping -q -c 3 -i 0.02 -s 1000 " LAB_VIP
+					       " && ping -q -c 3 -i 0.02 -s 1000 " LAB_VIP6);
+}
+
+/* What no service takes is the kernel's: its own pings, refused connections. */
+static void test_kernel_has_the_rest(void **state)
+{
+	_cleanup_close_ int client = -1;
+
+	(void)state;
+	program_both(IPPROTO_TCP, ECHO_PORT, IPVS_FORWARD_MASQ, 1);
+	fastpath_shell(&gateway.lab->gateway,
+		       "ping -q -c 2 -i 0.02 10.0.0.1 && ping -q -c 2 -i 0.02 "
+		       "198.51.100.2 && ping -q -c 2 -i 0.02 2001:db8:0:1::10");
+	fastpath_shell(&gateway.lab->internet,
+		       "r=0; curl -s --max-time 5 http://" LAB_VIP ":81/ || r=$?; [ $r = 7 ]");
+}
+
+static void test_ttl(void **state)
+{
+	(void)state;
+	program_both(IPPROTO_UDP, ECHO_PORT, IPVS_FORWARD_MASQ, 1);
+	for (size_t i = 0; i < ARRAY_SIZE(vips); i++) {
+		const struct lab_host *h = &gateway.lab->targets[0];
+		const bool v6 = family_of(i) == AF_INET6;
+		const int on = 1, hops = 2; /* the router leaves one */
+		_cleanup_close_ int server =
+			traffic_server(h, SOCK_DGRAM, v6 ? h->address6 : h->address, ECHO_PORT);
+		_cleanup_close_ int client =
+			traffic_client(&gateway.lab->internet, SOCK_DGRAM, vips[i], ECHO_PORT);
+		uint32_t info;
+
+		assert_int_equal(setsockopt(client, v6 ? IPPROTO_IPV6 : IPPROTO_IP,
+					    v6 ? IPV6_RECVERR : IP_RECVERR, &on, sizeof(on)),
+				 0);
+		assert_int_equal(setsockopt(client, v6 ? IPPROTO_IPV6 : IPPROTO_IP,
+					    v6 ? IPV6_UNICAST_HOPS : IP_TTL, &hops, sizeof(hops)),
+				 0);
+		assert_int_equal(traffic_udp_try(client, server, 100), -EIO);
+		if (v6)
+			traffic_expect_icmp(client, AF_INET6, ICMP6_TIME_EXCEEDED, 0, &info);
+		else
+			traffic_expect_icmp(client, AF_INET, ICMP_TIME_EXCEEDED, ICMP_EXC_TTL,
+					    &info);
+	}
+}
+
+struct pair {
+	int client, server;
+};
+
+static bool is_refused(void *userdata)
+{
+	const struct pair *p = userdata;
+
+	return traffic_udp_try(p->client, p->server, SMALL_MTU + 1) == -EIO;
+}
+
+/* The way to the targets becomes narrower than that to the clients: the program hears of it, and says so. */
+static void test_path_mtu(void **state)
+{
+	(void)state;
+	fastpath_shell(&gateway.lab->gateway, "ip link set ipvsd1 mtu %d", SMALL_MTU);
+	program_both(IPPROTO_UDP, ECHO_PORT, IPVS_FORWARD_MASQ, 1);
+	for (size_t i = 0; i < ARRAY_SIZE(vips); i++) {
+		const struct lab_host *h = &gateway.lab->targets[0];
+		const bool v6 = family_of(i) == AF_INET6;
+		const int on = 1, never = v6 ? IPV6_PMTUDISC_PROBE : IP_PMTUDISC_PROBE;
+		_cleanup_close_ int server =
+			traffic_server(h, SOCK_DGRAM, v6 ? h->address6 : h->address, ECHO_PORT);
+		_cleanup_close_ int client =
+			traffic_client(&gateway.lab->internet, SOCK_DGRAM, vips[i], ECHO_PORT);
+		uint32_t mtu = 0;
+
+		assert_int_equal(setsockopt(client, v6 ? IPPROTO_IPV6 : IPPROTO_IP,
+					    v6 ? IPV6_RECVERR : IP_RECVERR, &on, sizeof(on)),
+				 0);
+		assert_int_equal(setsockopt(client, v6 ? IPPROTO_IPV6 : IPPROTO_IP,
+					    v6 ? IPV6_MTU_DISCOVER : IP_MTU_DISCOVER, &never,
+					    sizeof(never)),
+				 0);
+		assert_int_equal(lab_wait_until(is_refused, &(struct pair){ client, server },
+						ROUTE_TIMEOUT_USEC),
+				 0);
+		if (v6)
+			traffic_expect_icmp(client, AF_INET6, ICMP6_PACKET_TOO_BIG, 0, &mtu);
+		else
+			traffic_expect_icmp(client, AF_INET, ICMP_DEST_UNREACH, ICMP_FRAG_NEEDED,
+					    &mtu);
+		assert_int_equal(mtu, SMALL_MTU);
+	}
+}
+
+static void test_tcp_path_mtu(void **state)
+{
+	(void)state;
+	fastpath_shell(&gateway.lab->gateway, "ip link set ipvsd1 mtu %d", SMALL_MTU);
+	program_both(IPPROTO_TCP, ECHO_PORT, IPVS_FORWARD_MASQ, 1);
+	exchange_tcp(LAB_VIP, gateway.lab->targets[0].address);
+	exchange_tcp(LAB_VIP6, gateway.lab->targets[0].address6);
+}
+
+/* Without DF, the packet is cut in two on its way. */
+static void test_fragmentation(void **state)
+{
+	const struct lab_host *h = &gateway.lab->targets[0];
+	_cleanup_close_ int server = traffic_server(h, SOCK_DGRAM, h->address, ECHO_PORT);
+	_cleanup_close_ int client =
+		traffic_client(&gateway.lab->internet, SOCK_DGRAM, LAB_VIP, ECHO_PORT);
+	const int never = IP_PMTUDISC_DONT;
+
+	(void)state;
+	fastpath_shell(&gateway.lab->gateway, "ip link set ipvsd1 mtu %d", SMALL_MTU);
+	program_both(IPPROTO_UDP, ECHO_PORT, IPVS_FORWARD_MASQ, 1);
+	assert_int_equal(setsockopt(client, IPPROTO_IP, IP_MTU_DISCOVER, &never, sizeof(never)), 0);
+	traffic_udp_echo(client, server, 1450);
+	traffic_udp_echo(client, server, 6000);
+}
+
+static int restore_mtu(void **state)
+{
+	(void)state;
+	fastpath_shell(&gateway.lab->gateway, "ip link set ipvsd1 mtu 1500");
+	return 0;
+}
+
+/* Ticks of CPU time that the process has used. */
+static uint64_t cpu_ticks(pid_t pid)
+{
+	char path[64], text[1024];
+	_cleanup_fclose_ FILE *f = NULL;
+	unsigned long long user = 0, system = 0;
+	const char *at;
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+	f = fopen(path, "re");
+	assert_non_null(f);
+	assert_non_null(fgets(text, sizeof(text), f));
+	at = strrchr(text, ')');
+	assert_non_null(at);
+	assert_int_equal(sscanf(at + 2, "%*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %llu %llu",
+				&user, &system),
+			 2);
+	return user + system;
+}
+
+/* Without traffic it lets go of the CPU: less than 3 % of one. */
+static void test_idle(void **state)
+{
+	const uint64_t before = cpu_ticks(gateway.process.pid);
+	const unsigned seconds = 2;
+
+	(void)state;
+	lab_sleep(seconds * USEC_PER_SEC);
+	assert_in_range(cpu_ticks(gateway.process.pid) - before, 0,
+			(uint64_t)sysconf(_SC_CLK_TCK) * seconds * 3 / 100);
+}
+
+static void start(enum fastpath_ports ports, const char *workers)
+{
+	const struct addr locals[] = {
+		{ .family = AF_INET, .bytes = { 10, 0, 1, 6 } },
+		{ .family = AF_INET6,
+		  .bytes = { 0x20, 1, 0x0d, 0xb8, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 6 } },
+	};
+
+	fastpath_gateway_start(&gateway, ports, workers, &two_targets);
+	assert_int_equal(channel_set_locals(gateway.channel, locals, ARRAY_SIZE(locals)), 0);
+	fastpath_shell(&gateway.lab->gateway, "ip addr add 10.0.1.6/32 dev ipvsd1; "
+					      "ip addr add 2001:db8:0:1::6/128 dev ipvsd1 nodad");
+}
+
+static int start_af_packet(void **state)
+{
+	(void)state;
+	start(FASTPATH_AF_PACKET, "1");
+	return 0;
+}
+
+static int start_two_workers(void **state)
+{
+	(void)state;
+	start(FASTPATH_AF_PACKET, "0,1");
+	return 0;
+}
+
+static int start_tap(void **state)
+{
+	(void)state;
+	start(FASTPATH_TAP, "1");
+	return 0;
+}
+
+static int start_af_xdp(void **state)
+{
+	(void)state;
+	start(FASTPATH_AF_XDP, "1");
+	return 0;
+}
+
+static int start_jumbo(void **state)
+{
+	(void)state;
+	start(FASTPATH_AF_PACKET_JUMBO, "1");
+	return 0;
+}
+
+static int stop(void **state)
+{
+	(void)state;
+	fastpath_gateway_stop(&gateway);
+	return 0;
 }
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_nat_downloads),
+	const struct CMUnitTest all[] = {
+		cmocka_unit_test(test_downloads),
+		cmocka_unit_test(test_tcp),
+		cmocka_unit_test(test_udp),
+		cmocka_unit_test(test_ping),
+		cmocka_unit_test(test_kernel_has_the_rest),
+		cmocka_unit_test(test_ttl),
+		cmocka_unit_test_teardown(test_path_mtu, restore_mtu),
+		cmocka_unit_test_teardown(test_tcp_path_mtu, restore_mtu),
+		cmocka_unit_test(test_idle),
+		/* Behind those that net_af_packet runs. */
+		cmocka_unit_test(test_fragments),
+		cmocka_unit_test_teardown(test_fragmentation, restore_mtu),
 	};
+	const struct CMUnitTest unfragmented[] = { all[0], all[1], all[2], all[3], all[4],
+						   all[5], all[6], all[7], all[8] };
+	const struct CMUnitTest some[] = { all[0], all[1], all[2], all[3], all[4] };
+	int failed = 0;
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	failed += cmocka_run_group_tests_name("af_packet", unfragmented, start_af_packet, stop);
+	failed += cmocka_run_group_tests_name("two workers", some, start_two_workers, stop);
+	failed += cmocka_run_group_tests_name("tap", all, start_tap, stop);
+	failed += cmocka_run_group_tests_name("af_xdp", all, start_af_xdp, stop);
+	failed += cmocka_run_group_tests_name("jumbo", some, start_jumbo, stop);
+	return failed;
 }
