@@ -449,34 +449,38 @@ static const struct key security_keys[] = {
 
 static const struct key fastpath_keys[] = {
 	{ FASTPATH(enabled), .name = "enabled", .type = KEY_BOOL, .fallback = "no",
-	  .later = later_fastpath, .help = "Whether the fast path is started with the daemon." },
+	  .help = "Whether the traffic is the fast path's as soon as the daemon runs, also after "
+		  "it "
+		  "failed, and through interfaces that have the default route. Without it the fast "
+		  "path "
+		  "is for ipvsd fastpath on." },
 	{ FASTPATH(ports), COUNT(struct conf_fastpath, n_ports), .name = "ports", .type = KEY_TEXTS,
-	  .later = later_fastpath,
 	  .help = "PCI addresses or DPDK virtual devices, such as 0000:00:06.0 or "
 		  "net_af_packet0,iface=eth1." },
 	{ FASTPATH(lcores), .name = "lcores", .type = KEY_TEXT, .max = 256, .fallback = "0-1",
-	  .later = later_fastpath, .help = "The cores, as DPDK's option -l takes them." },
+	  .help = "The CPUs of the workers, one worker each, such as 1 or 2-5,7." },
 	{ FASTPATH(program), .name = "program", .type = KEY_FILE, .min = 1,
-	  .fallback = "/usr/sbin/ipvsd-fastpath", .later = later_fastpath,
-	  .help = "The executable." },
+	  .fallback = "/usr/sbin/ipvsd-fastpath", .help = "The executable." },
 	{ FASTPATH(memory_mib), .name = "memory", .type = KEY_UINT, .min = 64, .max = 1048576,
-	  .fallback = "1024", .unit = "MiB", .later = later_fastpath,
+	  .fallback = "1024", .unit = "MiB",
 	  .help = "Memory for packets and connections, in MiB." },
 	{ FASTPATH(hugepages), .name = "hugepages", .type = KEY_BOOL, .fallback = "yes",
-	  .later = later_fastpath, .help = "Whether that memory is made of huge pages." },
+	  .help = "Whether that memory is made of huge pages." },
 	{ FASTPATH(max_connections), .name = "max-connections", .type = KEY_UINT, .min = 1024,
-	  .max = 1ULL << 30, .fallback = "1048576", .later = later_fastpath,
-	  .help = "Size of the connection table." },
+	  .max = 1ULL << 30, .fallback = "1048576", .help = "Size of the connection table." },
 	{ FASTPATH(exception_interface), .name = "exception-interface", .type = KEY_INTERFACE,
-	  .fallback = "ipvsd0", .later = later_fastpath,
-	  .help = "The interface by which packets that are not for listeners reach the kernel." },
+	  .fallback = "ipvsd0",
+	  .help = "The interface by which packets that are not for listeners reach the kernel, and "
+		  "which has the addresses and routes of the port's meanwhile. That of a second "
+		  "port "
+		  "has the number increased." },
 	{ FASTPATH(nat_pools), COUNT(struct conf_fastpath, n_nat_pools), .name = "nat-pools",
-	  .type = KEY_PREFIXES, .later = later_fastpath,
-	  .help = "Source addresses of full-nat: prefixes or addresses." },
+	  .type = KEY_PREFIXES,
+	  .help = "Source addresses of full-nat: prefixes or addresses. What targets send to them "
+		  "must reach this host." },
 	{ FASTPATH(queue_size), .name = "queue-size", .type = KEY_UINT, .min = 64, .max = 16384,
-	  .fallback = "1024", .later = later_fastpath, .help = "Descriptors of a queue." },
+	  .fallback = "1024", .help = "Descriptors of a queue." },
 	{ FASTPATH(idle_sleep), .name = "idle-sleep", .type = KEY_BOOL, .fallback = "yes",
-	  .later = later_fastpath,
 	  .help = "Sleep briefly when there are no packets, instead of polling on." },
 };
 

@@ -40,7 +40,7 @@ void cli_print_help(const struct cli_verb *verb)
 	for (const struct cli_option *o = cli_options; o->name; o++) {
 		if (!strchr(verb->options, o->letter))
 			continue;
-		if (o->letter == 'S' || o->letter == 'D' || o->letter == 'W')
+		if (o->letter == 'S' || o->letter == 'D' || o->letter == 'F' || o->letter == 'W')
 			(void)printf("      %-24s %s\n", option_value(o, buf), o->summary);
 		else
 			(void)printf("  -%c, %-24s %s\n", o->letter, option_value(o, buf),

@@ -31,6 +31,8 @@ const struct cli_verb cli_verbs[] = {
 	  cli_drain },
 	{ "undrain", "GROUP TARGET", "cSjh", 2, 2, false, "end a drain", cli_undrain },
 	{ "events", "", "cSfnjh", 0, 0, false, "show what changed, and why", cli_events },
+	{ "fastpath", "on|off|status", "cSFjh", 1, 1, false,
+	  "move the traffic to the fast path, or back to the kernel", cli_fastpath },
 	{ "version", "", "h", 0, 0, false, "show the version", cli_version },
 	{ "help", "[VERB|KEY]", "h", 0, 1, false,
 	  "show the verbs, one verb's options, or what a key of the configuration does", cli_help },
@@ -51,6 +53,8 @@ const struct cli_option cli_options[] = {
 	  "redraw every SECONDS (default 2) until Ctrl-C" },
 	{ "weight", 'W', required_argument, "N", "weight of the target (default 100)" },
 	{ "zone", 'z', required_argument, "ZONE", "zone of the target" },
+	{ "force", 'F', no_argument, NULL,
+	  "take an interface that has the default route, too" },
 	{ "follow", 'f', no_argument, NULL, "wait for more until Ctrl-C" },
 	{ "lines", 'n', required_argument, "N", "only the last N" },
 	{ "help", 'h', no_argument, NULL, "show this help" },
@@ -161,6 +165,9 @@ static int take_option(struct cli *cli, int letter, bool *ret_help)
 		return CLI_OK;
 	case 'f':
 		cli->follow = true;
+		return CLI_OK;
+	case 'F':
+		cli->force = true;
 		return CLI_OK;
 	case 'h':
 		*ret_help = true;

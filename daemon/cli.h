@@ -31,7 +31,7 @@ struct cli {
 	const char *state_directory; /* NULL = the configuration's */
 	const char *zone;	     /* NULL = none */
 	bool has_config;	     /* --config, or a FILE argument, was given */
-	bool json, follow;
+	bool json, follow, force;
 	long weight;	    /* -1 = the default */
 	long lines;	    /* -1 = all */
 	long watch_seconds; /* 0 = once */
@@ -108,6 +108,7 @@ int cli_check(const struct cli *cli);
 int cli_deregister(const struct cli *cli);
 int cli_drain(const struct cli *cli);
 int cli_events(const struct cli *cli);
+int cli_fastpath(const struct cli *cli);
 int cli_health_worker(const struct cli *cli);
 int cli_help(const struct cli *cli);
 int cli_plan(const struct cli *cli);

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "base/cleanup.h"
+#include "daemon/fastpath.h"
 #include "daemon/manager.h"
 #include "daemon/proc-conns.h"
 #include "ipvs/desired.h"
@@ -36,20 +37,25 @@ static int counts_cmp(const void *a, const void *b)
 	return r ? r : x->port - y->port;
 }
 
+void connection_stats_add(struct ipvs_stats *to, const struct ipvs_stats *s)
+{
+	to->conns += s->conns;
+	to->in_packets += s->in_packets;
+	to->out_packets += s->out_packets;
+	to->in_bytes += s->in_bytes;
+	to->out_bytes += s->out_bytes;
+	to->cps += s->cps;
+	to->in_pps += s->in_pps;
+	to->out_pps += s->out_pps;
+	to->in_bps += s->in_bps;
+	to->out_bps += s->out_bps;
+}
+
 static void counts_add(struct connection_counts *to, const struct connection_counts *c)
 {
 	to->active += c->active;
 	to->inactive += c->inactive;
-	to->stats.conns += c->stats.conns;
-	to->stats.in_packets += c->stats.in_packets;
-	to->stats.out_packets += c->stats.out_packets;
-	to->stats.in_bytes += c->stats.in_bytes;
-	to->stats.out_bytes += c->stats.out_bytes;
-	to->stats.cps += c->stats.cps;
-	to->stats.in_pps += c->stats.in_pps;
-	to->stats.out_pps += c->stats.out_pps;
-	to->stats.in_bps += c->stats.in_bps;
-	to->stats.out_bps += c->stats.out_bps;
+	connection_stats_add(&to->stats, &c->stats);
 }
 
 static void table_push(struct connection_table *t, const struct ipvs_dest *d, uint16_t port)
@@ -146,7 +152,7 @@ static uint64_t table_length(const struct ipvs_ruleset *actual)
 	return n;
 }
 
-/* Are the inactive connections of this target all closed? */
+/* Are the inactive connections of this target all closed? Of the fast path's that is not known. */
 static bool only_closed(struct drain_counter *counter, const struct addr *addr, uint16_t port)
 {
 	if (!counter->live_read) {
@@ -154,6 +160,8 @@ static bool only_closed(struct drain_counter *counter, const struct addr *addr, 
 		counter->live_known = table_length(&counter->m->actual) <= PROC_CONNS_MAX &&
 				      proc_conns_read(&counter->live) == 0;
 	}
+	if (fastpath_has_inactive(counter->m->fastpath, addr, port))
+		return false;
 	return counter->live_known && !proc_conns_has(&counter->live, addr, port);
 }
 

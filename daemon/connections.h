@@ -22,6 +22,9 @@ struct connection_counts {
 	struct ipvs_stats stats;
 };
 
+/* Sums of counters and rates. */
+void connection_stats_add(struct ipvs_stats *to, const struct ipvs_stats *s);
+
 /* Sorted by address and port. A destination on its service's port is also there under port 0 ("the listener's"). */
 struct connection_table {
 	struct connection_counts *items; /* owned */

@@ -28,6 +28,9 @@ static const struct route {
 	{ "/v1/deregister", "POST", CONTROL_DEREGISTER },
 	{ "/v1/drain", "POST", CONTROL_DRAIN },
 	{ "/v1/undrain", "POST", CONTROL_UNDRAIN },
+	{ "/v1/fastpath", "GET", CONTROL_FASTPATH },
+	{ "/v1/fastpath/on", "POST", CONTROL_FASTPATH_ON },
+	{ "/v1/fastpath/off", "POST", CONTROL_FASTPATH_OFF },
 };
 
 __attribute__((format(printf, 3, 4))) static int refuse(struct control_error *e, unsigned status,
@@ -191,13 +194,28 @@ static int parse_target_body(struct control_request *r, json_t *object, struct c
 	return 0;
 }
 
+static int parse_fastpath_body(struct control_request *r, json_t *object, struct control_error *e)
+{
+	const char *name;
+	json_t *value;
+
+	json_object_foreach (object, name, value) {
+		if (strcmp(name, "force") != 0)
+			return refuse(e, 400, "unknown member \"%.40s\"; known: force", name);
+		if (!json_is_boolean(value))
+			return refuse(e, 400, "\"force\": not true or false");
+		r->force = json_is_true(value);
+	}
+	return 0;
+}
+
 static int parse_body(struct control_request *r, const char *body, size_t body_len,
 		      struct control_error *e)
 {
 	json_error_t error;
 	json_t *root;
 	int ret = 0;
-	bool target_verb = r->verb >= CONTROL_REGISTER;
+	bool target_verb = r->verb >= CONTROL_REGISTER && r->verb <= CONTROL_UNDRAIN;
 
 	if (body_len > CONTROL_BODY_MAX)
 		return refuse(e, 413, "the body is larger than %d bytes", CONTROL_BODY_MAX);
@@ -212,6 +230,8 @@ static int parse_body(struct control_request *r, const char *body, size_t body_l
 		ret = refuse(e, 400, "the body is not a JSON object");
 	else if (target_verb)
 		ret = parse_target_body(r, root, e);
+	else if (r->verb == CONTROL_FASTPATH_ON)
+		ret = parse_fastpath_body(r, root, e);
 	else if (json_object_size(root))
 		ret = refuse(e, 400, "this path takes no body");
 	json_decref(root);

@@ -6,6 +6,7 @@
  * parameter or JSON member, a wrong type or a value out of range is an error with a text that names it. Pure.
  */
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -26,6 +27,9 @@ enum control_verb {
 	CONTROL_DEREGISTER,
 	CONTROL_DRAIN,
 	CONTROL_UNDRAIN,
+	CONTROL_FASTPATH,
+	CONTROL_FASTPATH_ON,
+	CONTROL_FASTPATH_OFF,
 	_CONTROL_VERB_MAX,
 };
 
@@ -37,6 +41,7 @@ struct control_request {
 	char *group, *target;  /* owned; the target verbs */
 	char *zone;	       /* owned; register; NULL = none */
 	int64_t weight;	       /* register; -1 = the default */
+	bool force;	       /* fast path on */
 };
 
 #define CONTROL_REQUEST_INIT ((struct control_request){ .weight = -1 })

@@ -147,6 +147,12 @@ static int run_request(struct manager *m, const struct control_request *r, json_
 	case CONTROL_DRAIN:
 	case CONTROL_UNDRAIN:
 		return run_target_verb(m, r, ret_report);
+	case CONTROL_FASTPATH:
+		return manager_fastpath_status(m, ret_report);
+	case CONTROL_FASTPATH_ON:
+	case CONTROL_FASTPATH_OFF:
+		return manager_fastpath_order(m, r->verb == CONTROL_FASTPATH_ON, r->force,
+					      ret_report);
 	case _CONTROL_VERB_MAX:
 		break;
 	}

@@ -62,7 +62,6 @@ static enum fastpath_action start(struct fastpath_machine *m, usec_t now)
 {
 	enter(m, FASTPATH_STARTING, now + FASTPATH_START_USEC, now);
 	m->failed = false;
-	m->adopted = false;
 	return ask(m, FASTPATH_CHECK);
 }
 
@@ -271,20 +270,14 @@ static enum fastpath_action on_time(struct fastpath_machine *m, usec_t now)
 	}
 }
 
-static enum fastpath_action on_found(struct fastpath_machine *m, const struct fastpath_event *e,
-				     usec_t now)
+static enum fastpath_action on_adopt(struct fastpath_machine *m, usec_t now)
 {
 	if (m->state != FASTPATH_OFF)
 		return FASTPATH_NOTHING;
-	m->adopted = true;
+	m->wanted = true;
 	m->beat_usec = now;
-	if (e->kind == FASTPATH_ADOPT) {
-		m->wanted = true;
-		enter(m, FASTPATH_ADOPTING, now + FASTPATH_SILENCE_USEC, now);
-		return FASTPATH_NOTHING;
-	}
-	m->wanted = m->enabled;
-	return e->alive ? stop(m, FASTPATH_KILL, now) : restore(m, now);
+	enter(m, FASTPATH_ADOPTING, now + FASTPATH_SILENCE_USEC, now);
+	return FASTPATH_NOTHING;
 }
 
 enum fastpath_action fastpath_machine_handle(struct fastpath_machine *m,
@@ -298,8 +291,7 @@ enum fastpath_action fastpath_machine_handle(struct fastpath_machine *m,
 	case FASTPATH_CONFIGURED:
 		return on_configured(m, e, now);
 	case FASTPATH_ADOPT:
-	case FASTPATH_RECOVER:
-		return on_found(m, e, now);
+		return on_adopt(m, now);
 	case FASTPATH_DONE:
 		return on_done(m, now);
 	case FASTPATH_FAILED:

@@ -56,7 +56,6 @@ enum fastpath_event_kind {
 	FASTPATH_SWITCH_OFF,
 	FASTPATH_CONFIGURED, /* .enabled; .changed: what runs does not run as configured */
 	FASTPATH_ADOPT,	     /* at the daemon's start: a process that has the traffic was found */
-	FASTPATH_RECOVER,    /* at the daemon's start: something half done was found; .alive */
 	FASTPATH_DONE,
 	FASTPATH_FAILED,  /* .reason */
 	FASTPATH_AGAIN,	  /* RESTORE: not yet, ask again soon */
@@ -70,7 +69,7 @@ enum fastpath_event_kind {
 struct fastpath_event {
 	enum fastpath_event_kind kind;
 	const char *reason; /* borrowed */
-	bool enabled, changed, alive, attached;
+	bool enabled, changed, attached;
 };
 
 enum {

@@ -104,6 +104,15 @@ static bool is_route(const struct nlmsghdr *h)
 	return h->nlmsg_type == RTM_NEWROUTE && h->nlmsg_len >= NLMSG_LENGTH(sizeof(struct rtmsg));
 }
 
+/* Every interface that is up gets one of its own (if_addr.h: IFAPROT_KERNEL_LL; Linux 5.18). */
+static bool is_link_local_of_kernel(const struct nlmsghdr *h)
+{
+	const struct nlattr *protocol =
+		find(nlmsg_data(h), h->nlmsg_len - NLMSG_HDRLEN, RTM_NEWADDR, IFA_PROTO);
+
+	return protocol && nla_len(protocol) >= 1 && nla_get_u8(protocol) == IFAPROT_KERNEL_LL;
+}
+
 int interface_item_belongs(const struct nlmsghdr *h, unsigned index)
 {
 	const struct rtmsg *route = nlmsg_data(h);
@@ -113,7 +122,7 @@ int interface_item_belongs(const struct nlmsghdr *h, unsigned index)
 		return -EBADMSG;
 	if (h->nlmsg_type == RTM_NEWADDR && h->nlmsg_len >= NLMSG_LENGTH(sizeof(*address)))
 		return (address->ifa_family == AF_INET || address->ifa_family == AF_INET6) &&
-		       address->ifa_index == index;
+		       address->ifa_index == index && !is_link_local_of_kernel(h);
 	if (!is_route(h) || (route->rtm_family != AF_INET && route->rtm_family != AF_INET6))
 		return 0;
 	return route->rtm_type == RTN_UNICAST && route->rtm_protocol != RTPROT_KERNEL &&

@@ -53,10 +53,27 @@ static int on_message(const struct nlmsghdr *h, void *userdata)
 	return r <= 0 ? r : append(s, h);
 }
 
+/* The kernel puts a new IPv6 address before those of its scope, and picks sources by that order. */
+static void reverse_ipv6(struct interface_state *s)
+{
+	size_t low = 0, high = s->n;
+
+	while (low < high && s->items[low].bytes[0] != AF_INET6)
+		low++;
+	for (; high - low >= 2; low++, high--) {
+		struct interface_item item = s->items[low];
+
+		s->items[low] = s->items[high - 1];
+		s->items[high - 1] = item;
+	}
+}
+
 static int save_items(struct nl_sock *socket, struct interface_state *s)
 {
 	int r = interface_item_dump(socket, RTM_GETADDR, on_message, s);
 
+	/* A dump has IPv4 first. */
+	reverse_ipv6(s);
 	return r < 0 ? r : interface_item_dump(socket, RTM_GETROUTE, on_message, s);
 }
 

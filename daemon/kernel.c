@@ -225,7 +225,7 @@ static int wait_bounded(pid_t pid)
 	return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : -EIO;
 }
 
-static int load_module(const char *module)
+int kernel_load_module(const char *module)
 {
 	char name[64];
 	char *argv[] = { (char *)"modprobe", (char *)"-q", (char *)"--", name, NULL };
@@ -248,7 +248,7 @@ static int check_module(const char *module, enum conf_kernel_policy policy, json
 
 	if (module_is_loaded(module))
 		return 0;
-	if (policy == CONF_KERNEL_SET && load_module(module) == 0)
+	if (policy == CONF_KERNEL_SET && kernel_load_module(module) == 0)
 		return 0;
 	if (!module_is_absent(module))
 		return 0;

@@ -15,3 +15,6 @@ struct conf;
  * must be; the caller logs them. NULL on lack of memory. Never fails the daemon's start.
  */
 json_t *kernel_prepare(const struct conf *conf);
+
+/* By modprobe; 0, or negative errno. */
+int kernel_load_module(const char *module);

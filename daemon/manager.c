@@ -16,6 +16,7 @@
 #include "conf/load.h"
 #include "daemon/connections.h"
 #include "daemon/control.h"
+#include "daemon/fastpath.h"
 #include "daemon/persist.h"
 #include "daemon/reconcile.h"
 #include "daemon/reload.h"
@@ -397,6 +398,8 @@ static int prepare(struct manager *m)
 		r = add_sources(m);
 	if (r >= 0)
 		r = vip_set_new(&m->vips);
+	if (r >= 0)
+		r = fastpath_new(m, &m->fastpath);
 	if (r < 0) {
 		log_err("cannot start: %s", strerror(-r));
 		return r;
@@ -436,6 +439,8 @@ static int start(struct manager *m)
 		r = manager_sync_probes(m);
 	if (r < 0)
 		log_err("cannot start the health worker: %s", strerror(-r));
+	else
+		fastpath_begin(m->fastpath);
 	return r;
 }
 
@@ -467,6 +472,7 @@ void manager_free(struct manager *m)
 	if (!m)
 		return;
 	control_free(m->control);
+	fastpath_free(m->fastpath);
 	worker_link_free(m->worker);
 	vip_set_free(m->vips);
 	channel_free(m->channel);

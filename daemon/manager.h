@@ -23,6 +23,7 @@
 
 struct channel;
 struct control;
+struct fastpath;
 struct persist;
 struct vip_set;
 struct worker_link;
@@ -39,7 +40,8 @@ struct manager {
 	struct conf *conf;
 	struct registry registry;
 	struct channel *channel;
-	struct ipvs_ruleset actual;  /* the last dump, with what was applied since */
+	struct ipvs_ruleset
+		actual; /* the kernel's last dump, with what was applied since and the fast path's counters */
 	struct ipvs_ruleset desired; /* what was applied last, without those that linger */
 	usec_t actual_usec;	     /* monotonic time of that dump */
 	struct ipvs_service_key *owned_services; /* sorted; persisted before they are created */
@@ -48,6 +50,7 @@ struct manager {
 	struct worker_link *worker;
 	struct control *control;
 	struct vip_set *vips;
+	struct fastpath *fastpath;
 	struct persist *persist;
 	struct event_ring events;
 	sd_event_source *reconcile_timer, *apply_timer, *drain_timer, *save_timer, *watchdog_timer;
@@ -103,6 +106,12 @@ int manager_plan(struct manager *m, const char *path, json_t **ret_report);
 
 /* The tables of `ipvsd status --json`; documented in ipvsd(8). */
 int manager_status(struct manager *m, json_t **ret_report);
+
+/* The fast path's state, with the counters of its workers. */
+int manager_fastpath_status(struct manager *m, json_t **ret_report);
+
+/* An order to it; it is carried out after the return. force: an interface with the default route may be taken. */
+int manager_fastpath_order(struct manager *m, bool on, bool force, json_t **ret_report);
 
 /* Events after sequence number `after`: {"events": [...], "last": N}. */
 int manager_events(struct manager *m, uint64_t after, json_t **ret_report);

@@ -8,6 +8,7 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "daemon/fastpath.h"
 #include "daemon/manager.h"
 #include "daemon/persist.h"
 #include "ipvs/channel.h"
@@ -35,6 +36,7 @@ int reconcile_dump(struct manager *m)
 	r = channel_dump(m->channel, &fresh);
 	if (r < 0)
 		return r;
+	fastpath_add_live(m->fastpath, &fresh);
 	ipvs_ruleset_deinit(&m->actual);
 	m->actual = fresh;
 	m->actual_usec = clock_monotonic_usec();
@@ -255,8 +257,8 @@ static int put_removals_last(struct plan *p, size_t *ret)
 	return 0;
 }
 
-/* 0 all done, 1 plan again, negative errno; the others are done when some fail. */
-static int apply_ops(struct manager *m, const struct plan *ops, struct reconcile_report *report)
+int reconcile_apply_ops(struct channel *channel, const struct plan *ops,
+			struct reconcile_report *report)
 {
 	_cleanup_free_ struct channel_result *results = calloc(ops->n + 1, sizeof(*results));
 	size_t n_failed = 0;
@@ -264,7 +266,7 @@ static int apply_ops(struct manager *m, const struct plan *ops, struct reconcile
 
 	if (!results)
 		return -ENOMEM;
-	r = channel_apply(m->channel, ops, results, &n_failed);
+	r = channel_apply(channel, ops, results, &n_failed);
 	if (r < 0)
 		return r == -ENOMEM ? r : 1;
 	for (size_t i = 0; n_failed && i < ops->n; i++)
@@ -276,7 +278,7 @@ static int apply_ops(struct manager *m, const struct plan *ops, struct reconcile
 }
 
 /*
- * As apply_ops(). A reload that the kernel refuses in part must not have removed anything yet: what is removed and
+ * As reconcile_apply_ops(). A reload that the kernel refuses in part must not have removed anything yet: what is removed and
  * led back has lost connections meanwhile.
  */
 static int apply_plan(struct manager *m, struct plan *p, const struct ipvs_ruleset *desired,
@@ -289,9 +291,10 @@ static int apply_plan(struct manager *m, struct plan *p, const struct ipvs_rules
 	if (cause == RECONCILE_RELOAD)
 		r = put_removals_last(p, &first);
 	if (r == 0)
-		r = apply_ops(m, &(struct plan){ p->ops, first }, report);
+		r = reconcile_apply_ops(m->channel, &(struct plan){ p->ops, first }, report);
 	if (r == 0 && first < p->n)
-		r = apply_ops(m, &(struct plan){ p->ops + first, p->n - first }, report);
+		r = reconcile_apply_ops(
+			m->channel, &(struct plan){ p->ops + first, p->n - first }, report);
 	if (r != 0)
 		return r;
 	if (plan_result(p, &m->actual, desired, &after) < 0)
@@ -408,6 +411,8 @@ int reconcile_apply(struct manager *m, const struct conf *conf, const struct reg
 		r = own_desired(m, &desired);
 	if (r == 0)
 		r = apply_with_lingering(m, conf, &desired, cause, &report);
+	if (r == 0)
+		r = fastpath_apply(m->fastpath, conf, registry, &report);
 	if (r == 0) {
 		disown_removed(m, &desired);
 		ipvs_ruleset_deinit(&m->desired);

@@ -11,9 +11,11 @@
 #include <jansson.h>
 #include <stddef.h>
 
+struct channel;
 struct conf;
 struct ipvs_ruleset;
 struct manager;
+struct plan;
 struct registry;
 
 struct reconcile_report {
@@ -57,6 +59,13 @@ enum reconcile_cause {
 
 int reconcile_apply(struct manager *m, const struct conf *conf, const struct registry *registry,
 		    enum reconcile_cause cause, struct reconcile_report *ret_report);
+
+/*
+ * Sends the operations to a plane. 0: all done; 1: what the plane has is not what it was, dump and plan again; -EIO: it
+ * refuses some for good, see report->error. The others are done when some fail.
+ */
+int reconcile_apply_ops(struct channel *channel, const struct plan *ops,
+			struct reconcile_report *report);
 
 /* The services and destinations that a configuration and its registry ask for. -ENOMEM. */
 int reconcile_desired(const struct conf *conf, const struct registry *registry,

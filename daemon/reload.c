@@ -13,6 +13,7 @@
 #include "conf/diag.h"
 #include "conf/load.h"
 #include "daemon/control.h"
+#include "daemon/fastpath.h"
 #include "daemon/kernel.h"
 #include "daemon/manager.h"
 #include "daemon/persist.h"
@@ -220,6 +221,7 @@ static void commit(struct manager *m, struct conf *conf, struct registry *regist
 	transitions_log(m);
 	manager_watch_drains(m);
 	manager_reconcile_soon(m);
+	fastpath_configure(m->fastpath);
 }
 
 static json_t *success_report(const struct manager *m, const struct reconcile_report *report,

@@ -8,6 +8,7 @@
 
 #include "base/cleanup.h"
 #include "daemon/connections.h"
+#include "daemon/fastpath.h"
 #include "daemon/manager.h"
 #include "daemon/reconcile.h"
 #include "daemon/rfc3339.h"
@@ -40,20 +41,6 @@ static int add_rates(json_t *to, uint64_t active, uint64_t inactive, const struc
 		(json_int_t)s->out_bps);
 
 	return j && to ? json_object_update(to, j) : -1;
-}
-
-static void stats_add(struct ipvs_stats *to, const struct ipvs_stats *s)
-{
-	to->conns += s->conns;
-	to->in_packets += s->in_packets;
-	to->out_packets += s->out_packets;
-	to->in_bytes += s->in_bytes;
-	to->out_bytes += s->out_bytes;
-	to->cps += s->cps;
-	to->in_pps += s->in_pps;
-	to->out_pps += s->out_pps;
-	to->in_bps += s->in_bps;
-	to->out_bps += s->out_bps;
 }
 
 /* Destinations that a reload took out and that still have connections. */
@@ -93,7 +80,7 @@ static json_t *listener_to_json(const struct manager *m, const struct conf_liste
 		if (!desired_service_is_of(l, &s->key))
 			continue;
 		scheduler = s->scheduler;
-		stats_add(&stats, &s->stats);
+		connection_stats_add(&stats, &s->stats);
 		for (size_t k = 0; k < s->n_dests; k++) {
 			active += s->dests[k].active_conns;
 			inactive += s->dests[k].inactive_conns;
@@ -194,23 +181,26 @@ int manager_status(struct manager *m, json_t **ret_report)
 {
 	_cleanup_(json_decref_p) json_t *listeners = json_array();
 	_cleanup_(json_decref_p) json_t *groups = json_array();
+	json_t *fastpath = NULL;
 
+	if (fastpath_report(m->fastpath, false, &fastpath) < 0)
+		return -ENOMEM;
 	if (clock_monotonic_usec() - m->actual_usec > FRESH_USEC)
 		(void)reconcile_dump(m); /* else the older counters are shown */
 	for (size_t i = 0; i < m->conf->n_listeners; i++)
 		(void)json_array_append_new(listeners, listener_to_json(m, &m->conf->listeners[i]));
 	for (size_t i = 0; i < m->registry.n; i++)
 		(void)json_array_append_new(groups, group_to_json(m, i));
-	*ret_report =
-		json_pack("{s:s,s:i,s:f,s:s,s:o,s:s?,s:s,s:I,s:I,s:I,s:I,s:O?,s:o,s:O,s:O}",
-			  "version", IPVSD_VERSION, "pid", (int)getpid(), "uptime_seconds",
-			  (double)(clock_monotonic_usec() - m->started_usec) / (double)USEC_PER_SEC,
-			  "config", m->options.config_path, "loaded", time_to_json(m->loaded_usec),
-			  "last_error", m->last_error, "plane", "kernel", "reloads",
-			  (json_int_t)m->reloads, "reloads_failed", (json_int_t)m->reloads_failed,
-			  "drift_repairs", (json_int_t)m->drift_repairs, "netlink_writes",
-			  (json_int_t)channel_writes(m->channel), "warnings", m->warnings, "health",
-			  health_to_json(m), "listeners", listeners, "groups", groups);
+	*ret_report = json_pack(
+		"{s:s,s:i,s:f,s:s,s:o,s:s?,s:s,s:I,s:I,s:I,s:I,s:O?,s:o,s:o,s:O,s:O}", "version",
+		IPVSD_VERSION, "pid", (int)getpid(), "uptime_seconds",
+		(double)(clock_monotonic_usec() - m->started_usec) / (double)USEC_PER_SEC, "config",
+		m->options.config_path, "loaded", time_to_json(m->loaded_usec), "last_error",
+		m->last_error, "plane", fastpath_plane_name(m->fastpath), "reloads",
+		(json_int_t)m->reloads, "reloads_failed", (json_int_t)m->reloads_failed,
+		"drift_repairs", (json_int_t)m->drift_repairs, "netlink_writes",
+		(json_int_t)channel_writes(m->channel), "warnings", m->warnings, "health",
+		health_to_json(m), "fastpath", fastpath, "listeners", listeners, "groups", groups);
 	return *ret_report ? 0 : -ENOMEM;
 }
 
@@ -220,4 +210,18 @@ int manager_events(struct manager *m, uint64_t after, json_t **ret_report)
 
 	*ret_report = json_pack("{s:o?,s:I}", "events", events, "last", (json_int_t)m->events.last);
 	return *ret_report ? 0 : -ENOMEM;
+}
+
+int manager_fastpath_status(struct manager *m, json_t **ret_report)
+{
+	return fastpath_report(m->fastpath, true, ret_report);
+}
+
+int manager_fastpath_order(struct manager *m, bool on, bool force, json_t **ret_report)
+{
+	if (m->stopping) {
+		*ret_report = json_pack("{s:s}", "error", "ipvsd is stopping");
+		return -EBUSY;
+	}
+	return fastpath_order(m->fastpath, on, force, ret_report);
 }

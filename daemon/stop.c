@@ -7,6 +7,7 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "daemon/fastpath.h"
 #include "daemon/manager.h"
 #include "daemon/reconcile.h"
 #include "daemon/vip.h"
@@ -26,6 +27,7 @@ static void remove_ours(struct manager *m)
 	size_t n_failed = 0;
 	int r;
 
+	fastpath_end(m->fastpath);
 	r = reconcile_dump(m);
 	if (r == 0)
 		r = plan_compute(&m->actual, &nothing, &owned, &plan);

@@ -40,9 +40,16 @@ struct vip_list {
 	size_t n;
 };
 
+/* The addresses of one interface are on another one for a time. */
+struct vip_redirect {
+	char from[CONF_IFNAME_MAX], to[CONF_IFNAME_MAX];
+};
+
 struct vip_set {
 	struct nl_sock *socket; /* owned */
 	struct vip_list ours;
+	struct vip_redirect *redirects; /* owned */
+	size_t n_redirects;
 };
 
 typedef struct nl_msg *nl_message;
@@ -267,15 +274,61 @@ void vip_set_free(struct vip_set *v)
 		return;
 	nl_socket_free(v->socket);
 	vip_list_deinit(&v->ours);
+	free(v->redirects);
 	free(v);
 }
 
-static bool wanted_by(const struct conf_listener *l, struct vip *ret)
+static struct vip_redirect *find_redirect(const struct vip_set *v, const char *from)
 {
+	for (size_t i = 0; i < v->n_redirects; i++)
+		if (!strcmp(v->redirects[i].from, from))
+			return &v->redirects[i];
+	return NULL;
+}
+
+static void rename_ours(struct vip_set *v, const char *from, const char *to)
+{
+	for (size_t i = 0; i < v->ours.n; i++)
+		if (!strcmp(v->ours.items[i].interface, from))
+			(void)snprintf(v->ours.items[i].interface,
+				       sizeof(v->ours.items[i].interface), "%s", to);
+}
+
+int vip_set_redirect(struct vip_set *v, const char *from, const char *to)
+{
+	struct vip_redirect *r = find_redirect(v, from);
+
+	if (!to) {
+		if (!r)
+			return 0;
+		rename_ours(v, r->to, from);
+		*r = v->redirects[--v->n_redirects];
+		return 0;
+	}
+	if (!r) {
+		struct vip_redirect *all =
+			reallocarray(v->redirects, v->n_redirects + 1, sizeof(*all));
+
+		if (!all)
+			return -ENOMEM;
+		v->redirects = all;
+		r = &all[v->n_redirects++];
+	}
+	(void)snprintf(r->from, sizeof(r->from), "%s", from);
+	(void)snprintf(r->to, sizeof(r->to), "%s", to);
+	rename_ours(v, from, to);
+	return 0;
+}
+
+static bool wanted_by(const struct vip_set *v, const struct conf_listener *l, struct vip *ret)
+{
+	const struct vip_redirect *r;
+
 	if (l->address.family == AF_UNSPEC || !*l->vip_interface)
 		return false;
 	*ret = (struct vip){ .addr = l->address, .prefix_len = l->vip_prefix_len };
-	memcpy(ret->interface, l->vip_interface, sizeof(ret->interface));
+	r = find_redirect(v, l->vip_interface);
+	memcpy(ret->interface, r ? r->to : l->vip_interface, sizeof(ret->interface));
 	return true;
 }
 
@@ -339,7 +392,7 @@ static int add_one(struct vip_set *v, const struct conf_listener *l, const struc
 	int error;
 
 	/* Two listeners on one address want it once. */
-	if (!wanted_by(l, &w) || is_served(v, present, &w) ||
+	if (!wanted_by(v, l, &w) || is_served(v, present, &w) ||
 	    vip_list_find(&v->ours, &w.addr, w.interface))
 		return 0;
 	error = vip_list_append(&v->ours, &w);
@@ -417,12 +470,12 @@ int vip_set_repair(struct vip_set *v, const struct conf *conf, size_t *ret_n, ch
 	return ret;
 }
 
-static bool is_wanted(const struct conf *conf, const struct vip *vip)
+static bool is_wanted(const struct vip_set *v, const struct conf *conf, const struct vip *vip)
 {
 	for (size_t i = 0; conf && i < conf->n_listeners; i++) {
 		struct vip w;
 
-		if (wanted_by(&conf->listeners[i], &w) && addr_eq(&w.addr, &vip->addr) &&
+		if (wanted_by(v, &conf->listeners[i], &w) && addr_eq(&w.addr, &vip->addr) &&
 		    !strcmp(w.interface, vip->interface))
 			return true;
 	}
@@ -441,7 +494,7 @@ void vip_set_remove_unwanted(struct vip_set *v, const struct conf *conf)
 		struct vip *o = &v->ours.items[i];
 		int error;
 
-		if (is_wanted(conf, o))
+		if (is_wanted(v, conf, o))
 			continue;
 		error = change(v, o, false);
 		if (error < 0 && error != -EADDRNOTAVAIL && error != -ENODEV) {
@@ -466,7 +519,7 @@ json_t *vip_set_missing(struct vip_set *v, const struct conf *conf)
 		const struct conf_listener *l = &conf->listeners[i];
 		struct vip w;
 
-		if (l->address.family == AF_UNSPEC || wanted_by(l, &w) ||
+		if (l->address.family == AF_UNSPEC || wanted_by(v, l, &w) ||
 		    vip_list_find(&present, &l->address, NULL))
 			continue;
 		(void)json_array_append_new(

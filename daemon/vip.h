@@ -38,6 +38,12 @@ void vip_set_remove_unwanted(struct vip_set *v, const struct conf *conf);
 /* Warnings about listeners whose address no interface has and nobody adds: an array of strings, owned by the caller. */
 json_t *vip_set_missing(struct vip_set *v, const struct conf *conf);
 
+/*
+ * Where the configuration says `from`, `to` is meant from now on; ours move with it (somebody else moves the addresses
+ * themselves). `to` NULL: `from` is meant again. -ENOMEM.
+ */
+int vip_set_redirect(struct vip_set *v, const char *from, const char *to);
+
 /* The ones that are ours, for the state file; and back. [{"address", "prefix", "interface"}] */
 json_t *vip_set_to_json(const struct vip_set *v);
 void vip_set_from_json(struct vip_set *v, const json_t *j);

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+/* What fastpath.c (doing), fastpath-switch.c (orders, life) and fastpath-command.c (the command line) share. */
+
+#include <systemd/sd-event.h>
+
+#include "daemon/fastpath-link.h"
+#include "daemon/fastpath-machine.h"
+#include "daemon/fastpath-plane.h"
+#include "daemon/fastpath-process.h"
+#include "daemon/fastpath-record.h"
+#include "daemon/fastpath.h"
+
+enum {
+	FASTPATH_END_MSEC = 1000,
+};
+
+struct fastpath {
+	struct manager *manager; /* borrowed */
+	char *socket;		 /* owned; the control socket of the process */
+	struct fastpath_machine machine;
+	struct fastpath_record record;
+	struct fastpath_process process;
+	struct fastpath_plane plane;
+	struct fastpath_link *link; /* owned; NULL = not connected */
+	sd_event_source *timer;	    /* owned */
+	usec_t asked_usec;	    /* for the last sign of life */
+	bool adopted;		    /* in fastpath_new(); to be told to the machine */
+	bool force;		    /* of the last order */
+	unsigned restore_failures;
+	enum fastpath_state announced;
+	bool announced_failure;
+	char text[FASTPATH_REASON_MAX];	   /* of the event that is being made */
+	char trouble[FASTPATH_REASON_MAX]; /* to be told to the machine; "" = none */
+};
+
+struct fastpath_command {
+	char **argv; /* owned, with its texts; ends with NULL */
+	size_t n;
+	char *text; /* owned; all of it, to be compared */
+};
+
+struct conf_fastpath;
+
+int fastpath_command_make(struct fastpath_command *c, const struct conf_fastpath *f,
+			  const char *socket);
+void fastpath_command_free(struct fastpath_command *c);
+
+/* The event, and whatever follows from it. Not from within what it does. */
+void fastpath_handle(struct fastpath *f, const struct fastpath_event *event);
+
+/* Sets the timer to the machine's next TIME. */
+void fastpath_arm(struct fastpath *f);
+void fastpath_tick(struct fastpath *f);
+
+/* What the record tells of: adopts its process, or puts everything back. 0: adopted. */
+int fastpath_adopt(struct fastpath *f);
+
+/* The settings of the running configuration, where they go without a new start. */
+void fastpath_refresh(struct fastpath *f);
+
+/* Writes the record; logs. */
+void fastpath_save(struct fastpath *f);
+
+const char *fastpath_directory(const struct fastpath *f);

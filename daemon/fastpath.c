@@ -1,0 +1,457 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "daemon/fastpath.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <systemd/sd-event.h>
+
+#include "base/cleanup.h"
+#include "base/log.h"
+#include "daemon/fastpath-check.h"
+#include "daemon/fastpath-internal.h"
+#include "daemon/fastpath-move.h"
+#include "daemon/manager.h"
+#include "daemon/reconcile.h"
+#include "daemon/vip.h"
+#include "ipvs/private.h"
+
+#define PROGRAM_USEC (5 * USEC_PER_SEC)	   /* of one request, before it has the traffic */
+#define REQUEST_USEC (300 * USEC_PER_MSEC) /* afterwards */
+#define PATIENCE_USEC (2 * USEC_PER_SEC)   /* for udev to give an interface its name */
+
+enum {
+	RESTORE_FAILURES_MAX = 10, /* then what cannot be put back is left to the operator */
+};
+
+__attribute__((format(printf, 2, 3))) static struct fastpath_event failed(struct fastpath *f,
+									  const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	(void)vsnprintf(f->text, sizeof(f->text), format, args);
+	va_end(args);
+	return (struct fastpath_event){ .kind = FASTPATH_FAILED, .reason = f->text };
+}
+
+static const struct fastpath_event done = { .kind = FASTPATH_DONE };
+
+void fastpath_save(struct fastpath *f)
+{
+	int r;
+
+	f->record.wanted = f->machine.wanted;
+	r = fastpath_record_save(&f->record, fastpath_directory(f));
+	if (r < 0)
+		log_err("fast path: cannot save its state in %s: %s", fastpath_directory(f),
+			strerror(-r));
+}
+
+static void on_process_exit(const char *reason, void *userdata)
+{
+	struct fastpath *f = userdata;
+
+	fastpath_handle(f, &(struct fastpath_event){ .kind = FASTPATH_EXITED, .reason = reason });
+}
+
+static void on_status(const struct private_status *s, void *userdata)
+{
+	struct fastpath *f = userdata;
+
+	/* A record without ports is that of a process that holds them back still. */
+	fastpath_handle(f, &(struct fastpath_event){ .kind = FASTPATH_BEAT,
+						     .attached = s->n_ports > 0 });
+}
+
+static void on_attached(int error, void *userdata)
+{
+	char line[FASTPATH_PROCESS_REASON_MAX];
+	struct fastpath *f = userdata;
+	struct fastpath_event e = done;
+
+	if (error < 0) {
+		fastpath_process_last_line(&f->process, line);
+		e = failed(f, "the fast path cannot take its ports: %s%s%s", strerror(-error),
+			   *line ? ": " : "", line);
+	}
+	fastpath_handle(f, &e);
+}
+
+static struct fastpath_event check(struct fastpath *f)
+{
+	char reason[FASTPATH_CHECK_REASON_MAX] = "";
+	/* Who enables it has decided. */
+	bool force = f->force || f->manager->conf->fastpath.enabled;
+
+	if (fastpath_check(f->manager->conf, force, reason) < 0)
+		return failed(f, "%s", reason);
+	return done;
+}
+
+static struct fastpath_event start(struct fastpath *f)
+{
+	_cleanup_(fastpath_command_free) struct fastpath_command command = { 0 };
+	int r = fastpath_command_make(&command, &f->manager->conf->fastpath, f->socket);
+
+	if (r == 0)
+		r = fastpath_process_start(&f->process, f->manager->event, command.argv,
+					   on_process_exit, f);
+	if (r < 0)
+		return failed(f, "%s: %s", f->manager->conf->fastpath.program, strerror(-r));
+	free(f->record.command);
+	f->record.command = take_ptr(command.text);
+	f->record.phase = FASTPATH_RUNNING;
+	f->record.pid = f->process.pid;
+	f->record.start_ticks = f->process.start_ticks;
+	fastpath_save(f);
+	return done;
+}
+
+/* Everything that a packet may need, before the first one comes. */
+static struct fastpath_event program(struct fastpath *f)
+{
+	_cleanup_(reconcile_report_deinit) struct reconcile_report report = RECONCILE_REPORT_INIT;
+	struct manager *m = f->manager;
+	int r = fastpath_plane_open(&f->plane, f->socket, PROGRAM_USEC);
+
+	if (r == 0)
+		r = fastpath_plane_set_up(&f->plane, m->channel, m->conf);
+	if (r == 0)
+		r = fastpath_plane_dump(&f->plane);
+	if (r == 0)
+		r = fastpath_plane_apply(&f->plane, m->conf, &m->registry, &m->linger, &report);
+	if (r == 0)
+		r = fastpath_plane_open(&f->plane, f->socket, REQUEST_USEC);
+	if (r == -E2BIG)
+		return failed(f, "nat-pools: more than %d addresses", PRIVATE_LOCALS_MAX);
+	if (r < 0)
+		return failed(f, "cannot program the fast path: %s",
+			      report.error ? report.error : strerror(-r));
+	return done;
+}
+
+static struct fastpath_event seize(struct fastpath *f)
+{
+	const struct conf_fastpath *c = &f->manager->conf->fastpath;
+	char reason[FASTPATH_MOVE_REASON_MAX] = "";
+	int r = fastpath_move_prepare(&f->record, (const char *const *)c->ports, c->n_ports,
+				      c->exception_interface, reason);
+
+	if (r < 0)
+		return failed(f, "%s", reason);
+	f->record.phase = FASTPATH_SEIZED;
+	r = fastpath_record_save(&f->record, fastpath_directory(f));
+	if (r < 0)
+		return failed(f, "cannot save what is about to be moved in %s: %s",
+			      fastpath_directory(f), strerror(-r));
+	if (fastpath_move_seize(&f->record, reason) < 0)
+		return failed(f, "%s", reason);
+	return done;
+}
+
+static void redirect_vips(struct fastpath *f, bool there)
+{
+	for (size_t i = 0; i < f->record.n_ports; i++) {
+		const struct fastpath_taken *t = &f->record.ports[i];
+
+		if (*t->interface && vip_set_redirect(f->manager->vips, t->interface,
+						      there ? t->exception : NULL) < 0)
+			log_err("fast path: %s", strerror(ENOMEM));
+	}
+}
+
+static struct fastpath_event move(struct fastpath *f)
+{
+	char reason[FASTPATH_MOVE_REASON_MAX] = "";
+	int r;
+
+	if (fastpath_move_addresses(&f->record, reason) < 0)
+		return failed(f, "%s", reason);
+	redirect_vips(f, true);
+	f->record.phase = FASTPATH_CARRIES;
+	r = fastpath_record_save(&f->record, fastpath_directory(f));
+	if (r < 0)
+		return failed(f, "cannot save what was moved in %s: %s", fastpath_directory(f),
+			      strerror(-r));
+	return done;
+}
+
+static void forget(struct fastpath *f)
+{
+	redirect_vips(f, false);
+	fastpath_record_clear(&f->record);
+	f->record.phase = FASTPATH_IDLE;
+	f->record.pid = 0;
+	fastpath_save(f);
+	f->restore_failures = 0;
+}
+
+static struct fastpath_event restore(struct fastpath *f)
+{
+	bool patient = clock_monotonic_usec() < f->machine.since_usec + PATIENCE_USEC;
+	char reason[FASTPATH_MOVE_REASON_MAX] = "";
+	int r;
+
+	fastpath_plane_close(&f->plane);
+	fastpath_link_free(take_ptr(f->link));
+	if (f->process.pid) { /* killed, and still there: a device that it holds is not to be had */
+		log_warning("fast path: process %d does not end", (int)f->process.pid);
+		fastpath_process_deinit(&f->process);
+	}
+	r = f->record.phase >= FASTPATH_SEIZED ? fastpath_move_restore(&f->record, patient, reason)
+					       : 0;
+	if (r == -EAGAIN)
+		return (struct fastpath_event){ .kind = FASTPATH_AGAIN };
+	if (r < 0) {
+		manager_event(f->manager, LOG_ERR, "fastpath", "fast path", "%s", reason);
+		if (++f->restore_failures < RESTORE_FAILURES_MAX)
+			return failed(f, "%s", reason);
+	}
+	forget(f);
+	return done;
+}
+
+static struct fastpath_event perform(struct fastpath *f, enum fastpath_action action)
+{
+	switch (action) {
+	case FASTPATH_CHECK:
+		return check(f);
+	case FASTPATH_START:
+		return start(f);
+	case FASTPATH_PROGRAM:
+		return program(f);
+	case FASTPATH_SEIZE:
+		return seize(f);
+	case FASTPATH_MOVE:
+		return move(f);
+	default:
+		return restore(f);
+	}
+}
+
+/* False: the answer to the action comes later, or none is due. */
+static bool perform_now(struct fastpath *f, enum fastpath_action action, struct fastpath_event *e)
+{
+	int r;
+
+	switch (action) {
+	case FASTPATH_NOTHING:
+		return false;
+	case FASTPATH_TERMINATE:
+		fastpath_process_signal(&f->process, SIGTERM);
+		return false;
+	case FASTPATH_KILL:
+		fastpath_process_signal(&f->process, SIGKILL);
+		return false;
+	case FASTPATH_ATTACH:
+		r = f->link ? fastpath_link_attach(f->link) : -ENOTCONN;
+		if (r < 0)
+			*e = failed(f, "the fast path does not answer: %s", strerror(-r));
+		return r < 0;
+	default:
+		*e = perform(f, action);
+		return true;
+	}
+}
+
+static void announce(struct fastpath *f)
+{
+	const struct fastpath_machine *x = &f->machine;
+	struct manager *m = f->manager;
+
+	if (x->state == f->announced)
+		return;
+	f->announced = x->state;
+	switch (x->state) {
+	case FASTPATH_STARTING:
+		manager_event(m, LOG_NOTICE, "fastpath", "fast path", "starting");
+		break;
+	case FASTPATH_ACTIVE:
+		manager_event(m, LOG_NOTICE, "fastpath", "fast path",
+			      "has the traffic (process %d)", (int)f->process.pid);
+		break;
+	case FASTPATH_STOPPING:
+	case FASTPATH_RESTORING:
+		if (x->failed && !f->announced_failure)
+			manager_event(m, LOG_ERR, "fastpath", "fast path",
+				      "%s: the traffic goes to the kernel", x->reason);
+		f->announced_failure = x->failed;
+		break;
+	case FASTPATH_WAITING:
+		manager_event(
+			m, LOG_WARNING, "fastpath", "fast path", "off: %s; trying again in %llu s",
+			x->reason,
+			(unsigned long long)((x->deadline_usec - x->since_usec) / USEC_PER_SEC));
+		break;
+	case FASTPATH_OFF:
+		manager_event(m, x->failed ? LOG_ERR : LOG_NOTICE, "fastpath", "fast path",
+			      "off%s%s", x->failed ? ": " : "", x->failed ? x->reason : "");
+		break;
+	default:
+		break;
+	}
+	if (x->state != FASTPATH_STOPPING && x->state != FASTPATH_RESTORING)
+		f->announced_failure = false;
+}
+
+void fastpath_handle(struct fastpath *f, const struct fastpath_event *event)
+{
+	struct fastpath_event e = *event;
+	enum fastpath_action action;
+
+	do {
+		action = fastpath_machine_handle(&f->machine, &e, clock_monotonic_usec());
+		announce(f);
+	} while (perform_now(f, action, &e));
+	fastpath_arm(f);
+}
+
+static int connect_link(struct fastpath *f)
+{
+	const struct fastpath_link_handlers handlers = { on_status, on_attached, f };
+
+	if (f->link && fastpath_link_is_closed(f->link))
+		fastpath_link_free(take_ptr(f->link));
+	return f->link ? 0 : fastpath_link_new(f->manager->event, f->socket, &handlers, &f->link);
+}
+
+/* Asks for a sign of life, passes the time on. */
+void fastpath_tick(struct fastpath *f)
+{
+	usec_t now = clock_monotonic_usec();
+
+	fastpath_process_pass_on(&f->process);
+	if (*f->trouble) {
+		char reason[sizeof(f->trouble)];
+
+		memcpy(reason, f->trouble, sizeof(reason));
+		f->trouble[0] = '\0';
+		fastpath_handle(f, &(struct fastpath_event){ .kind = FASTPATH_TROUBLE,
+							     .reason = reason });
+	}
+	if (f->process.pid && now >= f->asked_usec + FASTPATH_BEAT_USEC - USEC_PER_MSEC) {
+		f->asked_usec = now;
+		if (connect_link(f) == 0)
+			(void)fastpath_link_ask(f->link);
+	}
+	fastpath_handle(f, &(struct fastpath_event){ .kind = FASTPATH_TIME });
+}
+
+/* Acted upon from the loop, for the caller is in the middle of something. */
+static void note_trouble(struct fastpath *f, const char *what, int error)
+{
+	(void)snprintf(f->trouble, sizeof(f->trouble), "the fast path does not answer (%s): %s",
+		       what, strerror(-error));
+	fastpath_arm(f);
+}
+
+static bool is_programmed(const struct fastpath *f)
+{
+	return f->plane.channel && !*f->trouble && fastpath_machine_is_programmed(&f->machine);
+}
+
+int fastpath_apply(struct fastpath *f, const struct conf *conf, const struct registry *registry,
+		   struct reconcile_report *report)
+{
+	int r;
+
+	if (!f || !is_programmed(f))
+		return 0;
+	r = fastpath_plane_apply(&f->plane, conf, registry, &f->manager->linger, report);
+	if (r == 0 || r == -EIO || r == -ENOMEM)
+		return r;
+	note_trouble(f, "services", r);
+	return 0;
+}
+
+void fastpath_add_live(struct fastpath *f, struct ipvs_ruleset *to)
+{
+	int r;
+
+	if (!f || !is_programmed(f))
+		return;
+	r = fastpath_plane_dump(&f->plane);
+	if (r == 0)
+		fastpath_plane_add_live(&f->plane, to);
+	else
+		note_trouble(f, "counters", r);
+}
+
+bool fastpath_has_inactive(const struct fastpath *f, const struct addr *addr, uint16_t port)
+{
+	return f && is_programmed(f) && fastpath_plane_inactive(&f->plane, addr, port) > 0;
+}
+
+void fastpath_refresh(struct fastpath *f)
+{
+	int r = 0;
+
+	if (is_programmed(f))
+		r = fastpath_plane_set_up(&f->plane, f->manager->channel, f->manager->conf);
+	if (r < 0)
+		note_trouble(f, "settings", r);
+}
+
+const char *fastpath_plane_name(const struct fastpath *f)
+{
+	return f && f->machine.state == FASTPATH_ACTIVE ? "fast path" : "kernel";
+}
+
+/* What a daemon before us had not finished is put back before anything else looks at addresses. */
+static void recover(struct fastpath *f)
+{
+	usec_t start_usec = clock_monotonic_usec(), now = start_usec;
+	char reason[FASTPATH_MOVE_REASON_MAX] = "";
+	int r;
+
+	if (f->record.pid && fastpath_process_end(f->record.pid, f->record.start_ticks,
+						  FASTPATH_END_MSEC) == -ETIMEDOUT)
+		log_warning("fast path: process %d does not end", (int)f->record.pid);
+	if (f->record.phase < FASTPATH_SEIZED)
+		return forget(f);
+	do {
+		r = fastpath_move_restore(&f->record, now < start_usec + PATIENCE_USEC, reason);
+		if (r == 0)
+			break;
+		(void)poll(NULL, 0, 20);
+		now = clock_monotonic_usec();
+	} while (now < start_usec + 2 * PATIENCE_USEC);
+	if (r < 0)
+		manager_event(f->manager, LOG_ERR, "fastpath", "fast path",
+			      "cannot put everything back: %s", *reason ? reason : strerror(-r));
+	forget(f);
+}
+
+int fastpath_adopt(struct fastpath *f)
+{
+	int r = -ESRCH;
+
+	if (f->record.phase == FASTPATH_CARRIES)
+		r = fastpath_process_adopt(&f->process, f->manager->event, f->record.pid,
+					   f->record.start_ticks, on_process_exit, f);
+	if (r == 0) {
+		redirect_vips(f, true);
+		return 0;
+	}
+	if (f->record.phase != FASTPATH_IDLE) {
+		log_notice("fast path: the last daemon left it half way, putting everything back");
+		recover(f);
+	}
+	return r;
+}
+
+void fastpath_end(struct fastpath *f)
+{
+	if (!f || f->record.phase == FASTPATH_IDLE)
+		return;
+	fastpath_plane_close(&f->plane);
+	fastpath_link_free(take_ptr(f->link));
+	fastpath_process_deinit(&f->process);
+	recover(f);
+	fastpath_machine_init(&f->machine, false, clock_monotonic_usec());
+}

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+/*
+ * The fast path as the daemon has it: one process (ipvsd-fastpath), supervised; its ports' devices and addresses; its
+ * table. What is done when is decided in daemon/fastpath-machine.h. It outlives the daemon: fastpath_free() leaves it
+ * as it is.
+ */
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/addr.h"
+
+struct conf;
+struct fastpath;
+struct ipvs_ruleset;
+struct manager;
+struct reconcile_report;
+struct registry;
+
+/*
+ * Reads what a daemon before us left. What is half done is put back at once, waiting for it; a process that has the
+ * traffic is adopted. Before the first look at addresses.
+ */
+int fastpath_new(struct manager *m, struct fastpath **ret);
+void fastpath_free(struct fastpath *f);
+
+/* The daemon is up: goes on with what was adopted, or starts what is wanted. */
+void fastpath_begin(struct fastpath *f);
+
+/* m->conf is another one. */
+void fastpath_configure(struct fastpath *f);
+
+/* The traffic back to the kernel, at once and waiting for it: the daemon ends and leaves nothing. */
+void fastpath_end(struct fastpath *f);
+
+/* The operator's order; goes on after the return, see "settled". -EBUSY, -EINVAL, with "error" in the report. */
+int fastpath_order(struct fastpath *f, bool on, bool force, json_t **ret_report);
+
+/* {"state", "settled", ...}, as in ipvsd(8). `counters`: with those of workers. -ENOMEM. */
+int fastpath_report(struct fastpath *f, bool counters, json_t **ret_report);
+
+/* "kernel" or "fast path". */
+const char *fastpath_plane_name(const struct fastpath *f);
+
+/*
+ * Services and destinations to the fast path, when it has one or is about to. -EIO: it refuses something
+ * (report->error). A process that does not answer is no error here: the traffic goes back to the kernel.
+ */
+int fastpath_apply(struct fastpath *f, const struct conf *conf, const struct registry *registry,
+		   struct reconcile_report *report);
+
+/* Takes a dump and adds its connections and counters to those of the kernel. */
+void fastpath_add_live(struct fastpath *f, struct ipvs_ruleset *to);
+
+/* Does the fast path have connections of this destination that are not established? port 0: of any port. */
+bool fastpath_has_inactive(const struct fastpath *f, const struct addr *addr, uint16_t port);
