@@ -230,10 +230,10 @@ static int control_request(const struct answer_request *q)
 {
 	struct codec_header h = answer_header(q, 0);
 	uint8_t *room;
-	int r = codec_parse_family_request(q->nlh);
+	int r = answer_reserve(q->out, &room);
 
 	if (r == 0)
-		r = answer_reserve(q->out, &room);
+		r = codec_parse_family_request(q->nlh);
 	if (r < 0)
 		return r;
 	return answer_append(q->out,

@@ -45,14 +45,13 @@ int codec_parse_family_request(const struct nlmsghdr *nlh)
 	};
 	struct nlattr *tb[CTRL_ATTR_MAX + 1];
 	uint8_t cmd;
-	int r = codec_command(nlh, &cmd);
 
-	if (r == 0 && cmd != CTRL_CMD_GETFAMILY)
-		r = -EOPNOTSUPP;
-	if (r == 0)
-		r = codec_message_parse(nlh, tb, CTRL_ATTR_MAX, policy);
-	if (r < 0)
-		return r;
+	if (codec_command(nlh, &cmd) < 0)
+		return -EBADMSG;
+	if (cmd != CTRL_CMD_GETFAMILY)
+		return -EOPNOTSUPP;
+	if (codec_message_parse(nlh, tb, CTRL_ATTR_MAX, policy) < 0)
+		return -EBADMSG;
 	if (!tb[CTRL_ATTR_FAMILY_NAME])
 		return -EINVAL;
 	return strcmp(nla_data(tb[CTRL_ATTR_FAMILY_NAME]), IPVS_GENL_NAME) == 0 ? 0 : -ENOENT;

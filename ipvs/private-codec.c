@@ -89,8 +89,8 @@ static int options_message(void *buf, size_t size, const struct codec_header *h,
 	struct message m = message_begin(buf, size, h, PRIVATE_CMD_SET_OPTIONS);
 	uint8_t *nest = message_nest_begin(&m, PRIVATE_ATTR_OPTIONS);
 
-	for (uint16_t i = 1; i <= PRIVATE_OPTION_MAX; i++)
-		message_put_u8(&m, i, values[i]);
+	for (int i = 1; i <= PRIVATE_OPTION_MAX; i++)
+		message_put_u8(&m, (uint16_t)i, values[i]);
 	message_nest_end(&m, nest);
 	return message_end(&m);
 }
@@ -167,7 +167,7 @@ int private_result_reply(void *buf, size_t size, const struct codec_header *h,
 	struct message m = message_begin(buf, size, h, PRIVATE_CMD_CONNS_RESULT);
 	uint8_t *nest = message_nest_begin(&m, PRIVATE_ATTR_RESULT);
 
-	for (uint16_t i = 0; i < _PRIVATE_OUTCOME_MAX; i++)
+	for (int i = 0; i < _PRIVATE_OUTCOME_MAX; i++)
 		message_put_u32(&m, (uint16_t)(1 + i), r->counts[i]);
 	message_nest_end(&m, nest);
 	return message_end(&m);

@@ -139,7 +139,7 @@ void control_rig_init(struct control_rig *rig)
 	struct answer_config answer = { .ops = &ops, .context = rig, .conn_table_size = 4096 };
 	int r;
 
-	*rig = (struct control_rig){ .stop_fd = -1, .stopped_fd = -1 };
+	*rig = (struct control_rig){ .gid = (gid_t)-1, .stop_fd = -1, .stopped_fd = -1 };
 	rig->dest_counters = calloc(SNAPSHOT_DESTS_MAX, sizeof(*rig->dest_counters));
 	rig->overloaded = calloc(SNAPSHOT_DESTS_MAX, sizeof(*rig->overloaded));
 	rig->nexthops = calloc(SNAPSHOT_NEXTHOPS_MAX, sizeof(*rig->nexthops));
@@ -211,7 +211,7 @@ void control_rig_start(struct control_rig *rig)
 	(void)snprintf(rig->path, sizeof(rig->path), "%s/fastpath.sock", rig->folder);
 	r = sd_event_new(&rig->event);
 	assert(r >= 0);
-	r = control_server_new(rig->event, rig->answer, rig->path, (gid_t)-1, &rig->server);
+	r = control_server_new(rig->event, rig->answer, rig->path, rig->gid, &rig->server);
 	assert(r == 0);
 	r = pipe2(fds, O_CLOEXEC);
 	assert(r == 0);

@@ -30,6 +30,7 @@ struct control_rig {
 	_Atomic uint8_t *overloaded;
 	struct nexthop *nexthops;
 	/* The server. */
+	gid_t gid; /* whose members are admitted; (gid_t)-1 at first */
 	char folder[64], path[96];
 	sd_event *event;
 	struct control_server *server;

@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -15,7 +16,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 #include <cmocka.h>
@@ -649,6 +652,58 @@ static void test_gone(void **state)
 	control_rig_start(&f->rig);
 }
 
+/* What a process of that user and group gets: 0 or negative errno. */
+static int open_as(const char *path, uid_t uid, gid_t gid)
+{
+	int status;
+	pid_t pid = fork();
+
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		struct channel *c = NULL;
+		int r;
+
+		if (setgroups(0, NULL) < 0 || setgid(gid) < 0 || setuid(uid) < 0)
+			_exit(255);
+		r = channel_open_unix(path, TIMEOUT, &c);
+		channel_free(c);
+		_exit(-r);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status));
+	assert_int_not_equal(WEXITSTATUS(status), 255);
+	return -WEXITSTATUS(status);
+}
+
+static void test_peers(void **state)
+{
+	const uid_t nobody = 65534, other = 65533;
+	struct fixture *f = *state;
+	struct stat st;
+	int r;
+
+	if (geteuid() != 0)
+		skip();
+	assert_int_equal(chmod(f->rig.folder, 0711), 0);
+	assert_int_equal(stat(f->rig.path, &st), 0);
+	assert_int_equal(st.st_mode & 0777, 0600);
+	assert_int_equal(open_as(f->rig.path, nobody, nobody), -EACCES);
+	/* The file's mode is not all that keeps them out. */
+	assert_int_equal(chmod(f->rig.path, 0666), 0);
+	r = open_as(f->rig.path, nobody, nobody);
+	assert_true(r == -ECONNRESET || r == -EPIPE);
+
+	control_rig_stop(&f->rig);
+	f->rig.gid = other;
+	control_rig_start(&f->rig);
+	assert_int_equal(chmod(f->rig.folder, 0711), 0);
+	assert_int_equal(stat(f->rig.path, &st), 0);
+	assert_int_equal(st.st_mode & 0777, 0660);
+	assert_int_equal(st.st_gid, other);
+	assert_int_equal(open_as(f->rig.path, nobody, nobody), -EACCES);
+	assert_int_equal(open_as(f->rig.path, nobody, other), 0);
+}
+
 #define server_test(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 
 int main(void)
@@ -661,6 +716,7 @@ int main(void)
 		server_test(test_hostile),	server_test(test_back_pressure),
 		server_test(test_many_clients), server_test(test_path),
 		server_test(test_stale),	server_test(test_gone),
+		server_test(test_peers),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
