@@ -145,6 +145,8 @@ int eal_start(struct options *o)
 	push(&a, o->hugepages ? "--in-memory" : "--no-shconf");
 	push(&a, "--file-prefix=ipvsd");
 	push(&a, "--log-level=*:warning");
+	push(&a,
+	     "--log-level=lib.telemetry:critical"); /* that it has no legacy callbacks is an error to it */
 	push(&a, "--lcores");
 	push(&a, lcores);
 	if (!o->hugepages)

@@ -186,10 +186,11 @@ static int open_tap(const struct port *p, const char *base, struct tap *ret)
 	if (r < 0) {
 		log_err("cannot make the exception interface %s: %s%s", request.ifr_name,
 			strerror(-r),
-			r == -EBUSY   ? "; another ipvsd-fastpath has it: give another "
-					"--exception-interface"
-			: r == -EPERM ? "; CAP_NET_ADMIN is needed"
-				      : "");
+			r == -EBUSY    ? "; another ipvsd-fastpath has it: give another "
+					 "--exception-interface"
+			: r == -EPERM  ? "; CAP_NET_ADMIN is needed"
+			: r == -EINVAL ? "; is it an interface of another kind?"
+				       : "");
 		return r;
 	}
 	ret->ifindex = (int)if_nametoindex(request.ifr_name);

@@ -129,14 +129,19 @@ static int check_pci(const char *address)
 	return -EBUSY;
 }
 
+/* Not net_tap: its interface is of its own making. */
+static bool sits_on_interface(const char *spec)
+{
+	return !strncmp(spec, "net_af_packet", 13) || !strncmp(spec, "net_af_xdp", 10);
+}
+
 /* The MTU of the kernel interface that a vdev sits on; 0 when there is none. */
 static uint16_t kernel_mtu(const char *spec)
 {
 	_cleanup_close_ int fd = -1;
 	struct ifreq request = { 0 };
 
-	/* Not net_tap: its interface is of its own making. */
-	if (!strncmp(spec, "net_tap", 7) ||
+	if (!sits_on_interface(spec) ||
 	    !device_argument(spec, "iface", request.ifr_name, sizeof(request.ifr_name)))
 		return 0;
 	fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
@@ -170,13 +175,22 @@ static int set_mtu(struct port *p)
 	return r;
 }
 
+/* Drivers say -1 to everything: what is usually wrong is looked for here. */
 static int attach_vdev(const char *spec, const char *name)
 {
-	int r = rte_dev_probe(spec);
+	char interface[IFNAMSIZ];
+	int r;
 
+	if (sits_on_interface(spec) &&
+	    (!device_argument(spec, "iface", interface, sizeof(interface)) ||
+	     if_nametoindex(interface) == 0)) {
+		log_err("port %s: iface= names no interface that is there (see: ip link)", spec);
+		return -ENODEV;
+	}
+	r = rte_dev_probe(spec);
 	if (r == 0)
 		return 0;
-	if (r == -EPERM || r == -EACCES)
+	if ((r == -EPERM || r == -EACCES) && geteuid() != 0)
 		log_err("port %s: no permission; run as root (CAP_NET_ADMIN, CAP_NET_RAW)", spec);
 	else
 		log_err("port %s: DPDK cannot make %s: %s; is the driver's name right, its package "
