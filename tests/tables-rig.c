@@ -17,8 +17,7 @@ static void retire(void *context, void (*free_fn)(void *), void *object)
 	struct tables_rig *g = context;
 
 	assert_non_null(object);
-	g->retired = reallocarray(g->retired, g->n_retired + 1, sizeof(*g->retired));
-	assert_non_null(g->retired);
+	assert_true(g->n_retired < RIG_RETIRED_MAX);
 	g->retired[g->n_retired++] = (struct rig_retired){ free_fn, object };
 }
 
@@ -56,6 +55,8 @@ void tables_rig_init(struct tables_rig *g, unsigned n_workers)
 		g->counters[w] = calloc(SNAPSHOT_DESTS_MAX, sizeof(struct dest_counters));
 		assert_non_null(g->counters[w]);
 	}
+	g->retired = calloc(RIG_RETIRED_MAX, sizeof(*g->retired));
+	assert_non_null(g->retired);
 	g->overloaded = calloc(SNAPSHOT_DESTS_MAX, sizeof(*g->overloaded));
 	g->nexthops = calloc(SNAPSHOT_NEXTHOPS_MAX, sizeof(*g->nexthops));
 	c.overloaded = g->overloaded;

@@ -9,6 +9,7 @@
 enum {
 	RIG_WORKERS_MAX = 4,
 	RIG_TICK_MSEC = 100,
+	RIG_RETIRED_MAX = 1 << 16,
 };
 
 struct rig_retired {
