@@ -221,12 +221,15 @@ void control_rig_start(struct control_rig *rig)
 	assert(r >= 0);
 	r = pthread_create(&rig->thread, NULL, serve, rig);
 	assert(r == 0);
+	r = channel_open_unix(rig->path, CONTROL_RIG_TIMEOUT, &rig->channel);
+	assert(r == 0);
 }
 
 void control_rig_stop(struct control_rig *rig)
 {
 	int r;
 
+	channel_free(rig->channel);
 	(void)close(rig->stop_fd);
 	r = pthread_join(rig->thread, NULL);
 	assert(r == 0);
@@ -236,4 +239,24 @@ void control_rig_stop(struct control_rig *rig)
 	r = access(rig->path, F_OK);
 	assert(r < 0);
 	(void)rmdir(rig->folder);
+}
+
+int control_rig_set_up(void **state)
+{
+	struct control_rig *rig = calloc(1, sizeof(*rig));
+
+	if (!rig)
+		return -1;
+	control_rig_init(rig);
+	control_rig_start(rig);
+	*state = rig;
+	return 0;
+}
+
+int control_rig_tear_down(void **state)
+{
+	control_rig_stop(*state);
+	control_rig_deinit(*state);
+	free(*state);
+	return 0;
 }

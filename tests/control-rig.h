@@ -10,9 +10,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/clock.h"
 #include "dpdk-fastpath/answer.h"
 #include "dpdk-fastpath/control-server.h"
 #include "dpdk-fastpath/tables.h"
+#include "ipvs/channel-unix.h"
 
 enum {
 	CONTROL_RIG_FLOWS = 4096,
@@ -36,6 +38,7 @@ struct control_rig {
 	struct control_server *server;
 	int stop_fd, stopped_fd;
 	pthread_t thread;
+	struct channel *channel; /* to it */
 };
 
 void control_rig_init(struct control_rig *rig);
@@ -44,6 +47,15 @@ void control_rig_deinit(struct control_rig *rig);
 /* Empty again, without trash and connections: cheaper than a new one. `now_usec` grows from call to call by minutes. */
 void control_rig_clear(struct control_rig *rig, uint64_t now_usec);
 
-/* From here to the stop, rig->path is served, and the other members are the thread's. */
+/* From here to the stop, rig->path is served, rig->channel is open, and the members above are the thread's. */
 void control_rig_start(struct control_rig *rig);
 void control_rig_stop(struct control_rig *rig);
+
+static const usec_t CONTROL_RIG_TIMEOUT = 20 * USEC_PER_SEC;
+
+/* cmocka fixtures: *state is a rig that serves. */
+int control_rig_set_up(void **state);
+int control_rig_tear_down(void **state);
+
+#define control_test(f)                                                                            \
+	cmocka_unit_test_setup_teardown(f, control_rig_set_up, control_rig_tear_down)
