@@ -22,7 +22,7 @@ enum {
 /* Sparse, so that most searches end at the first slot. */
 static bool index_is_crowded(const struct tables_index *x)
 {
-	return (x->used + 1) * 4 > x->index->mask + 1;
+	return (x->used + 1) * 8 > x->index->mask + 1;
 }
 
 static uint64_t hash_of(const void *view)
@@ -52,7 +52,7 @@ static int index_grow(struct tables *t, struct tables_index *x)
 	struct snapshot_index old = *x->index, new = { .mask = INDEX_MIN - 1 };
 	int r;
 
-	while (new.mask + 1 < 8 * (x->live + 1))
+	while (new.mask + 1 < 16 * (x->live + 1))
 		new.mask = 2 * new.mask + 1;
 	new.slots = calloc(new.mask + 1, sizeof(*new.slots));
 	if (!new.slots)
