@@ -170,24 +170,10 @@ static void tell_addresses(struct tables *t, const struct tables_service *s,
 	}
 }
 
-void tables_join_owners(struct tables *t, struct tables_service *s)
+static void spread_owner(struct tables *t, struct tables_service *s)
 {
 	struct tables_service *queue = NULL;
 
-	if (s->conf.flags & IPVS_SVC_PERSISTENT) {
-		uint8_t mask[16];
-
-		tables_mask(&s->conf, mask);
-		adopt(&s->by_address, s->owner_mask, mask);
-	}
-	for (size_t i = 0; i < s->n_dests; i++) {
-		const struct tables_address *a = s->dests[i]->address;
-
-		if (answers_pass(s->dests[i]) && a->by_address)
-			adopt(&s->by_address, s->owner_mask, a->owner_mask);
-	}
-	if (!s->by_address)
-		return;
 	if (!t->draft.by_address) {
 		t->draft.by_address = true;
 		t->draft_dirty = true;
@@ -200,6 +186,34 @@ void tables_join_owners(struct tables *t, struct tables_service *s)
 		next->queued = false;
 		tell_addresses(t, next, &queue);
 	}
+}
+
+void tables_join_service(struct tables *t, struct tables_service *s)
+{
+	uint8_t mask[16];
+
+	if (!(s->conf.flags & IPVS_SVC_PERSISTENT))
+		return;
+	tables_mask(&s->conf, mask);
+	if (adopt(&s->by_address, s->owner_mask, mask))
+		spread_owner(t, s);
+}
+
+void tables_join_dest(struct tables *t, const struct tables_dest *d)
+{
+	const struct tables_address *a = d->address;
+	struct tables_service *s = d->service;
+	bool changed = false;
+
+	if (!answers_pass(d))
+		return;
+	if (a->by_address)
+		changed = adopt(&s->by_address, s->owner_mask, a->owner_mask);
+	if (!s->by_address)
+		return;
+	if (changed || !a->by_address ||
+	    memcmp(a->owner_mask, s->owner_mask, sizeof(a->owner_mask)) != 0)
+		spread_owner(t, s);
 }
 
 /* Where a family's sources are: [first, end) of the array; place 0 is nobody's. */

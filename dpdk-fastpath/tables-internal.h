@@ -12,7 +12,7 @@
 struct tables_service;
 
 enum {
-	TABLES_BUCKETS = 4096, /* of each hash of the model */
+	TABLES_BUCKETS = 65536, /* of each hash of the model */
 	TABLES_LOCALS_PER_FAMILY = SNAPSHOT_LOCALS_MAX / 2,
 };
 
@@ -170,8 +170,12 @@ bool tables_address_is_used(const struct tables_address *a);
 void tables_free_address(struct tables *t, struct tables_address *a);
 /* What the service's persistence sees of a client's address. */
 void tables_mask(const struct ipvs_service *s, uint8_t ret[16]);
-/* The service's owner goes by (masked) address, if it is persistent or shares an address with such. */
-void tables_join_owners(struct tables *t, struct tables_service *s);
+/*
+ * The service's owner goes by (masked) address, if it is persistent or shares an address with such. To be called when
+ * the service's configuration, and when that of one of its destinations has changed.
+ */
+void tables_join_service(struct tables *t, struct tables_service *s);
+void tables_join_dest(struct tables *t, const struct tables_dest *d);
 
 /* tables-stats.c */
 void tables_sum(const struct tables *t, uint32_t dest_id, uint64_t ret[_TABLES_COUNTER_MAX]);

@@ -106,7 +106,7 @@ static void configure_service(struct tables *t, struct tables_service *s,
 	if (conf->key.fwmark)
 		return;
 	tables_touch_service(t, s, other_scheduler);
-	tables_join_owners(t, s);
+	tables_join_service(t, s);
 }
 
 static int reserve_service(struct tables *t)
@@ -337,7 +337,7 @@ static void configure_dest(struct tables *t, struct tables_dest *d, const struct
 	update_overload(t, d);
 	tables_touch_dest(t, d);
 	tables_touch_service(t, d->service, true);
-	tables_join_owners(t, d->service);
+	tables_join_dest(t, d);
 }
 
 static int reserve_dest(struct tables_service *s)

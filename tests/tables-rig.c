@@ -217,3 +217,29 @@ int rig_apply(struct tables_rig *g, const struct plan_op *op)
 	}
 	return -EINVAL;
 }
+
+static void drop_marks(struct ipvs_ruleset *r)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < r->n; i++) {
+		if (r->services[i].key.fwmark == 0)
+			r->services[n++] = r->services[i];
+		else
+			free(r->services[i].dests);
+	}
+	r->n = n;
+}
+
+void rig_become(struct tables_rig *g, struct ipvs_ruleset *desired)
+{
+	_cleanup_(ipvs_ruleset_deinit) struct ipvs_ruleset actual = IPVS_RULESET_INIT;
+	_cleanup_(plan_deinit) struct plan p = PLAN_INIT;
+	const struct plan_ownership all = { .exclusive = true };
+
+	drop_marks(desired);
+	rig_dump(g, &actual);
+	assert_int_equal(plan_compute(&actual, desired, &all, &p), 0);
+	for (size_t i = 0; i < p.n; i++)
+		assert_int_equal(rig_apply(g, &p.ops[i]), 0);
+}

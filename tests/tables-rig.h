@@ -62,3 +62,6 @@ void rig_dump(const struct tables_rig *g, struct ipvs_ruleset *ret);
 
 /* What the plane answers to the request of that op. */
 int rig_apply(struct tables_rig *g, const struct plan_op *op);
+
+/* Plans the way to the ruleset and goes it. Services by mark are taken out of it. */
+void rig_become(struct tables_rig *g, struct ipvs_ruleset *desired);

@@ -267,6 +267,48 @@ static void test_owner_by_address(void **state)
 	assert_owned_by_address(g, &k[1], "10.1.0.1");
 }
 
+static void assert_answers_owned(struct tables_rig *g, const struct ipvs_service *s)
+{
+	for (size_t i = 0; i < s->n_dests; i++) {
+		const struct ipvs_dest *d = &s->dests[i];
+
+		for (unsigned n = 0; d->forward == IPVS_FORWARD_MASQ && n < 8; n++) {
+			struct flow_key f = request(g, &s->key), a = f;
+
+			memcpy(a.src, d->addr.bytes, sizeof(a.src));
+			memcpy(a.dst, f.src, sizeof(a.dst));
+			a.src_port_be = htons(d->port);
+			a.dst_port_be = f.src_port_be;
+			assert_int_equal(owner(g, &f), owner(g, &a));
+		}
+	}
+}
+
+/* The same for any rulesets, persistent or not, one after the other. */
+static void test_owner_random(void **state)
+{
+	static const char *const schedulers[] = { "rr", NULL };
+	struct tables_rig *g = *state;
+	struct random r = { .state = 77, .schedulers = schedulers };
+	_cleanup_(ipvs_ruleset_deinit) struct ipvs_ruleset now = IPVS_RULESET_INIT;
+
+	for (unsigned i = 0; i < 600; i++) {
+		_cleanup_(ipvs_ruleset_deinit) struct ipvs_ruleset desired = IPVS_RULESET_INIT;
+
+		if (i % 20)
+			random_mutation(&r, &now, &desired);
+		rig_become(g, &desired);
+		tables_rig_publish(g);
+		ipvs_ruleset_deinit(&now);
+		rig_dump(g, &now);
+		for (size_t k = 0; k < now.n; k++)
+			assert_answers_owned(g, &now.services[k]);
+		tables_rig_quiesce(g);
+		if (i % 20 == 0)
+			tables_rig_sleep(g, 125);
+	}
+}
+
 /* Answers that do not come back this way bind nobody. */
 static void test_owner_without_nat(void **state)
 {
@@ -438,15 +480,11 @@ static void test_nexthop(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		rig_test(test_find_service),
-		rig_test(test_any_port),
-		rig_test(test_has_address),
-		rig_test(test_owner),
-		rig_test(test_owner_by_address),
-		rig_test(test_owner_without_nat),
-		rig_test(test_netmask_ipv6),
-		rig_test(test_local_ports),
-		rig_test(test_locals_keep_their_places),
+		rig_test(test_find_service),	  rig_test(test_any_port),
+		rig_test(test_has_address),	  rig_test(test_owner),
+		rig_test(test_owner_by_address),  rig_test(test_owner_random),
+		rig_test(test_owner_without_nat), rig_test(test_netmask_ipv6),
+		rig_test(test_local_ports),	  rig_test(test_locals_keep_their_places),
 		rig_test(test_nexthop),
 	};
 
