@@ -59,7 +59,7 @@ static int check_hugepages(const struct options *o)
 /* The workers' CPUs must be ours; *ret_others has what is left, or all when nothing is. */
 static int share_cpus(struct options *o, cpu_set_t *ret_others)
 {
-	cpu_set_t allowed;
+	cpu_set_t allowed = { 0 };
 
 	if (sched_getaffinity(0, sizeof(allowed), &allowed) < 0)
 		return -errno;
@@ -144,9 +144,9 @@ int eal_start(struct options *o)
 	/* The two cannot be given together; without hugepages there is nothing else that would leave a file. */
 	push(&a, o->hugepages ? "--in-memory" : "--no-shconf");
 	push(&a, "--file-prefix=ipvsd");
+	/* The first that fits counts. It is an error to telemetry that it has no legacy callbacks. */
+	push(&a, "--log-level=lib.telemetry:critical");
 	push(&a, "--log-level=*:warning");
-	push(&a,
-	     "--log-level=lib.telemetry:critical"); /* that it has no legacy callbacks is an error to it */
 	push(&a, "--lcores");
 	push(&a, lcores);
 	if (!o->hugepages)

@@ -24,12 +24,12 @@
 /* Less than the kernel's base_reachable_time, so that what is in use is confirmed before it is forgotten. */
 #define CONFIRM_EVERY 10
 
-/* What makes next hops different. No padding: compared as bytes. */
+/* What makes next hops different. */
 struct hop_key {
 	struct addr gateway;
 	struct addr source;
-	int32_t ifindex;
-	uint16_t port, vlan, mtu, zero;
+	int ifindex;
+	uint16_t port, vlan, mtu;
 };
 
 struct hop {
@@ -56,6 +56,13 @@ struct neighbours {
 	unsigned refreshes;
 	bool told; /* on_change was called in this walk */
 };
+
+static bool hop_key_eq(const struct hop_key *a, const struct hop_key *b)
+{
+	return addr_eq(&a->gateway, &b->gateway) && addr_eq(&a->source, &b->source) &&
+	       a->ifindex == b->ifindex && a->port == b->port && a->vlan == b->vlan &&
+	       a->mtu == b->mtu;
+}
 
 static int compare(const void *a, const void *b)
 {
@@ -110,7 +117,7 @@ static uint16_t take_hop(struct neighbours *n, const struct hop_key *key)
 	for (unsigned i = 1; i < n->n_hops; i++) {
 		struct hop *h = &n->hops[i];
 
-		if (h->references > 0 && memcmp(&h->key, key, sizeof(*key)) == 0) {
+		if (h->references > 0 && hop_key_eq(&h->key, key)) {
 			h->references++;
 			return (uint16_t)i;
 		}
@@ -144,9 +151,9 @@ static uint16_t take_hop(struct neighbours *n, const struct hop_key *key)
 
 static bool find_port(const struct neighbours *n, int ifindex, uint16_t *ret)
 {
-	for (uint16_t i = 0; i < OPTIONS_PORTS_MAX; i++)
+	for (unsigned i = 0; i < OPTIONS_PORTS_MAX; i++)
 		if (n->ifindices[i] == ifindex && ifindex != 0) {
-			*ret = i;
+			*ret = (uint16_t)i;
 			return true;
 		}
 	return false;

@@ -12,7 +12,7 @@
 #include "dpdk-fastpath/answer.h"
 #include "dpdk-fastpath/options.h"
 #include "dpdk-fastpath/port.h"
-#include "dpdk-fastpath/worker.h"
+#include "dpdk-fastpath/packet-worker.h"
 
 struct neighbours;
 struct port_watch;

@@ -3,7 +3,7 @@
 
 /*
  * Ethernet ports of DPDK: one receive and one transmit queue for each worker. The control thread opens, resets and
- * closes them; only workers receive and transmit (worker.c), and only while `enabled` is set.
+ * closes them; only workers receive and transmit (packet-worker.c), and only while `enabled` is set.
  *
  * What fails is logged here, with its remedy, for DPDK's own codes say little; the caller gets the code alone.
  */

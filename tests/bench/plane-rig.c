@@ -23,7 +23,7 @@
 #include "dpdk-fastpath/port.h"
 #include "dpdk-fastpath/rewrite.h"
 #include "dpdk-fastpath/tables.h"
-#include "dpdk-fastpath/worker.h"
+#include "dpdk-fastpath/packet-worker.h"
 
 enum {
 	ETHER = 14,

@@ -27,10 +27,12 @@ void fastpath_shell(const struct lab_host *h, const char *format, ...)
 	char command[COMMAND_MAX];
 	const char *const argv[] = { "sh", "-ec", command, NULL };
 	va_list ap;
+	int n;
 
 	va_start(ap, format);
-	assert_in_range(vsnprintf(command, sizeof(command), format, ap), 1, sizeof(command) - 1);
+	n = vsnprintf(command, sizeof(command), format, ap);
 	va_end(ap);
+	assert_in_range(n, 1, sizeof(command) - 1);
 	assert_int_equal(lab_run(h, argv, &result), 0);
 	if (result.status != 0)
 		fail_msg("%s: %s\n-> %d\n%s%s", h->name, command, result.status, result.out,

@@ -24,7 +24,7 @@
 
 #include "base/cleanup.h"
 #include "tests/netns/fastpath-gateway.h"
-#include "tests/netns/traffic.h"
+#include "tests/netns/conversation.h"
 
 enum {
 	ECHO_PORT = 7,
@@ -49,14 +49,15 @@ static void test_direct_tcp(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(vips); i++) {
-		_cleanup_close_ int listener =
-			traffic_server(&gateway.lab->targets[0], SOCK_STREAM, vips[i], ECHO_PORT);
+		_cleanup_close_ int listener = conversation_server(&gateway.lab->targets[0],
+								   SOCK_STREAM, vips[i], ECHO_PORT);
 		_cleanup_close_ int client = -1, server = -1;
 
 		program(vips[i], IPPROTO_TCP, IPVS_FORWARD_ROUTE);
-		client = traffic_client(&gateway.lab->internet, SOCK_STREAM, vips[i], ECHO_PORT);
-		server = traffic_accept(listener);
-		traffic_tcp_exchange(client, server, EXCHANGE_BYTES);
+		client = conversation_client(&gateway.lab->internet, SOCK_STREAM, vips[i],
+					     ECHO_PORT);
+		server = conversation_accept(listener);
+		conversation_tcp_exchange(client, server, EXCHANGE_BYTES);
 		assert_int_equal(fastpath_counter(&gateway, "forwarded-out"), 0);
 	}
 }
@@ -64,13 +65,13 @@ static void test_direct_tcp(void **state)
 static void test_direct_udp(void **state)
 {
 	_cleanup_close_ int server =
-		traffic_server(&gateway.lab->targets[0], SOCK_DGRAM, LAB_VIP, ECHO_PORT);
+		conversation_server(&gateway.lab->targets[0], SOCK_DGRAM, LAB_VIP, ECHO_PORT);
 	_cleanup_close_ int client =
-		traffic_client(&gateway.lab->internet, SOCK_DGRAM, LAB_VIP, ECHO_PORT);
+		conversation_client(&gateway.lab->internet, SOCK_DGRAM, LAB_VIP, ECHO_PORT);
 
 	(void)state;
 	program(LAB_VIP, IPPROTO_UDP, IPVS_FORWARD_ROUTE);
-	traffic_udp_echo(client, server, 1400);
+	conversation_udp_echo(client, server, 1400);
 }
 
 /* Packets written there come in on the target. */
@@ -91,9 +92,9 @@ static int open_tun(const struct lab_host *h)
 static void test_ipip(void **state)
 {
 	const struct lab_host *h = &gateway.lab->targets[0];
-	_cleanup_close_ int server = traffic_server(h, SOCK_DGRAM, LAB_VIP, ECHO_PORT);
+	_cleanup_close_ int server = conversation_server(h, SOCK_DGRAM, LAB_VIP, ECHO_PORT);
 	_cleanup_close_ int client =
-		traffic_client(&gateway.lab->internet, SOCK_DGRAM, LAB_VIP, ECHO_PORT);
+		conversation_client(&gateway.lab->internet, SOCK_DGRAM, LAB_VIP, ECHO_PORT);
 	_cleanup_close_ int raw = lab_socket(h, AF_INET, SOCK_RAW, IPPROTO_IPIP);
 	_cleanup_close_ int tun = open_tun(h);
 	struct pollfd p = { .fd = raw, .events = POLLIN };

@@ -21,7 +21,7 @@
 
 #include "base/cleanup.h"
 #include "tests/netns/fastpath-gateway.h"
-#include "tests/netns/traffic.h"
+#include "tests/netns/conversation.h"
 
 enum {
 	WEB_PORT = 80,
@@ -93,16 +93,26 @@ static void test_downloads(void **state)
 		lab_process_deinit(&nginx[i]);
 }
 
+/* The kernel spreads frames over the workers by a hash of its own: half of them reach a stranger. */
+static void test_hand_over(void **state)
+{
+	const uint64_t before = fastpath_counter(&gateway, "handed-over");
+
+	test_downloads(state);
+	assert_true(fastpath_counter(&gateway, "handed-over") > before);
+	assert_int_equal(fastpath_counter(&gateway, "drop-handover"), 0);
+}
+
 /* Both directions at once, large segments, and the end of the connection seen by both sides. */
 static void exchange_tcp(const char *vip, const char *server_address)
 {
-	_cleanup_close_ int listener =
-		traffic_server(&gateway.lab->targets[0], SOCK_STREAM, server_address, ECHO_PORT);
+	_cleanup_close_ int listener = conversation_server(&gateway.lab->targets[0], SOCK_STREAM,
+							   server_address, ECHO_PORT);
 	_cleanup_close_ int client =
-		traffic_client(&gateway.lab->internet, SOCK_STREAM, vip, ECHO_PORT);
-	_cleanup_close_ int server = traffic_accept(listener);
+		conversation_client(&gateway.lab->internet, SOCK_STREAM, vip, ECHO_PORT);
+	_cleanup_close_ int server = conversation_accept(listener);
 
-	traffic_tcp_exchange(client, server, EXCHANGE_BYTES);
+	conversation_tcp_exchange(client, server, EXCHANGE_BYTES);
 }
 
 static void test_tcp(void **state)
@@ -122,13 +132,13 @@ static void echo_udp(const size_t *sizes, size_t n_sizes)
 	program_both(IPPROTO_UDP, ECHO_PORT, IPVS_FORWARD_MASQ, 1);
 	for (size_t i = 0; i < ARRAY_SIZE(vips); i++) {
 		const struct lab_host *h = &gateway.lab->targets[0];
-		_cleanup_close_ int server =
-			traffic_server(h, SOCK_DGRAM, i == 1 ? h->address6 : h->address, ECHO_PORT);
+		_cleanup_close_ int server = conversation_server(
+			h, SOCK_DGRAM, i == 1 ? h->address6 : h->address, ECHO_PORT);
 		_cleanup_close_ int client =
-			traffic_client(&gateway.lab->internet, SOCK_DGRAM, vips[i], ECHO_PORT);
+			conversation_client(&gateway.lab->internet, SOCK_DGRAM, vips[i], ECHO_PORT);
 
 		for (size_t s = 0; s < n_sizes; s++)
-			traffic_udp_echo(client, server, sizes[s]);
+			conversation_udp_echo(client, server, sizes[s]);
 	}
 }
 
@@ -182,10 +192,10 @@ static void test_ttl(void **state)
 		const struct lab_host *h = &gateway.lab->targets[0];
 		const bool v6 = family_of(i) == AF_INET6;
 		const int on = 1, hops = 2; /* the router leaves one */
-		_cleanup_close_ int server =
-			traffic_server(h, SOCK_DGRAM, v6 ? h->address6 : h->address, ECHO_PORT);
+		_cleanup_close_ int server = conversation_server(
+			h, SOCK_DGRAM, v6 ? h->address6 : h->address, ECHO_PORT);
 		_cleanup_close_ int client =
-			traffic_client(&gateway.lab->internet, SOCK_DGRAM, vips[i], ECHO_PORT);
+			conversation_client(&gateway.lab->internet, SOCK_DGRAM, vips[i], ECHO_PORT);
 		uint32_t info;
 
 		assert_int_equal(setsockopt(client, v6 ? IPPROTO_IPV6 : IPPROTO_IP,
@@ -194,12 +204,12 @@ static void test_ttl(void **state)
 		assert_int_equal(setsockopt(client, v6 ? IPPROTO_IPV6 : IPPROTO_IP,
 					    v6 ? IPV6_UNICAST_HOPS : IP_TTL, &hops, sizeof(hops)),
 				 0);
-		assert_int_equal(traffic_udp_try(client, server, 100), -EIO);
+		assert_int_equal(conversation_udp_try(client, server, 100), -EIO);
 		if (v6)
-			traffic_expect_icmp(client, AF_INET6, ICMP6_TIME_EXCEEDED, 0, &info);
+			conversation_expect_icmp(client, AF_INET6, ICMP6_TIME_EXCEEDED, 0, &info);
 		else
-			traffic_expect_icmp(client, AF_INET, ICMP_TIME_EXCEEDED, ICMP_EXC_TTL,
-					    &info);
+			conversation_expect_icmp(client, AF_INET, ICMP_TIME_EXCEEDED, ICMP_EXC_TTL,
+						 &info);
 	}
 }
 
@@ -211,7 +221,7 @@ static bool is_refused(void *userdata)
 {
 	const struct pair *p = userdata;
 
-	return traffic_udp_try(p->client, p->server, SMALL_MTU + 1) == -EIO;
+	return conversation_udp_try(p->client, p->server, SMALL_MTU + 1) == -EIO;
 }
 
 /* The way to the targets becomes narrower than that to the clients: the program hears of it, and says so. */
@@ -223,11 +233,11 @@ static void test_path_mtu(void **state)
 	for (size_t i = 0; i < ARRAY_SIZE(vips); i++) {
 		const struct lab_host *h = &gateway.lab->targets[0];
 		const bool v6 = family_of(i) == AF_INET6;
-		const int on = 1, never = v6 ? IPV6_PMTUDISC_PROBE : IP_PMTUDISC_PROBE;
-		_cleanup_close_ int server =
-			traffic_server(h, SOCK_DGRAM, v6 ? h->address6 : h->address, ECHO_PORT);
+		const int on = 1, never = IP_PMTUDISC_PROBE; /* IPv6's has the same number */
+		_cleanup_close_ int server = conversation_server(
+			h, SOCK_DGRAM, v6 ? h->address6 : h->address, ECHO_PORT);
 		_cleanup_close_ int client =
-			traffic_client(&gateway.lab->internet, SOCK_DGRAM, vips[i], ECHO_PORT);
+			conversation_client(&gateway.lab->internet, SOCK_DGRAM, vips[i], ECHO_PORT);
 		uint32_t mtu = 0;
 
 		assert_int_equal(setsockopt(client, v6 ? IPPROTO_IPV6 : IPPROTO_IP,
@@ -241,10 +251,10 @@ static void test_path_mtu(void **state)
 						ROUTE_TIMEOUT_USEC),
 				 0);
 		if (v6)
-			traffic_expect_icmp(client, AF_INET6, ICMP6_PACKET_TOO_BIG, 0, &mtu);
+			conversation_expect_icmp(client, AF_INET6, ICMP6_PACKET_TOO_BIG, 0, &mtu);
 		else
-			traffic_expect_icmp(client, AF_INET, ICMP_DEST_UNREACH, ICMP_FRAG_NEEDED,
-					    &mtu);
+			conversation_expect_icmp(client, AF_INET, ICMP_DEST_UNREACH,
+						 ICMP_FRAG_NEEDED, &mtu);
 		assert_int_equal(mtu, SMALL_MTU);
 	}
 }
@@ -262,17 +272,17 @@ static void test_tcp_path_mtu(void **state)
 static void test_fragmentation(void **state)
 {
 	const struct lab_host *h = &gateway.lab->targets[0];
-	_cleanup_close_ int server = traffic_server(h, SOCK_DGRAM, h->address, ECHO_PORT);
+	_cleanup_close_ int server = conversation_server(h, SOCK_DGRAM, h->address, ECHO_PORT);
 	_cleanup_close_ int client =
-		traffic_client(&gateway.lab->internet, SOCK_DGRAM, LAB_VIP, ECHO_PORT);
+		conversation_client(&gateway.lab->internet, SOCK_DGRAM, LAB_VIP, ECHO_PORT);
 	const int never = IP_PMTUDISC_DONT;
 
 	(void)state;
 	fastpath_shell(&gateway.lab->gateway, "ip link set ipvsd1 mtu %d", SMALL_MTU);
 	program_both(IPPROTO_UDP, ECHO_PORT, IPVS_FORWARD_MASQ, 1);
 	assert_int_equal(setsockopt(client, IPPROTO_IP, IP_MTU_DISCOVER, &never, sizeof(never)), 0);
-	traffic_udp_echo(client, server, 1450);
-	traffic_udp_echo(client, server, 6000);
+	conversation_udp_echo(client, server, 1450);
+	conversation_udp_echo(client, server, 6000);
 }
 
 static int restore_mtu(void **state)
@@ -389,10 +399,12 @@ int main(void)
 	const struct CMUnitTest unfragmented[] = { all[0], all[1], all[2], all[3], all[4],
 						   all[5], all[6], all[7], all[8] };
 	const struct CMUnitTest some[] = { all[0], all[1], all[2], all[3], all[4] };
+	const struct CMUnitTest two_workers[] = { cmocka_unit_test(test_hand_over), all[1], all[2],
+						  all[3], all[4] };
 	int failed = 0;
 
 	failed += cmocka_run_group_tests_name("af_packet", unfragmented, start_af_packet, stop);
-	failed += cmocka_run_group_tests_name("two workers", some, start_two_workers, stop);
+	failed += cmocka_run_group_tests_name("two workers", two_workers, start_two_workers, stop);
 	failed += cmocka_run_group_tests_name("tap", all, start_tap, stop);
 	failed += cmocka_run_group_tests_name("af_xdp", all, start_af_xdp, stop);
 	failed += cmocka_run_group_tests_name("jumbo", some, start_jumbo, stop);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "tests/netns/traffic.h"
+#include "tests/netns/conversation.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -42,7 +42,7 @@ static int make_socket(const struct lab_host *h, int type, const char *address)
 	return fd;
 }
 
-int traffic_server(const struct lab_host *h, int type, const char *address, uint16_t port)
+int conversation_server(const struct lab_host *h, int type, const char *address, uint16_t port)
 {
 	struct sockaddr_storage sa;
 	socklen_t n = lab_sockaddr(address, port, &sa);
@@ -54,7 +54,7 @@ int traffic_server(const struct lab_host *h, int type, const char *address, uint
 	return fd;
 }
 
-int traffic_client(const struct lab_host *h, int type, const char *address, uint16_t port)
+int conversation_client(const struct lab_host *h, int type, const char *address, uint16_t port)
 {
 	struct sockaddr_storage sa;
 	socklen_t n = lab_sockaddr(address, port, &sa);
@@ -65,7 +65,7 @@ int traffic_client(const struct lab_host *h, int type, const char *address, uint
 	return fd;
 }
 
-int traffic_accept(int server)
+int conversation_accept(int server)
 {
 	int fd;
 
@@ -80,7 +80,7 @@ static uint8_t pattern(size_t i)
 	return (uint8_t)(i * 31 + (i >> 8));
 }
 
-int traffic_udp_try(int client, int server, size_t bytes)
+int conversation_udp_try(int client, int server, size_t bytes)
 {
 	static uint8_t out[DATAGRAM_MAX], in[DATAGRAM_MAX];
 	struct pollfd fds[] = { { .fd = server, .events = POLLIN }, { .fd = client } };
@@ -106,9 +106,9 @@ int traffic_udp_try(int client, int server, size_t bytes)
 	return 0;
 }
 
-void traffic_udp_echo(int client, int server, size_t bytes)
+void conversation_udp_echo(int client, int server, size_t bytes)
 {
-	int r = traffic_udp_try(client, server, bytes);
+	int r = conversation_udp_try(client, server, bytes);
 
 	if (r < 0)
 		fail_msg("%zu bytes by UDP: %s", bytes, strerror(-r));
@@ -146,7 +146,7 @@ static void receive_some(struct stream *s)
 	s->received += (size_t)n;
 }
 
-void traffic_tcp_exchange(int client, int server, size_t bytes)
+void conversation_tcp_exchange(int client, int server, size_t bytes)
 {
 	struct stream streams[] = { { .fd = client }, { .fd = server } };
 
@@ -171,7 +171,8 @@ void traffic_tcp_exchange(int client, int server, size_t bytes)
 	}
 }
 
-void traffic_expect_icmp(int client, int family, unsigned type, unsigned code, uint32_t *ret_info)
+void conversation_expect_icmp(int client, int family, unsigned type, unsigned code,
+			      uint32_t *ret_info)
 {
 	char control[512], data[2048];
 	struct iovec iov = { .iov_base = data, .iov_len = sizeof(data) };

@@ -12,7 +12,6 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
-#include <rte_config.h>
 
 #include "dpdk-fastpath/counters.h"
 #include "dpdk-fastpath/director.h"
@@ -27,6 +26,7 @@ struct worker;
 
 enum {
 	WORKER_TICK_MSEC = 100, /* of flows' timeouts */
+	WORKER_PORT_IDS = 256,	/* no less than RTE_MAX_ETHPORTS */
 };
 
 /*
@@ -41,8 +41,8 @@ struct worker_shared {
 	bool idle_sleep;
 	struct port *ports; /* by index */
 	unsigned n_ports;
-	uint8_t port_index[RTE_MAX_ETHPORTS]; /* by DPDK's id */
-	struct exception *exception;	      /* NULL = none */
+	uint8_t port_index[WORKER_PORT_IDS]; /* by DPDK's id */
+	struct exception *exception;	     /* NULL = none */
 	_Atomic(struct rte_mempool *) pool;
 };
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "dpdk-fastpath/worker.h"
+#include "dpdk-fastpath/packet-worker.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -31,6 +31,7 @@ enum {
 	FRAGMENTS_MAX = 8, /* of one packet: 9,216 bytes to 1,280 */
 };
 
+_Static_assert(RTE_MAX_ETHPORTS <= WORKER_PORT_IDS, "every id has its place");
 _Static_assert((int)BURST <= (int)DIRECTOR_BURST_MAX, "the director takes a burst");
 
 /* mbufs that leave together. */
