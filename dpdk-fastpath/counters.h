@@ -26,7 +26,7 @@ enum counter {
 	COUNTER_DROP_NEXTHOP,  /* no address of the next hop */
 	COUNTER_DROP_PORTS,    /* full NAT: no source port free */
 	COUNTER_DROP_FRAGMENT, /* without its first in time, or no room to wait */
-	COUNTER_DROP_ROOM,     /* no headroom, or segments where they cannot be used */
+	COUNTER_DROP_ROOM, /* no headroom, segments where they cannot be used, a tunnel in too small a link */
 	COUNTER_DROP_UNREPORTED, /* an ICMP error is due, but may not be sent about it, or too many were */
 	COUNTER_DROP_TX,	 /* the port did not take it */
 	COUNTER_DROP_HANDOVER,	/* the other worker's ring was full */

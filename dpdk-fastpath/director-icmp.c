@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * ICMP errors about packets of connections, as ip_vs_in_icmp() and ip_vs_out_icmp() with their IPv6 kin; echo requests
- * to a virtual address. An error about a packet in one of our tunnels goes to the kernel, which keeps the path's MTU.
+ * to a virtual address; errors to destinations whose connections are not known. An error about a packet in one of our tunnels goes to the kernel, which keeps the path's MTU.
  */
 #include "dpdk-fastpath/director-internal.h"
 
@@ -9,6 +9,10 @@
 #include <sys/socket.h>
 
 #include "dpdk-fastpath/rewrite.h"
+
+enum {
+	SCTP_CHUNK_ABORT = 6,
+};
 
 /* ip_vs_checksum_complete(), for IPv4 as the kernel; what lies in further segments cannot be seen. */
 static bool has_bad_checksum(const struct packet *p)
@@ -115,6 +119,39 @@ void director_on_icmp_error(const struct director_pass *pass, struct director_fr
 		towards_client(pass, frame, &embedded, f);
 	else
 		towards_dest(pass, frame, &embedded, f);
+}
+
+/* ip_vs_has_real_service(): does the packet come from a destination of nat? */
+static const struct dest_view *find_sender(const struct director_pass *pass,
+					   const struct flow_key *k)
+{
+	for (uint32_t id = 1; id < pass->s->dest_ids_end; id++) {
+		const struct dest_view *dest = snapshot_dest(pass->s, id);
+
+		if (dest && !dest->deleted && dest->forward == IPVS_FORWARD_MASQ &&
+		    dest->port_be == k->src_port_be && dest->protocol == k->protocol &&
+		    dest->family == k->family &&
+		    memcmp(dest->addr, k->src, sizeof(dest->addr)) == 0)
+			return dest;
+	}
+	return NULL;
+}
+
+/* With nat_icmp_send a destination learns that its connection is not known. */
+void director_on_stranger(const struct director_pass *pass, struct director_frame *frame)
+{
+	const struct packet *p = &frame->packet;
+	const struct dest_view *sender = NULL;
+	uint8_t from[16];
+
+	if (pass->s->options.nat_icmp_send && !(p->tcp_flags & PACKET_TCP_RST) &&
+	    p->sctp_chunk != SCTP_CHUNK_ABORT &&
+	    director_take(pass, &pass->d->strangers, DIRECTOR_STRANGERS_PER_SEC))
+		sender = find_sender(pass, &p->key);
+	if (sender && director_source(&pass->s->nexthops[sender->nexthop], sender->family, from))
+		director_error(pass, frame, ICMP_ERROR_PORT_UNREACHABLE, 0, from);
+	else
+		director_except(pass, frame);
 }
 
 void director_on_echo(const struct director_pass *pass, struct director_frame *frame)

@@ -19,6 +19,8 @@ enum {
 	DIRECTOR_SWEEP_MAX = 256,
 	/* As icmp_msgs_per_sec of the kernel, per worker; fragmentation needed and too big are not limited. */
 	DIRECTOR_ERRORS_PER_SEC = 1000,
+	/* nat_icmp_send: packets of no connection are looked for among all destinations so often. */
+	DIRECTOR_STRANGERS_PER_SEC = 1000,
 	DIRECTOR_RESETS_MAX = 256,
 	/* ip_vs_conn_expire(): a template that controls connections is kept for so long at a time. */
 	DIRECTOR_RETAIN_SEC = 60,
@@ -33,6 +35,11 @@ struct director_reset {
 	uint32_t seq, ack;
 	uint16_t port, vlan_tci;
 	uint8_t dst_mac[PACKET_MAC_LEN];
+};
+
+/* So many a second. */
+struct director_limit {
+	uint32_t n_left, tick;
 };
 
 struct director {
@@ -51,7 +58,7 @@ struct director {
 	struct flow stateless;
 	bool sent_stateless;
 	uint16_t ipv4_id;
-	uint32_t n_errors_left, errors_tick;
+	struct director_limit errors, strangers;
 	uint32_t deletions; /* of the snapshot, when the last sweep began */
 	uint32_t sweep_cursor;
 	bool is_sweeping;
@@ -138,6 +145,19 @@ static inline void director_count_out(const struct director_pass *pass,
 	COUNTER_ADD(c->out_bytes, director_ip_bytes(p));
 }
 
+static inline bool director_take(const struct director_pass *pass, struct director_limit *l,
+				 uint32_t per_second)
+{
+	if (pass->now - l->tick >= 1000 / pass->d->tick_msec) {
+		l->tick = pass->now;
+		l->n_left = per_second;
+	}
+	if (l->n_left == 0)
+		return false;
+	l->n_left--;
+	return true;
+}
+
 /* director-bind.c: connections and the counters of their destinations. */
 
 /* As flow_insert(); counts the connection at its destination, uncounts what gave its place. */
@@ -146,7 +166,7 @@ int director_insert(const struct director_pass *pass, const struct flow *f, uint
 void director_remove(const struct director_pass *pass, uint32_t index);
 /* Moves it to another state, with what depends on it. */
 void director_set_state(const struct director_pass *pass, uint32_t index, uint8_t state);
-/* A template whose destination cannot be used any more gets another. */
+/* Moves a template to another destination. */
 void director_bind_template(const struct director_pass *pass, uint32_t index,
 			    const struct dest_view *dest, uint16_t dest_port_be);
 struct sched_load director_load(const void *context, uint32_t dest_id);
@@ -165,6 +185,22 @@ void director_advance(const struct director_pass *pass, uint32_t index, const st
 /* director-new.c: a PACKET_FLOW that belongs to no connection. */
 
 void director_on_miss(const struct director_pass *pass, struct director_frame *f);
+/* By the scheduler; NULL: none. */
+const struct dest_view *director_choose(const struct director_pass *pass,
+					const struct service_view *service,
+					const struct flow_key *k);
+
+/* director-template.c: persistence. */
+
+/* Flags of a new record. */
+uint16_t director_flags(const struct dest_view *dest, const struct flow_key *k);
+/* Finds or makes the template of the client, and its destination. -ENOENT: no destination; -ENOSPC. */
+int director_use_template(const struct director_pass *pass, const struct service_view *service,
+			  const struct flow_key *k, uint32_t *ret,
+			  const struct dest_view **ret_dest);
+/* Its time begins anew. */
+void director_touch_template(const struct director_pass *pass, const struct service_view *service,
+			     uint32_t index);
 
 /* director-xmit.c */
 
@@ -179,12 +215,16 @@ void director_send_answer(const struct director_pass *pass, struct director_fram
 /* Turns the packet into the error about it; from: an address of its family. */
 void director_error(const struct director_pass *pass, struct director_frame *f, enum icmp_error e,
 		    uint32_t mtu, const uint8_t from[16]);
+/* Our own address towards the next hop; false: none known. */
+bool director_source(const struct nexthop *n, uint8_t family, uint8_t ret[16]);
 /* Is the next hop's address known? */
 bool director_nexthop_mac(const struct nexthop *n, uint8_t ret[PACKET_MAC_LEN]);
 
 /* director-icmp.c */
 
 void director_on_icmp_error(const struct director_pass *pass, struct director_frame *f);
+/* A packet to no service. */
+void director_on_stranger(const struct director_pass *pass, struct director_frame *f);
 void director_on_echo(const struct director_pass *pass, struct director_frame *f);
 
 /* director-reset.c: the packet of a connection whose destination is gone resets both sides. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* A packet that belongs to no connection: ip_vs_schedule(), ip_vs_sched_persist(), ip_vs_conn_new(), ip_vs_leave(). */
+/* A packet that belongs to no connection: ip_vs_schedule(), ip_vs_conn_new(), ip_vs_leave(). */
 #include "dpdk-fastpath/director-internal.h"
 
 #include <arpa/inet.h>
@@ -10,7 +10,6 @@
 #include "dpdk-fastpath/rules.h"
 
 enum {
-	PORT_FTP = 21,
 	PORT_FTP_DATA = 20,
 };
 
@@ -31,8 +30,9 @@ static uint64_t next_random(struct director *d)
 	return x ^ x >> 31;
 }
 
-static const struct dest_view *choose(const struct director_pass *pass,
-				      const struct service_view *service, const struct flow_key *k)
+const struct dest_view *director_choose(const struct director_pass *pass,
+					const struct service_view *service,
+					const struct flow_key *k)
 {
 	struct director *d = pass->d;
 	struct sched_input in = {
@@ -49,90 +49,14 @@ static const struct dest_view *choose(const struct director_pass *pass,
 	return place >= 0 ? service->dests[place] : NULL;
 }
 
-static uint16_t mode_flags(const struct dest_view *dest)
-{
-	return (uint16_t)(dest->forward | FLOW_INACTIVE |
-			  (director_is_nat(dest->forward) ? 0 : FLOW_NOOUTPUT));
-}
-
-static uint16_t family_flag(const struct flow_key *k)
-{
-	return k->family == AF_INET6 ? FLOW_FAMILY_6 : 0;
-}
-
-/* ip_vs_check_template() */
-static bool is_template_usable(const struct director_pass *pass, const struct dest_view *dest)
-{
-	return dest && !dest->deleted &&
-	       !(pass->s->options.expire_quiescent_template && dest->weight == 0);
-}
-
-static int new_template(const struct director_pass *pass, const struct attempt *a,
-			const struct flow_key *k, uint16_t dest_port_be, uint32_t *ret)
-{
-	struct flow f = {
-		.virtual_port_be = k->dst_port_be,
-		.dest_port_be = dest_port_be,
-		.endpoint = a->dest->id,
-		.protocol = k->protocol,
-		.flags = (uint16_t)(FLOW_TEMPLATE | mode_flags(a->dest) | family_flag(k)),
-	};
-
-	memcpy(f.client, k->src, sizeof(f.client));
-	return director_insert(pass, &f, a->service->timeout_ticks, ret);
-}
-
-/*
- * Finds or makes the template of the client. Its virtual port is 0 where the service has all ports, so that a client
- * has one destination for all of them; and for FTP. -ENOENT: no destination.
- */
-static int use_template(const struct director_pass *pass, const struct flow_key *k,
-			struct attempt *a)
-{
-	const struct service_view *service = a->service;
-	bool own_port = k->dst_port_be == service->port_be && k->dst_port_be != htons(PORT_FTP);
-	struct flow_key key = *k;
-	uint16_t dest_port_be;
-
-	for (unsigned i = 0; i < sizeof(key.src); i++)
-		key.src[i] &= service->netmask[i];
-	key.src_port_be = 0;
-	key.dst_port_be = own_port ? k->dst_port_be : 0;
-	a->template = flow_lookup_template(pass->d->flows, &key);
-	if (a->template != FLOW_NONE) {
-		a->dest = snapshot_dest(pass->s, flow_at(pass->d->flows, a->template)->endpoint);
-		if (is_template_usable(pass, a->dest))
-			return 0;
-	}
-	a->dest = choose(pass, service, k);
-	if (!a->dest)
-		return -ENOENT;
-	dest_port_be = own_port ? a->dest->port_be : 0;
-	if (a->template == FLOW_NONE)
-		return new_template(pass, a, &key, dest_port_be, &a->template);
-	director_bind_template(pass, a->template, a->dest, dest_port_be);
-	return 0;
-}
-
-/* ip_vs_conn_put() of the template: its time begins anew. */
-static void touch_template(const struct director_pass *pass, const struct attempt *a)
-{
-	const struct flow *f = flow_at(pass->d->flows, a->template);
-
-	flow_touch(pass->d->flows, a->template, pass->now,
-		   f->state & DIRECTOR_TEMPLATE_RETAINED
-			   ? DIRECTOR_RETAIN_SEC * 1000 / pass->d->tick_msec
-			   : a->service->timeout_ticks);
-}
-
 /* A destination for the packet, by the template or the scheduler. -ENOENT: none; -ENOSPC: no room for a template. */
 static int find_dest(const struct director_pass *pass, const struct flow_key *k, struct attempt *a)
 {
 	if (a->service->flags & IPVS_SVC_PERSISTENT)
-		return use_template(pass, k, a);
+		return director_use_template(pass, a->service, k, &a->template, &a->dest);
 	/* Port 0 is for persistent services alone. */
 	if (k->dst_port_be == a->service->port_be)
-		a->dest = choose(pass, a->service, k);
+		a->dest = director_choose(pass, a->service, k);
 	return a->dest ? 0 : -ENOENT;
 }
 
@@ -155,7 +79,7 @@ static void fill_flow(struct attempt *a, const struct packet *p)
 		.endpoint = a->dest->id,
 		.protocol = k->protocol,
 		.control = a->template,
-		.flags = (uint16_t)(mode_flags(a->dest) | family_flag(k)),
+		.flags = director_flags(a->dest, k),
 		.in_packets = 1,
 	};
 	memcpy(f->client, k->src, sizeof(f->client));
@@ -288,17 +212,21 @@ static void connect_to(const struct director_pass *pass, struct director_frame *
 	director_send_request(pass, frame, flow_at(d->flows, index), a->dest);
 }
 
-/* Of connections that were sent without a record any packet may come first. */
-static bool may_start(const struct director_pass *pass, const struct service_view *service,
-		      const struct packet *p)
+static bool may_start(const struct director_pass *pass, const struct packet *p)
 {
 	const struct snapshot_options *o = &pass->s->options;
-	const struct director *d = pass->d;
-	bool sloppy = p->key.protocol == IPPROTO_SCTP ? o->sloppy_sctp : o->sloppy_tcp;
 
-	if (!sloppy && d->was_full && (int32_t)(d->full_until - pass->now) > 0)
-		sloppy = is_stateless(pass, service);
-	return conn_state_may_start(p, sloppy);
+	return conn_state_may_start(p, p->key.protocol == IPPROTO_SCTP ? o->sloppy_sctp
+								       : o->sloppy_tcp);
+}
+
+/* May a packet be one of a connection that was sent without a record? */
+static bool may_go_on(const struct director_pass *pass, const struct service_view *service)
+{
+	const struct director *d = pass->d;
+
+	return d->was_full && (int32_t)(d->full_until - pass->now) > 0 &&
+	       is_stateless(pass, service);
 }
 
 static void schedule(const struct director_pass *pass, struct director_frame *frame,
@@ -315,9 +243,14 @@ static void schedule(const struct director_pass *pass, struct director_frame *fr
 		director_drop(pass, frame, COUNTER_DROP_FULL);
 		return;
 	}
+	/* With nat all connections have records: this packet is of none. */
+	if (director_is_nat(a.dest->forward) && !may_start(pass, &frame->packet)) {
+		director_except(pass, frame);
+		return;
+	}
 	connect_to(pass, frame, &a);
 	if (a.template != FLOW_NONE)
-		touch_template(pass, &a);
+		director_touch_template(pass, service, a.template);
 }
 
 void director_on_miss(const struct director_pass *pass, struct director_frame *frame)
@@ -338,9 +271,13 @@ void director_on_miss(const struct director_pass *pass, struct director_frame *f
 		}
 	}
 	service = snapshot_find_service(pass->s, &p->key);
-	/* The kernel answers with a reset, or knows the connection, or is the one that is meant. */
-	if (!service || p->key.src_port_be == htons(PORT_FTP_DATA) ||
-	    !may_start(pass, service, p)) {
+	if (!service) {
+		director_on_stranger(pass, frame);
+		return;
+	}
+	/* The kernel answers with a reset, or knows the connection. */
+	if (p->key.src_port_be == htons(PORT_FTP_DATA) ||
+	    (!may_start(pass, p) && !may_go_on(pass, service))) {
 		director_except(pass, frame);
 		return;
 	}

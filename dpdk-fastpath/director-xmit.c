@@ -28,21 +28,16 @@ bool director_nexthop_mac(const struct nexthop *n, uint8_t ret[PACKET_MAC_LEN])
 	return bytes[MAC_IS_RESOLVED];
 }
 
-static bool may_send_error(const struct director_pass *pass, enum icmp_error e)
+bool director_source(const struct nexthop *n, uint8_t family, uint8_t ret[16])
 {
-	struct director *d = pass->d;
-	uint32_t second_ticks = 1000 / d->tick_msec;
+	static const uint8_t none[16];
 
-	if (e == ICMP_ERROR_TOO_BIG)
-		return true;
-	if (pass->now - d->errors_tick >= second_ticks) {
-		d->errors_tick = pass->now;
-		d->n_errors_left = DIRECTOR_ERRORS_PER_SEC;
-	}
-	if (d->n_errors_left == 0)
-		return false;
-	d->n_errors_left--;
-	return true;
+	memset(ret, 0, 16);
+	if (family == AF_INET)
+		memcpy(ret, n->source4, sizeof(n->source4));
+	else
+		memcpy(ret, n->source6, sizeof(n->source6));
+	return memcmp(ret, none, sizeof(none)) != 0;
 }
 
 void director_error(const struct director_pass *pass, struct director_frame *f, enum icmp_error e,
@@ -53,7 +48,8 @@ void director_error(const struct director_pass *pass, struct director_frame *f, 
 
 	/* `from` may lie within what is changed */
 	memcpy(address, from, sizeof(address));
-	if (may_send_error(pass, e))
+	if (e == ICMP_ERROR_TOO_BIG ||
+	    director_take(pass, &pass->d->errors, DIRECTOR_ERRORS_PER_SEC))
 		r = icmp_make_error(&f->packet, e, mtu, address);
 	if (r == 0)
 		director_sent(pass, f, f->port, COUNTER_ICMP_SENT);
@@ -77,7 +73,7 @@ static void leave(const struct director_pass *pass, struct director_frame *f, ui
 	}
 }
 
-static void tunnel_of(const struct director_pass *pass, const struct dest_view *dest,
+static bool tunnel_of(const struct director_pass *pass, const struct dest_view *dest,
 		      const struct nexthop *n, struct rewrite_tunnel *ret)
 {
 	*ret = (struct rewrite_tunnel){
@@ -88,10 +84,7 @@ static void tunnel_of(const struct director_pass *pass, const struct dest_view *
 		.ipv4_id = pass->d->ipv4_id++,
 	};
 	memcpy(ret->dst, dest->addr, sizeof(ret->dst));
-	if (dest->family == AF_INET)
-		memcpy(ret->src, n->source4, sizeof(n->source4));
-	else
-		memcpy(ret->src, n->source6, sizeof(n->source6));
+	return director_source(n, dest->family, ret->src);
 }
 
 /*
@@ -145,7 +138,10 @@ static void send_through_tunnel(const struct director_pass *pass, struct directo
 	uint32_t mtu, overhead;
 	bool fragment;
 
-	tunnel_of(pass, dest, n, &t);
+	if (!tunnel_of(pass, dest, n, &t)) {
+		director_drop(pass, f, COUNTER_DROP_NEXTHOP);
+		return;
+	}
 	overhead = rewrite_tunnel_overhead(&t);
 	mtu = n->mtu > overhead ? n->mtu - overhead : 0;
 	if (n->mtu != 0 &&
@@ -222,28 +218,40 @@ static uint16_t mtu_of_peer(const struct director *d, uint16_t peer)
 }
 
 /*
- * The kernel's error comes from an address of the gateway, which we do not have: with nat the packet goes to it. With
- * full NAT the answer was sent to an address of ours.
+ * Full NAT: the answer was sent to an address of ours. Else the kernel sends errors from its address towards the
+ * destination; where we do not have it, the packet goes to the kernel.
  */
+static void answer_error(const struct director_pass *pass, struct director_frame *f,
+			 const struct flow *flow, enum icmp_error e, uint32_t mtu)
+{
+	const struct dest_view *dest = snapshot_dest(pass->s, flow->endpoint);
+	uint8_t from[16];
+
+	if (f->packet.kind == PACKET_ICMP_ERROR)
+		director_drop(pass, f, COUNTER_DROP_UNREPORTED);
+	else if ((flow->flags & FLOW_FWD_MASK) == IPVS_FORWARD_FULL_NAT)
+		director_error(pass, f, e, mtu, f->packet.key.dst);
+	else if (dest && director_source(&pass->s->nexthops[dest->nexthop], dest->family, from))
+		director_error(pass, f, e, mtu, from);
+	else
+		director_except(pass, f);
+}
+
 bool director_may_send_answer(const struct director_pass *pass, struct director_frame *f,
 			      const struct flow *flow)
 {
 	const struct packet *p = &f->packet;
 	uint32_t mtu = mtu_of_peer(pass->d, flow->peer);
-	bool expired = p->ttl <= 1;
-	bool too_big = mtu != 0 && p->dont_fragment && director_ip_bytes(p) > mtu;
 
-	if (!expired && !too_big)
-		return true;
-	if (p->kind == PACKET_ICMP_ERROR)
-		director_drop(pass, f, COUNTER_DROP_UNREPORTED);
-	else if ((flow->flags & FLOW_FWD_MASK) != IPVS_FORWARD_FULL_NAT)
-		director_except(pass, f);
-	else if (expired)
-		director_error(pass, f, ICMP_ERROR_TIME_EXCEEDED, 0, p->key.dst);
-	else
-		director_error(pass, f, ICMP_ERROR_TOO_BIG, mtu, p->key.dst);
-	return false;
+	if (p->ttl <= 1) {
+		answer_error(pass, f, flow, ICMP_ERROR_TIME_EXCEEDED, 0);
+		return false;
+	}
+	if (mtu != 0 && p->dont_fragment && director_ip_bytes(p) > mtu) {
+		answer_error(pass, f, flow, ICMP_ERROR_TOO_BIG, mtu);
+		return false;
+	}
+	return true;
 }
 
 /* Addresses and ports towards the client. */

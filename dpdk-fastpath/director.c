@@ -26,7 +26,8 @@ int director_new(const struct director_config *c, struct director **ret)
 	d->config = *c;
 	d->tick_msec = c->flows.tick_msec;
 	d->random = c->seed;
-	d->n_errors_left = DIRECTOR_ERRORS_PER_SEC;
+	d->errors.n_left = DIRECTOR_ERRORS_PER_SEC;
+	d->strangers.n_left = DIRECTOR_STRANGERS_PER_SEC;
 	peers_init(&d->peers);
 	d->cursors = calloc(SNAPSHOT_SERVICES_MAX, sizeof(*d->cursors));
 	if (!d->cursors)

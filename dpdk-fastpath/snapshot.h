@@ -39,7 +39,8 @@ struct dest_view {
 	uint32_t weight, last_weight; /* last_weight: the last that was not 0; mh uses it */
 	uint8_t addr[16];
 	uint16_t port_be;
-	uint8_t family; /* of addr: a tunnel's may differ from the service's */
+	uint8_t family;	  /* of addr: a tunnel's may differ from the service's */
+	uint8_t protocol; /* the service's */
 	uint8_t forward;
 	uint8_t tunnel; /* enum ipvs_tunnel */
 	uint16_t tunnel_port_be, tunnel_flags;
@@ -131,6 +132,7 @@ struct snapshot {
 	bool any_local;			/* there are or were sources of full NAT */
 	/* By id; NULL = not in use. */
 	const struct dest_view *_Atomic *dests;
+	uint32_t dest_ids_end; /* ids are below it */
 	const struct flow_endpoint *endpoints; /* by destination id */
 	struct nexthop *nexthops;
 	/* Full NAT: locals[first..first+n) belong to this family. */

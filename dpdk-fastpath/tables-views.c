@@ -139,6 +139,7 @@ static void fill_dest_view(const struct tables_dest *d, struct dest_view *v)
 		.last_weight = d->last_weight,
 		.port_be = htons(c->port),
 		.family = (uint8_t)c->addr.family,
+		.protocol = d->service->conf.key.protocol,
 		.forward = (uint8_t)c->forward,
 		.tunnel = (uint8_t)c->tunnel,
 		.tunnel_port_be = htons(c->tunnel_port),
@@ -174,10 +175,9 @@ static int publish_dests(struct tables *t)
 		v->refs = 1;
 		d->n_views++;
 		set_dest_view(t, d, v);
-		if (d->deleted) {
-			t->draft.deletions++;
-			t->draft_dirty = true;
-		}
+		t->draft.deletions += d->deleted;
+		t->draft.dest_ids_end = t->next_dest_id;
+		t->draft_dirty = true;
 		t->dirty_dests = d->dirty_next;
 		d->dirty = false;
 	}

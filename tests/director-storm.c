@@ -144,6 +144,8 @@ struct storm *storm_new(void)
 		}
 	}
 	rig_locals(&s->rig, locals, ARRAY_SIZE(locals));
+	CHECK(tables_set_timeouts(s->rig.tables, &(struct ipvs_timeouts){ 20, 10, 15 }) == 0);
+	rig_publish(&s->rig);
 	return s;
 }
 
@@ -517,20 +519,28 @@ static void restore(struct storm *s)
 	memset(s->recent, 0, sizeof(s->recent));
 }
 
-/* All connections end, and leave nothing. */
-static void settle(struct storm *s)
+static bool is_empty(const struct storm *s)
 {
-	for (unsigned i = 0; i < 64; i++)
-		sleep_ticks(s, 40 * RIG_SEC);
-	for (unsigned i = 0; i < s->n_frames; i++)
-		CHECK(!s->held[i]);
-	check_counts(s);
+	size_t n = 0;
+
 	for (unsigned w = 0; w < N_WORKERS; w++) {
 		struct flow_usage u;
 
 		flow_table_usage(director_flows(s->rig.directors[w]), &u);
-		CHECK(u.flows == 0 && u.embryonic == 0);
+		n += u.flows;
 	}
+	return n == 0;
+}
+
+/* All connections end, and leave nothing. */
+static void settle(struct storm *s)
+{
+	for (unsigned i = 0; i < 2 || (i < 400 && !is_empty(s)); i++)
+		sleep_ticks(s, FRAGMENTS_TIMEOUT_MSEC / RIG_TICK_MSEC);
+	for (unsigned i = 0; i < s->n_frames; i++)
+		CHECK(!s->held[i]);
+	check_counts(s);
+	CHECK(is_empty(s));
 	for (uint32_t id = 0; id < 64; id++)
 		CHECK(!s->rig.overloaded[id]);
 	restore(s);

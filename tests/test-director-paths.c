@@ -102,7 +102,7 @@ static void test_ttl(void **state)
 	}
 }
 
-/* With nat the kernel says so, from its own address; with full NAT the answer was sent to us. */
+/* Said by our address towards the destination; with full NAT the answer was sent to one of ours. */
 static void test_ttl_of_answers(void **state)
 {
 	(void)state;
@@ -117,12 +117,19 @@ static void test_ttl_of_answers(void **state)
 
 			make_simple_rig(&r, &sides[i], nats[k]);
 			connect_through(&r, &sides[i], seen);
-			if (nats[k] == IPVS_FORWARD_MASQ) {
-				assert_int_equal(rig_send(&r, &f, &s), DIRECTOR_EXCEPTION);
-			} else {
-				assert_int_equal(rig_send(&r, &f, &s), DIRECTOR_SEND);
+			assert_int_equal(rig_send(&r, &f, &s), DIRECTOR_SEND);
+			if (nats[k] == IPVS_FORWARD_FULL_NAT) {
 				assert_error(&f, sides[i].time_exceeded, sides[i].local,
 					     sides[i].dest_host);
+			} else {
+				assert_int_equal(f.out.icmp_type, sides[i].time_exceeded);
+				assert_true(f.out.checksums_right);
+				assert_true(frame_is_from(&f.out, i == 0 ? "192.0.2.254"
+									 : "2001:db8:ffff::fe"));
+				assert_true(frame_is_to(&f.out, sides[i].dest_host));
+				memset(r.nexthops[1].source4, 0, 4);
+				memset(r.nexthops[1].source6, 0, 16);
+				assert_int_equal(rig_send(&r, &f, &s), DIRECTOR_EXCEPTION);
 			}
 			rig_deinit(&r);
 		}
@@ -353,6 +360,38 @@ static void test_error_direct(void **state)
 	}
 }
 
+/* nat_icmp_send: a destination's packet of a connection that is not known. */
+static void test_unknown_answers(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(sides); i++) {
+		struct frame_spec s = { .src = sides[i].dest,
+					.dst = sides[i].client,
+					.protocol = IPPROTO_UDP };
+		struct rig_frame f;
+		struct rig r;
+
+		make_simple_rig(&r, &sides[i], IPVS_FORWARD_MASQ);
+		assert_int_equal(rig_send(&r, &f, &s), DIRECTOR_EXCEPTION);
+		rig_options(&r, &(struct snapshot_options){ .nat_icmp_send = true });
+		assert_int_equal(rig_send(&r, &f, &s), DIRECTOR_SEND);
+		assert_int_equal(f.out.icmp_type, sides[i].unreachable);
+		assert_int_equal(f.out.icmp_code, i == 0 ? 3 : 4);
+		assert_true(f.out.checksums_right);
+		assert_true(frame_is_to(&f.out, sides[i].dest_host));
+		assert_memory_equal(f.out.dst_mac, frame_client_mac, 6);
+		/* another port, another protocol, another host */
+		s.src = i == 0 ? "10.0.1.2:8081" : "[2001:db8:1::2]:8081";
+		assert_int_equal(rig_send(&r, &f, &s), DIRECTOR_EXCEPTION);
+		s.src = sides[i].client;
+		assert_int_equal(rig_send(&r, &f, &s), DIRECTOR_EXCEPTION);
+		s.src = sides[i].dest;
+		s.protocol = IPPROTO_TCP;
+		assert_int_equal(rig_send(&r, &f, &s), DIRECTOR_EXCEPTION);
+		rig_deinit(&r);
+	}
+}
+
 static void test_echo(void **state)
 {
 	(void)state;
@@ -526,6 +565,7 @@ int main(void)
 		cmocka_unit_test(test_error_limit),
 		cmocka_unit_test(test_error_translation),
 		cmocka_unit_test(test_error_direct),
+		cmocka_unit_test(test_unknown_answers),
 		cmocka_unit_test(test_echo),
 		cmocka_unit_test(test_fragments),
 		cmocka_unit_test(test_fragments_of_no_flow),
