@@ -107,16 +107,16 @@ static int step_locals(struct answer *a, struct answer_client *c, const struct c
 static int step_conns(struct answer *a, struct answer_client *c, const struct codec_header *h,
 		      uint8_t *room)
 {
-	struct director_conn from[EXPORT_AT_ONCE];
-	struct private_conn conns[EXPORT_AT_ONCE];
 	size_t taken;
-	int n = a->config.ops->export_conns(a->config.context, &c->conns, from, EXPORT_AT_ONCE);
+	int n = a->config.ops->export_conns(a->config.context, &c->conns, a->conns,
+					    ANSWER_EXPORT_AT_ONCE);
 
 	if (n <= 0)
 		return n;
 	for (int i = 0; i < n; i++)
-		answer_conn_to_private(&from[i], &conns[i]);
-	return private_conns_message(room, ANSWER_MESSAGE_MAX, h, conns, (size_t)n, &taken);
+		answer_conn_to_private(&a->conns[i], &a->private_conns[i]);
+	return private_conns_message(room, ANSWER_MESSAGE_MAX, h, a->private_conns, (size_t)n,
+				     &taken);
 }
 
 static int step_workers(struct answer *a, struct answer_client *c, const struct codec_header *h,

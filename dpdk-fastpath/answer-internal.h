@@ -7,11 +7,24 @@
 
 struct nlmsghdr;
 
+enum {
+	/*
+	 * Connections that one call takes into a worker, which meanwhile does nothing else for some 100 µs, and out of
+	 * it: calls cost more than they do.
+	 */
+	ANSWER_IMPORT_AT_ONCE = 1024,
+	ANSWER_EXPORT_AT_ONCE = 512,
+};
+
 struct answer {
 	struct answer_config config;
 	uint64_t changes; /* of the lists of services, destinations and source addresses */
 	bool to_publish;
-	struct private_counters counters; /* room for one worker's or port's */
+	/* Room for what one message says. */
+	struct private_counters counters;
+	struct director_conn conns[ANSWER_IMPORT_AT_ONCE];
+	int conn_rets[ANSWER_IMPORT_AT_ONCE];
+	struct private_conn private_conns[ANSWER_EXPORT_AT_ONCE];
 };
 
 /* One message on its way. */

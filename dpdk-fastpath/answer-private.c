@@ -11,10 +11,6 @@
 #include "dpdk-fastpath/rules.h"
 #include "dpdk-fastpath/tables.h"
 
-enum {
-	IMPORT_AT_ONCE = 128,
-};
-
 static int set_locals(const struct answer_request *q)
 {
 	_cleanup_free_ struct addr *addrs = calloc(PRIVATE_LOCALS_MAX, sizeof(*addrs));
@@ -161,21 +157,18 @@ static enum private_outcome outcome_of(int r)
 	}
 }
 
-static void import(const struct answer_request *q, const struct director_conn *conns, unsigned n,
-		   struct private_result *result)
+static void import(struct answer *a, unsigned n, struct private_result *result)
 {
-	int rets[IMPORT_AT_ONCE];
-
 	if (n == 0)
 		return;
-	q->answer->config.ops->import_conns(q->answer->config.context, conns, n, rets);
+	a->config.ops->import_conns(a->config.context, a->conns, n, a->conn_rets);
 	for (unsigned i = 0; i < n; i++)
-		result->counts[outcome_of(rets[i])]++;
+		result->counts[outcome_of(a->conn_rets[i])]++;
 }
 
 static int new_conns(const struct answer_request *q)
 {
-	struct director_conn conns[IMPORT_AT_ONCE];
+	struct answer *a = q->answer;
 	struct private_result result = { 0 };
 	struct codec_header h = answer_header(q, 0);
 	struct private_conn c;
@@ -186,24 +179,23 @@ static int new_conns(const struct answer_request *q)
 
 	if (r < 0)
 		return r;
-	if (!q->answer->config.ops->import_conns)
+	if (!a->config.ops->import_conns)
 		return -EOPNOTSUPP;
 	/* Their destinations may have come with the same datagram. */
-	answer_publish(q->answer);
+	answer_publish(a);
 	while ((r = private_next_conn(q->nlh, &cursor, &c)) != 0) {
 		if (r > 0)
-			r = answer_conn_from_private(&c, &conns[n]);
+			r = answer_conn_from_private(&c, &a->conns[n]);
 		if (r < 0) {
 			result.counts[outcome_of(r)]++;
 			continue;
 		}
-		n++;
-		if (n == ARRAY_SIZE(conns)) {
-			import(q, conns, n, &result);
+		if (++n == ANSWER_IMPORT_AT_ONCE) {
+			import(a, n, &result);
 			n = 0;
 		}
 	}
-	import(q, conns, n, &result);
+	import(a, n, &result);
 	return answer_append(q->out, private_result_reply(room, ANSWER_MESSAGE_MAX, &h, &result));
 }
 
