@@ -31,7 +31,6 @@ struct client {
 	LIST_ENTRY(client) link;
 	int fd;			 /* owned */
 	sd_event_source *source; /* owned */
-	bool root;
 	struct answer_client state;
 	struct answer_buffer out;
 	size_t sent_bytes; /* of out */
@@ -191,7 +190,6 @@ static int add_client(struct control_server *s, int *fd, bool root)
 	if (!c)
 		return -ENOMEM;
 	c->server = s;
-	c->root = root;
 	c->fd = -1;
 	/* The default holds a piece as well. */
 	(void)setsockopt(*fd, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof(bytes));

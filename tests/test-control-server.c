@@ -287,13 +287,55 @@ static void test_peers(void **state)
 	assert_int_equal(open_as(rig->path, nobody, other), 0);
 }
 
+/* Members of the group who take all places that they can get leave some for root. */
+static void test_places_for_root(void **state)
+{
+	const uid_t nobody = 65534, other = 65533;
+	struct control_rig *rig = *state;
+	struct channel *c = NULL;
+	int status, hold[2], told[2];
+	uint8_t n = 0;
+	pid_t pid;
+
+	if (geteuid() != 0)
+		skip();
+	control_rig_stop(rig);
+	rig->gid = other;
+	control_rig_start(rig);
+	assert_int_equal(chmod(rig->folder, 0711), 0);
+	assert_int_equal(pipe2(hold, O_CLOEXEC), 0);
+	assert_int_equal(pipe2(told, O_CLOEXEC), 0);
+	pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		(void)close(hold[1]);
+		if (setgroups(0, NULL) < 0 || setgid(other) < 0 || setuid(nobody) < 0)
+			_exit(255);
+		while (n < CLIENTS && channel_open_unix(rig->path, CONTROL_RIG_TIMEOUT, &c) == 0)
+			n++;
+		if (write(told[1], &n, 1) != 1 || read(hold[0], &n, 1) != 0)
+			_exit(255);
+		_exit(0);
+	}
+	(void)close(told[1]);
+	(void)close(hold[0]);
+	assert_int_equal(read(told[0], &n, 1), 1);
+	assert_int_equal(n, 47); /* and the rig's own */
+	assert_int_equal(channel_open_unix(rig->path, CONTROL_RIG_TIMEOUT, &c), 0);
+	channel_free(c);
+	(void)close(hold[1]);
+	(void)close(told[0]);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		control_test(test_hostile),	 control_test(test_back_pressure),
 		control_test(test_many_clients), control_test(test_path),
 		control_test(test_stale),	 control_test(test_gone),
-		control_test(test_peers),
+		control_test(test_peers),	 control_test(test_places_for_root),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
