@@ -51,8 +51,7 @@ static unsigned long number_of(const char *variable, unsigned long fallback)
 static int set_up(void **state)
 {
 	struct rig_options options = { .directory = "/run" };
-	char program[LAB_PATH_MAX], table[1024];
-	const char *source = getenv("IPVSD_SOURCE_ROOT");
+	char program[LAB_PATH_MAX];
 
 	(void)state;
 	if (!getenv("CONFORMANCE_TWIN"))
@@ -61,11 +60,9 @@ static int set_up(void **state)
 	suite.per_batch = (uint32_t)number_of("CONFORMANCE_SCENARIOS", 2000) / BATCHES;
 	suite.per_batch = MIN(MAX(suite.per_batch, 1), (uint32_t)SCENARIO_BATCH_MAX);
 	suite.only = (uint32_t)number_of("CONFORMANCE_ONLY", UINT32_MAX);
-	(void)snprintf(table, sizeof(table), "%s/tests/conformance/differences.tsv",
-		       source ? source : ".");
 	(void)fprintf(stderr, "# seed %llu, %u scenarios\n", (unsigned long long)suite.seed,
 		      suite.per_batch * BATCHES);
-	if (compare_new(table, &suite.compare) < 0)
+	if (compare_new(CONFORMANCE_TABLE, &suite.compare) < 0)
 		return -1;
 	return rig_new(&options, &suite.rig) < 0 ? -1 : 0;
 }
