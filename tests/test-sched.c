@@ -250,8 +250,9 @@ static void test_load_schedulers(void **state)
 		sched_rig_random_dests(g, &r);
 		sched_rig_use(g, kinds[i % ARRAY_SIZE(kinds)]);
 		for (size_t k = 0; k < g->service->n_dests; k++)
-			g->loads[k + 1] =
-				(struct sched_load){ random_below(&r, 4), random_below(&r, 600) };
+			g->loads[k + 1] = (struct sched_load){
+				random_below(&r, 4), 256 * random_below(&r, 3) + random_below(&r, 4)
+			};
 		assert_int_equal(sched_rig_choose(g),
 				 g->kind == SCHED_KIND_FO || g->kind == SCHED_KIND_OVF
 					 ? slow_heaviest(g)

@@ -473,6 +473,13 @@ static void test_nexthop(void **state)
 	tables_rig_publish(g);
 	for (uint32_t id = 1; id <= 2; id++)
 		assert_int_equal(snapshot_dest(tables_snapshot(g->tables), id)->nexthop, 4);
+	/* What waits for publication is not forgotten before. */
+	tables_rig_quiesce(g);
+	(void)tables_tick(g->tables, 1000 * 1000);
+	assert_int_equal(tables_set_nexthop(g->tables, &addr, 5), 0);
+	(void)tables_tick(g->tables, 1000ULL * 1000 * 1000);
+	tables_rig_publish(g);
+	assert_int_equal(snapshot_dest(tables_snapshot(g->tables), 2)->nexthop, 5);
 }
 
 #define rig_test(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)

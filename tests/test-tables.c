@@ -221,6 +221,12 @@ static void test_dest_set(void **state)
 	assert_int_equal(v.tunnel, 0);
 	assert_int_equal(v.forward, IPVS_FORWARD_MASQ);
 	assert_int_equal(v.upper_threshold, 0);
+	d.weight = 9;
+	assert_int_equal(tables_dest_set(g->tables, &k, &d), 0);
+	d.weight = 0;
+	assert_int_equal(tables_dest_set(g->tables, &k, &d), 0);
+	tables_rig_publish(g);
+	assert_int_equal(only_dest(g, &k).last_weight, 9);
 	assert_int_equal(tables_set_last_weight(g->tables, &k, &d.addr, 8080, 5), 0);
 	tables_rig_publish(g);
 	assert_int_equal(only_dest(g, &k).last_weight, 5);

@@ -335,21 +335,19 @@ static void compare_counters(struct world *w)
 }
 
 /* The destinations of TCP are nowhere: nobody answers. A FIN ends the handshake, and the connection is inactive. */
-static void tcp_flows(struct world *w, unsigned n)
+static void tcp_flow(struct world *w, bool ends)
 {
-	for (; n > 0; n--) {
-		struct flow_key k = random_client(w);
-		const struct dest_view *d = choose(w, &k);
-		struct dest_counters *c;
+	struct flow_key k = random_client(w);
+	const struct dest_view *d = choose(w, &k);
+	struct dest_counters *c;
 
-		flow_sender_tcp(w->sender, &k, PACKET_TCP_SYN);
-		if (!d || random_below(&w->random, 2))
-			continue;
-		flow_sender_tcp(w->sender, &k, PACKET_TCP_FIN);
-		c = &w->rig.counters[0][d->id];
-		c->active--;
-		c->inactive++;
-	}
+	flow_sender_tcp(w->sender, &k, PACKET_TCP_SYN);
+	if (!d || !ends)
+		return;
+	flow_sender_tcp(w->sender, &k, PACKET_TCP_FIN);
+	c = &w->rig.counters[0][d->id];
+	c->active--;
+	c->inactive++;
 }
 
 static void test_active_connections(void **state)
@@ -365,10 +363,26 @@ static void test_active_connections(void **state)
 			d.addr.bytes[1] = 2; /* no route */
 			d.weight++;
 			(void)request(w, PLAN_DEST_NEW, &d);
-			tcp_flows(w, 8);
+			for (unsigned flows = 0; flows < 8; flows++)
+				tcp_flow(w, random_below(&w->random, 2));
 			compare_counters(w);
 		}
 	}
+}
+
+/* An active connection weighs as much as 257 others (256 before the stable kernels of 2026). */
+static void test_overhead(void **state)
+{
+	struct world *w = *state;
+	struct ipvs_dest busy = rig_dest("10.2.0.1", 80), idle = rig_dest("10.2.0.2", 80);
+
+	new_service(w, "lc", AF_INET, IPPROTO_TCP, 0);
+	assert_int_equal(request(w, PLAN_DEST_NEW, &busy), 0);
+	tcp_flow(w, false);
+	assert_int_equal(request(w, PLAN_DEST_NEW, &idle), 0);
+	for (unsigned n = 0; n < 300; n++)
+		tcp_flow(w, true);
+	compare_counters(w);
 }
 
 #define world_test(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
@@ -376,10 +390,9 @@ static void test_active_connections(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		world_test(test_hash_schedulers),
-		world_test(test_trash),
-		world_test(test_sequences),
-		world_test(test_active_connections),
+		world_test(test_hash_schedulers), world_test(test_trash),
+		world_test(test_sequences),	  world_test(test_active_connections),
+		world_test(test_overhead),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
