@@ -338,75 +338,77 @@ static void start(enum fastpath_ports ports, const char *workers)
 					      "ip addr add 2001:db8:0:1::6/128 dev ipvsd1 nodad");
 }
 
-static int start_af_packet(void **state)
+static void start_af_packet(void **state)
 {
 	(void)state;
 	start(FASTPATH_AF_PACKET, "1");
-	return 0;
 }
 
-static int start_two_workers(void **state)
+static void start_two_workers(void **state)
 {
 	(void)state;
 	start(FASTPATH_AF_PACKET, "0,1");
-	return 0;
 }
 
-static int start_tap(void **state)
+static void start_tap(void **state)
 {
 	(void)state;
 	start(FASTPATH_TAP, "1");
-	return 0;
 }
 
-static int start_af_xdp(void **state)
+static void start_af_xdp(void **state)
 {
 	(void)state;
 	start(FASTPATH_AF_XDP, "1");
-	return 0;
 }
 
-static int start_jumbo(void **state)
+static void start_jumbo(void **state)
 {
 	(void)state;
 	start(FASTPATH_AF_PACKET_JUMBO, "1");
-	return 0;
 }
 
-static int stop(void **state)
+static void stop(void **state)
 {
 	(void)state;
 	fastpath_gateway_stop(&gateway);
-	return 0;
 }
 
+#define USUAL_TESTS                                                                                \
+	cmocka_unit_test(test_tcp), cmocka_unit_test(test_udp), cmocka_unit_test(test_ping),       \
+		cmocka_unit_test(test_kernel_has_the_rest)
+#define THOROUGH_TESTS                                                                             \
+	cmocka_unit_test(test_downloads), USUAL_TESTS, cmocka_unit_test(test_ttl),                 \
+		cmocka_unit_test_teardown(test_path_mtu, restore_mtu),                             \
+		cmocka_unit_test_teardown(test_tcp_path_mtu, restore_mtu),                         \
+		cmocka_unit_test(test_idle)
+#define FRAGMENT_TESTS                                                                             \
+	cmocka_unit_test(test_fragments), cmocka_unit_test_teardown(test_fragmentation, restore_mtu)
+
+/* The same tests on one kind of port after the other; each kind is started and stopped by a test of its own. */
 int main(void)
 {
-	const struct CMUnitTest all[] = {
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(start_af_packet),
+		THOROUGH_TESTS,
+		cmocka_unit_test(stop),
+		cmocka_unit_test(start_two_workers),
+		cmocka_unit_test(test_hand_over),
+		USUAL_TESTS,
+		cmocka_unit_test(stop),
+		cmocka_unit_test(start_tap),
+		THOROUGH_TESTS,
+		FRAGMENT_TESTS,
+		cmocka_unit_test(stop),
+		cmocka_unit_test(start_af_xdp),
+		THOROUGH_TESTS,
+		FRAGMENT_TESTS,
+		cmocka_unit_test(stop),
+		cmocka_unit_test(start_jumbo),
 		cmocka_unit_test(test_downloads),
-		cmocka_unit_test(test_tcp),
-		cmocka_unit_test(test_udp),
-		cmocka_unit_test(test_ping),
-		cmocka_unit_test(test_kernel_has_the_rest),
-		cmocka_unit_test(test_ttl),
-		cmocka_unit_test_teardown(test_path_mtu, restore_mtu),
-		cmocka_unit_test_teardown(test_tcp_path_mtu, restore_mtu),
-		cmocka_unit_test(test_idle),
-		/* Behind those that net_af_packet runs. */
-		cmocka_unit_test(test_fragments),
-		cmocka_unit_test_teardown(test_fragmentation, restore_mtu),
+		USUAL_TESTS,
+		cmocka_unit_test(stop),
 	};
-	const struct CMUnitTest unfragmented[] = { all[0], all[1], all[2], all[3], all[4],
-						   all[5], all[6], all[7], all[8] };
-	const struct CMUnitTest some[] = { all[0], all[1], all[2], all[3], all[4] };
-	const struct CMUnitTest two_workers[] = { cmocka_unit_test(test_hand_over), all[1], all[2],
-						  all[3], all[4] };
-	int failed = 0;
 
-	failed += cmocka_run_group_tests_name("af_packet", unfragmented, start_af_packet, stop);
-	failed += cmocka_run_group_tests_name("two workers", two_workers, start_two_workers, stop);
-	failed += cmocka_run_group_tests_name("tap", all, start_tap, stop);
-	failed += cmocka_run_group_tests_name("af_xdp", all, start_af_xdp, stop);
-	failed += cmocka_run_group_tests_name("jumbo", some, start_jumbo, stop);
-	return failed;
+	return cmocka_run_group_tests(tests, NULL, NULL);
 }
