@@ -27,8 +27,10 @@ struct fastpath {
 	sd_event_source *timer;	    /* owned */
 	usec_t asked_usec;	    /* for the last sign of life */
 	bool adopted;		    /* in fastpath_new(); to be told to the machine */
-	bool force;		    /* of the last order */
+	bool unsynced; /* something was not told to the process, which was silent then */
+	bool force;    /* of the last order */
 	unsigned restore_failures;
+	bool restored; /* the kernel has everything; the process may still be ending */
 	enum fastpath_state announced;
 	bool announced_failure;
 	char text[FASTPATH_REASON_MAX];	   /* of the event that is being made */

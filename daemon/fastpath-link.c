@@ -90,6 +90,7 @@ static int on_io(sd_event_source *s, int fd, uint32_t revents, void *userdata)
 		return 0;
 	if (n <= 0) {
 		close_link(l);
+		l->handlers.on_closed(l->handlers.userdata);
 		return 0;
 	}
 	for (; nlmsg_ok(h, left); h = nlmsg_next((struct nlmsghdr *)h, &left))

@@ -12,10 +12,11 @@
 struct private_status;
 struct fastpath_link;
 
-/* They do not free the link. */
+/* They do not free the link, but on_closed, which is the last. */
 struct fastpath_link_handlers {
 	void (*on_status)(const struct private_status *s, void *userdata);
 	void (*on_attached)(int error, void *userdata); /* 0 or negative errno */
+	void (*on_closed)(void *userdata);		/* there will be no answers */
 	void *userdata;
 };
 

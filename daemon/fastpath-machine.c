@@ -54,6 +54,7 @@ void fastpath_machine_init(struct fastpath_machine *m, bool enabled, usec_t now)
 static void note_failure(struct fastpath_machine *m, const char *reason)
 {
 	m->failed = true;
+	m->unexplained = false;
 	m->failures++;
 	(void)snprintf(m->reason, sizeof(m->reason), "%s", reason ? reason : "unknown reason");
 }
@@ -88,15 +89,12 @@ static enum fastpath_action restore(struct fastpath_machine *m, usec_t now)
 
 static enum fastpath_action stop(struct fastpath_machine *m, enum fastpath_action how, usec_t now)
 {
-	bool kills = how == FASTPATH_KILL;
-
 	if (m->state == FASTPATH_ACTIVE && now - m->since_usec >= STABLE_USEC) {
 		m->backoff_usec = FASTPATH_BACKOFF_MIN_USEC;
 		m->failures = m->failed ? 1 : 0;
 	}
-	enter(m, FASTPATH_STOPPING, now + (kills ? FASTPATH_KILL_USEC : FASTPATH_TERMINATE_USEC),
-	      now);
-	return how;
+	enter(m, FASTPATH_STOPPING, now + FASTPATH_TERMINATE_USEC, now);
+	return how == FASTPATH_KILL ? ask(m, FASTPATH_KILL) : how;
 }
 
 static enum fastpath_action fail(struct fastpath_machine *m, enum fastpath_action how,
@@ -134,6 +132,8 @@ static enum fastpath_action on_done(struct fastpath_machine *m, usec_t now)
 	case FASTPATH_MOVE:
 		activate(m, now);
 		return FASTPATH_NOTHING;
+	case FASTPATH_KILL:
+		return restore(m, now);
 	case FASTPATH_RESTORE:
 		return settle(m, now);
 	default: /* START: the first beat is awaited; what was asked in a state that is over */
@@ -216,9 +216,23 @@ static enum fastpath_action on_exited(struct fastpath_machine *m, const char *re
 {
 	if (m->state == FASTPATH_STOPPING)
 		return restore(m, now);
+	if (m->state == FASTPATH_RESTORING && m->unexplained)
+		(void)snprintf(m->reason, sizeof(m->reason), "%s", reason);
+	m->unexplained = false;
+	if (m->state == FASTPATH_RESTORING && m->awaited == FASTPATH_NOTHING)
+		return ask(m, FASTPATH_RESTORE);
 	if (!has_process(m))
 		return FASTPATH_NOTHING;
 	(void)fail(m, FASTPATH_KILL, reason, now);
+	return restore(m, now);
+}
+
+static enum fastpath_action on_closed(struct fastpath_machine *m, usec_t now)
+{
+	if (!has_process(m))
+		return FASTPATH_NOTHING;
+	(void)fail(m, FASTPATH_KILL, "the fast path has closed its control socket", now);
+	m->unexplained = true;
 	return restore(m, now);
 }
 
@@ -242,7 +256,7 @@ static enum fastpath_action on_time(struct fastpath_machine *m, usec_t now)
 
 	m->tick_usec = now;
 	/* This process was late, so its late questions are no fault of the other's. */
-	if (gap > 3 * FASTPATH_TICK_USEC)
+	if (gap > 4 * FASTPATH_TICK_USEC)
 		m->beat_usec = MIN(now, m->beat_usec + gap - FASTPATH_TICK_USEC);
 	if (m->state == FASTPATH_ACTIVE && now >= m->beat_usec + FASTPATH_SILENCE_USEC)
 		return fail(m, FASTPATH_KILL, "the fast path does not answer", now);
@@ -257,9 +271,6 @@ static enum fastpath_action on_time(struct fastpath_machine *m, usec_t now)
 	case FASTPATH_ADOPTING:
 		return fail(m, FASTPATH_KILL, "the fast path does not answer", now);
 	case FASTPATH_STOPPING:
-		/* SIGKILL cannot be refused, but a device may hold the process: its addresses are put back anyhow. */
-		if (now - m->since_usec >= FASTPATH_KILL_USEC)
-			return restore(m, now);
 		return stop(m, FASTPATH_KILL, now);
 	case FASTPATH_RESTORING:
 		return ask(m, FASTPATH_RESTORE);
@@ -302,6 +313,8 @@ enum fastpath_action fastpath_machine_handle(struct fastpath_machine *m,
 		return FASTPATH_NOTHING;
 	case FASTPATH_BEAT:
 		return on_beat(m, e->attached, now);
+	case FASTPATH_CLOSED:
+		return on_closed(m, now);
 	case FASTPATH_EXITED:
 		return on_exited(m, e->reason, now);
 	case FASTPATH_TROUBLE:

@@ -4,8 +4,8 @@
 /*
  * When the fast path is started, given the traffic, taken it away from, and tried again: the decisions alone. Pure:
  * events and the time go in, what is to be done comes out, one action at a time; daemon/fastpath.c does it and says how
- * it went. The kernel plane is programmed all the time, so "back" never waits for anything but the end of the process
- * (whose ports must be free) and the addresses.
+ * it went. The kernel plane is programmed all the time, so the way back is to give it its addresses and devices; a
+ * process that was killed is not waited for, except by its devices and by the next start.
  *
  *	state		entered by		left by
  *	off		nothing is wanted	SWITCH_ON: checks, starts the program -> starting
@@ -14,7 +14,7 @@
  *	active		it has the traffic	no BEAT for too long, EXITED, TROUBLE, SWITCH_OFF -> stopping
  *	adopting	a daemon before us	BEAT with its ports: programs it -> active
  *			left it running
- *	stopping	told to end, or killed	EXITED, or too late -> restoring
+ *	stopping	told to end		EXITED, or killed -> restoring
  *	restoring	everything is put back	DONE -> off, waiting, or starting (again)
  *	waiting		it failed, and is	TIME -> starting
  *			enabled
@@ -46,8 +46,8 @@ enum fastpath_action {
 	FASTPATH_ATTACH,    /* the process takes its ports; answer, later */
 	FASTPATH_MOVE,	    /* addresses and routes to the exception interfaces; answer */
 	FASTPATH_TERMINATE, /* the process; EXITED follows */
-	FASTPATH_KILL,	    /* likewise */
-	FASTPATH_RESTORE,   /* devices, addresses, routes; answer, also AGAIN */
+	FASTPATH_KILL,	    /* likewise; answer */
+	FASTPATH_RESTORE, /* devices, addresses, routes, the process is gone; answer, also AGAIN */
 	_FASTPATH_ACTION_MAX,
 };
 
@@ -60,6 +60,7 @@ enum fastpath_event_kind {
 	FASTPATH_FAILED,  /* .reason */
 	FASTPATH_AGAIN,	  /* RESTORE: not yet, ask again soon */
 	FASTPATH_BEAT,	  /* the process answered; .attached */
+	FASTPATH_CLOSED,  /* it has let go of its control socket: it ends, EXITED will say why */
 	FASTPATH_EXITED,  /* .reason */
 	FASTPATH_TROUBLE, /* a request to the process failed; .reason */
 	FASTPATH_TIME,	  /* at least every FASTPATH_TICK_USEC */
@@ -76,14 +77,13 @@ enum {
 	FASTPATH_REASON_MAX = 256,
 };
 
-#define FASTPATH_TICK_USEC (100 * USEC_PER_MSEC)
-#define FASTPATH_BEAT_USEC (200 * USEC_PER_MSEC) /* the process is asked this often */
-/* Three missed beats; with the tick and the way back it is less than a second. */
-#define FASTPATH_SILENCE_USEC (600 * USEC_PER_MSEC)
+#define FASTPATH_TICK_USEC (50 * USEC_PER_MSEC)
+#define FASTPATH_BEAT_USEC (100 * USEC_PER_MSEC) /* the process is asked this often */
+/* Five missed beats; with the tick and the way back it is less than a second. */
+#define FASTPATH_SILENCE_USEC (500 * USEC_PER_MSEC)
 #define FASTPATH_START_USEC (30 * USEC_PER_SEC) /* gigabytes of huge pages take their time */
 #define FASTPATH_ATTACH_USEC (5 * USEC_PER_SEC)
 #define FASTPATH_TERMINATE_USEC (300 * USEC_PER_MSEC)
-#define FASTPATH_KILL_USEC USEC_PER_SEC
 #define FASTPATH_AGAIN_USEC (20 * USEC_PER_MSEC)
 #define FASTPATH_RESTORE_RETRY_USEC USEC_PER_SEC
 #define FASTPATH_BACKOFF_MIN_USEC USEC_PER_SEC
@@ -95,7 +95,7 @@ struct fastpath_machine {
 	bool enabled;			  /* by the configuration: tried again after a failure */
 	bool wanted;			  /* by the operator or the configuration */
 	bool failed;			  /* while it ends: because of .reason */
-	bool adopted;			  /* not our child: how it ended is not known */
+	bool unexplained;		  /* what EXITED tells is the better .reason */
 	usec_t since_usec;		  /* of the state; monotonic, as all */
 	usec_t deadline_usec;		  /* USEC_NEVER = none */
 	usec_t beat_usec;		  /* last sign of life */

@@ -163,7 +163,7 @@ static int restore_name(const struct fastpath_taken *t, bool patient)
 	return r < 0 ? r : interface_rename(now, t->interface);
 }
 
-static int restore_port(const struct fastpath_taken *t, bool patient,
+static int restore_port(const struct fastpath_taken *t, bool gone, bool patient,
 			char reason[static FASTPATH_MOVE_REASON_MAX])
 {
 	size_t failed = 0;
@@ -172,6 +172,9 @@ static int restore_port(const struct fastpath_taken *t, bool patient,
 	/* After a crash of this daemon alone the exception interface may still have them. */
 	if (*t->interface)
 		(void)interface_strip(&t->state, t->exception);
+	/* sysfs would hold us as long as the process has the device. */
+	if (is_taken_from_kernel(t) && !gone)
+		return -EAGAIN;
 	if (is_taken_from_kernel(t) && *t->driver)
 		r = pci_bind(PCI_SYSFS, t->port.pci, t->driver, false);
 	if (r < 0)
@@ -192,13 +195,13 @@ static int restore_port(const struct fastpath_taken *t, bool patient,
 	return 0;
 }
 
-int fastpath_move_restore(const struct fastpath_record *r, bool patient,
+int fastpath_move_restore(const struct fastpath_record *r, bool gone, bool patient,
 			  char ret_reason[static FASTPATH_MOVE_REASON_MAX])
 {
 	int ret = 0, error;
 
 	for (size_t i = 0; i < r->n_ports; i++) {
-		error = restore_port(&r->ports[i], patient, ret_reason);
+		error = restore_port(&r->ports[i], gone, patient, ret_reason);
 		/* What is merely not there yet must not hide what has failed. */
 		if (error < 0 && (ret == 0 || ret == -EAGAIN))
 			ret = error;

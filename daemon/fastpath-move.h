@@ -30,9 +30,9 @@ int fastpath_move_addresses(const struct fastpath_record *r,
 			    char ret_reason[static FASTPATH_MOVE_REASON_MAX]);
 
 /*
- * All back. The process has ended. 0; -EAGAIN: an interface is not there yet, call again soon (`patient`: wait for the
- * name that it had, which udev gives; else give it that name here); other negative errno and the reason: something is
- * not as it was, the rest is.
+ * All back. 0; -EAGAIN: a device is not free yet, which it is when the process is `gone`, or its interface is not
+ * there yet: call again soon (`patient`: wait for the name that it had, which udev gives; else give it that name here);
+ * other negative errno and the reason: something is not as it was, the rest is.
  */
-int fastpath_move_restore(const struct fastpath_record *r, bool patient,
+int fastpath_move_restore(const struct fastpath_record *r, bool gone, bool patient,
 			  char ret_reason[static FASTPATH_MOVE_REASON_MAX]);

@@ -18,11 +18,15 @@
 #include "daemon/manager.h"
 #include "daemon/reconcile.h"
 #include "daemon/vip.h"
-#include "ipvs/private.h"
+#include "ipvs/channel-unix.h"
 
-#define PROGRAM_USEC (5 * USEC_PER_SEC)	   /* of one request, before it has the traffic */
-#define REQUEST_USEC (300 * USEC_PER_MSEC) /* afterwards */
-#define PATIENCE_USEC (2 * USEC_PER_SEC)   /* for udev to give an interface its name */
+#define PROGRAM_USEC (5 * USEC_PER_SEC)	    /* of one request, before it has the traffic */
+#define REQUEST_USEC (250 * USEC_PER_MSEC)  /* afterwards */
+#define STALE_USEC (3 * FASTPATH_BEAT_USEC) /* without a sign of life nothing else is asked */
+#define ADOPT_USEC (500 * USEC_PER_MSEC)    /* for the answer of a process that ran before us */
+#define EXIT_USEC (300 * USEC_PER_MSEC)	    /* of a process that ends by itself */
+#define GIVE_UP_USEC (10 * USEC_PER_SEC)    /* on one that was killed */
+#define PATIENCE_USEC (2 * USEC_PER_SEC)    /* for udev to give an interface its name */
 
 enum {
 	RESTORE_FAILURES_MAX = 10, /* then what cannot be put back is left to the operator */
@@ -63,6 +67,10 @@ static void on_status(const struct private_status *s, void *userdata)
 {
 	struct fastpath *f = userdata;
 
+	if (f->unsynced)
+		manager_apply_within(f->manager, 0);
+	f->unsynced = false;
+
 	/* A record without ports is that of a process that holds them back still. */
 	fastpath_handle(f, &(struct fastpath_event){ .kind = FASTPATH_BEAT,
 						     .attached = s->n_ports > 0 });
@@ -80,6 +88,11 @@ static void on_attached(int error, void *userdata)
 			   *line ? ": " : "", line);
 	}
 	fastpath_handle(f, &e);
+}
+
+static void on_closed(void *userdata)
+{
+	fastpath_handle(userdata, &(struct fastpath_event){ .kind = FASTPATH_CLOSED });
 }
 
 static struct fastpath_event check(struct fastpath *f)
@@ -189,23 +202,40 @@ static void forget(struct fastpath *f)
 	f->record.pid = 0;
 	fastpath_save(f);
 	f->restore_failures = 0;
+	f->restored = false;
+}
+
+/* Who does not end by itself is killed. */
+static bool is_gone(const struct fastpath *f, usec_t waited)
+{
+	if (f->process.pid && waited >= EXIT_USEC)
+		fastpath_process_signal(&f->process, SIGKILL);
+	return f->process.pid == 0;
+}
+
+/* SIGKILL cannot be refused, but what the process does in the kernel may take its time, or never end. */
+static bool give_up(struct fastpath *f, usec_t waited)
+{
+	if (waited < GIVE_UP_USEC)
+		return false;
+	log_warning("fast path: process %d does not end", (int)f->process.pid);
+	fastpath_process_deinit(&f->process);
+	return true;
 }
 
 static struct fastpath_event restore(struct fastpath *f)
 {
-	bool patient = clock_monotonic_usec() < f->machine.since_usec + PATIENCE_USEC;
+	usec_t waited = clock_monotonic_usec() - f->machine.since_usec;
 	char reason[FASTPATH_MOVE_REASON_MAX] = "";
-	int r;
+	bool gone = is_gone(f, waited);
+	int r = 0;
 
 	fastpath_plane_close(&f->plane);
 	fastpath_link_free(take_ptr(f->link));
-	if (f->process.pid) { /* killed, and still there: a device that it holds is not to be had */
-		log_warning("fast path: process %d does not end", (int)f->process.pid);
-		fastpath_process_deinit(&f->process);
-	}
-	r = f->record.phase >= FASTPATH_SEIZED ? fastpath_move_restore(&f->record, patient, reason)
-					       : 0;
-	if (r == -EAGAIN)
+	if (!f->restored && f->record.phase >= FASTPATH_SEIZED)
+		r = fastpath_move_restore(&f->record, gone, waited < PATIENCE_USEC, reason);
+	f->restored = r == 0;
+	if (r == -EAGAIN || (r == 0 && !gone && !give_up(f, waited)))
 		return (struct fastpath_event){ .kind = FASTPATH_AGAIN };
 	if (r < 0) {
 		manager_event(f->manager, LOG_ERR, "fastpath", "fast path", "%s", reason);
@@ -247,7 +277,8 @@ static bool perform_now(struct fastpath *f, enum fastpath_action action, struct 
 		return false;
 	case FASTPATH_KILL:
 		fastpath_process_signal(&f->process, SIGKILL);
-		return false;
+		*e = done;
+		return true;
 	case FASTPATH_ATTACH:
 		r = f->link ? fastpath_link_attach(f->link) : -ENOTCONN;
 		if (r < 0)
@@ -313,7 +344,7 @@ void fastpath_handle(struct fastpath *f, const struct fastpath_event *event)
 
 static int connect_link(struct fastpath *f)
 {
-	const struct fastpath_link_handlers handlers = { on_status, on_attached, f };
+	const struct fastpath_link_handlers handlers = { on_status, on_attached, on_closed, f };
 
 	if (f->link && fastpath_link_is_closed(f->link))
 		fastpath_link_free(take_ptr(f->link));
@@ -355,6 +386,12 @@ static bool is_programmed(const struct fastpath *f)
 	return f->plane.channel && !*f->trouble && fastpath_machine_is_programmed(&f->machine);
 }
 
+/* Each request would hold up the daemon for as long as it may take. */
+static bool is_stale(const struct fastpath *f)
+{
+	return clock_monotonic_usec() > f->machine.beat_usec + STALE_USEC;
+}
+
 int fastpath_apply(struct fastpath *f, const struct conf *conf, const struct registry *registry,
 		   struct reconcile_report *report)
 {
@@ -362,6 +399,10 @@ int fastpath_apply(struct fastpath *f, const struct conf *conf, const struct reg
 
 	if (!f || !is_programmed(f))
 		return 0;
+	if (is_stale(f)) {
+		f->unsynced = true;
+		return 0;
+	}
 	r = fastpath_plane_apply(&f->plane, conf, registry, &f->manager->linger, report);
 	if (r == 0 || r == -EIO || r == -ENOMEM)
 		return r;
@@ -375,7 +416,7 @@ void fastpath_add_live(struct fastpath *f, struct ipvs_ruleset *to)
 
 	if (!f || !is_programmed(f))
 		return;
-	r = fastpath_plane_dump(&f->plane);
+	r = is_stale(f) ? 0 : fastpath_plane_dump(&f->plane);
 	if (r == 0)
 		fastpath_plane_add_live(&f->plane, to);
 	else
@@ -415,7 +456,8 @@ static void recover(struct fastpath *f)
 	if (f->record.phase < FASTPATH_SEIZED)
 		return forget(f);
 	do {
-		r = fastpath_move_restore(&f->record, now < start_usec + PATIENCE_USEC, reason);
+		r = fastpath_move_restore(&f->record, true, now < start_usec + PATIENCE_USEC,
+					  reason);
 		if (r == 0)
 			break;
 		(void)poll(NULL, 0, 20);
@@ -427,11 +469,26 @@ static void recover(struct fastpath *f)
 	forget(f);
 }
 
+/* A process that is ending, or hangs, has nothing that could be adopted. */
+static int look_at_process(struct fastpath *f)
+{
+	struct private_status *status = calloc(1, sizeof(*status));
+	int r = status ? fastpath_plane_open(&f->plane, f->socket, ADOPT_USEC) : -ENOMEM;
+
+	if (r == 0)
+		r = channel_get_status(f->plane.channel, status);
+	if (r == 0 && status->n_ports != f->record.n_ports)
+		r = -ENODEV;
+	fastpath_plane_close(&f->plane);
+	free(status);
+	return r;
+}
+
 int fastpath_adopt(struct fastpath *f)
 {
-	int r = -ESRCH;
+	int r = f->record.phase == FASTPATH_CARRIES ? look_at_process(f) : -ESRCH;
 
-	if (f->record.phase == FASTPATH_CARRIES)
+	if (r == 0)
 		r = fastpath_process_adopt(&f->process, f->manager->event, f->record.pid,
 					   f->record.start_ticks, on_process_exit, f);
 	if (r == 0) {

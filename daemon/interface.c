@@ -169,7 +169,9 @@ int interface_give(const struct interface_state *s, const char *to, size_t *ret_
 		return -ENOMEM;
 	if (!place.index)
 		return -ENODEV;
-	interface_settings_write(to, s->settings);
+	/* The interface itself, if it is the same one, has kept its settings. */
+	if (place.index != s->index)
+		interface_settings_write(to, s->settings);
 	r = interface_link_set(to, s->mtu, s->up || !place.is_original);
 	if (r == 0)
 		r = netlink_exchange_open(NETLINK_ROUTE, &socket);

@@ -268,13 +268,19 @@ int reconcile_apply_ops(struct channel *channel, const struct plan *ops,
 		return -ENOMEM;
 	r = channel_apply(channel, ops, results, &n_failed);
 	if (r < 0)
-		return r == -ENOMEM ? r : 1;
+		return r;
 	for (size_t i = 0; n_failed && i < ops->n; i++)
 		if (results[i].error && !is_stale(&ops->ops[i], results[i].error))
 			note_failure(report, &ops->ops[i], results[i].error);
 	if (report->error)
 		return -EIO;
 	return n_failed ? 1 : 0;
+}
+
+/* A plane that could not be talked to in the middle of it is planned for anew, from a dump. */
+static int plan_again_unless_final(int r)
+{
+	return r >= 0 || r == -EIO || r == -ENOMEM ? r : 1;
 }
 
 /*
@@ -296,7 +302,7 @@ static int apply_plan(struct manager *m, struct plan *p, const struct ipvs_rules
 		r = reconcile_apply_ops(
 			m->channel, &(struct plan){ p->ops + first, p->n - first }, report);
 	if (r != 0)
-		return r;
+		return plan_again_unless_final(r);
 	if (plan_result(p, &m->actual, desired, &after) < 0)
 		return 1;
 	ipvs_ruleset_deinit(&m->actual);

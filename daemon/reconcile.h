@@ -62,7 +62,8 @@ int reconcile_apply(struct manager *m, const struct conf *conf, const struct reg
 
 /*
  * Sends the operations to a plane. 0: all done; 1: what the plane has is not what it was, dump and plan again; -EIO: it
- * refuses some for good, see report->error. The others are done when some fail.
+ * refuses some for good, see report->error; other negative errno: it cannot be talked to. The others are done when some
+ * fail.
  */
 int reconcile_apply_ops(struct channel *channel, const struct plan *ops,
 			struct reconcile_report *report);

@@ -24,6 +24,7 @@
 #define OFF E(.kind = FASTPATH_SWITCH_OFF)
 #define BEAT E(.kind = FASTPATH_BEAT, .attached = true)
 #define EMPTY_BEAT E(.kind = FASTPATH_BEAT)
+#define CLOSED E(.kind = FASTPATH_CLOSED)
 #define EXITED E(.kind = FASTPATH_EXITED, .reason = "it ended")
 #define TROUBLE E(.kind = FASTPATH_TROUBLE, .reason = "it is in trouble")
 #define TIME E(.kind = FASTPATH_TIME)
@@ -43,7 +44,7 @@ static const struct step to_active[] = {
 	{ 0, ON, FASTPATH_CHECK, FASTPATH_STARTING },
 	{ 0, DONE, FASTPATH_START, FASTPATH_STARTING },
 	{ 0, DONE, FASTPATH_NOTHING, FASTPATH_STARTING },
-	{ 100000, TIME, FASTPATH_NOTHING, FASTPATH_STARTING },
+	{ 50000, TIME, FASTPATH_NOTHING, FASTPATH_STARTING },
 	{ 1000, EMPTY_BEAT, FASTPATH_PROGRAM, FASTPATH_STARTING },
 	{ 0, DONE, FASTPATH_SEIZE, FASTPATH_STARTING },
 	{ 0, DONE, FASTPATH_ATTACH, FASTPATH_ATTACHING },
@@ -100,7 +101,7 @@ static void test_failures_on_the_way(void **state)
 {
 	static const struct {
 		size_t n; /* steps of to_active before */
-		struct step steps[4];
+		struct step steps[5];
 		size_t n_steps;
 	} cases[] = {
 		{ 1, { { 0, FAILED, FASTPATH_NOTHING, FASTPATH_OFF } }, 1 },
@@ -111,9 +112,11 @@ static void test_failures_on_the_way(void **state)
 		  2 },
 		{ 4,
 		  { { FASTPATH_START_USEC, TIME, FASTPATH_KILL, FASTPATH_STOPPING },
+		    { 0, DONE, FASTPATH_RESTORE, FASTPATH_RESTORING },
+		    { 0, AGAIN, FASTPATH_NOTHING, FASTPATH_RESTORING },
 		    { 0, EXITED, FASTPATH_RESTORE, FASTPATH_RESTORING },
 		    { 0, DONE, FASTPATH_NOTHING, FASTPATH_OFF } },
-		  3 },
+		  5 },
 		{ 5,
 		  { { 0, FAILED, FASTPATH_TERMINATE, FASTPATH_STOPPING },
 		    { 0, EXITED, FASTPATH_RESTORE, FASTPATH_RESTORING },
@@ -122,12 +125,12 @@ static void test_failures_on_the_way(void **state)
 		{ 6,
 		  { { 0, FAILED, FASTPATH_TERMINATE, FASTPATH_STOPPING },
 		    { FASTPATH_TERMINATE_USEC, TIME, FASTPATH_KILL, FASTPATH_STOPPING },
-		    { 0, EXITED, FASTPATH_RESTORE, FASTPATH_RESTORING },
+		    { 0, DONE, FASTPATH_RESTORE, FASTPATH_RESTORING },
 		    { 0, DONE, FASTPATH_NOTHING, FASTPATH_OFF } },
 		  4 },
 		{ 7,
 		  { { FASTPATH_ATTACH_USEC, TIME, FASTPATH_KILL, FASTPATH_STOPPING },
-		    { FASTPATH_KILL_USEC, TIME, FASTPATH_RESTORE, FASTPATH_RESTORING },
+		    { 0, DONE, FASTPATH_RESTORE, FASTPATH_RESTORING },
 		    { 0, DONE, FASTPATH_NOTHING, FASTPATH_OFF } },
 		  3 },
 		{ 9,
@@ -142,9 +145,15 @@ static void test_failures_on_the_way(void **state)
 		  3 },
 		{ 10,
 		  { { 0, TROUBLE, FASTPATH_KILL, FASTPATH_STOPPING },
-		    { 0, EXITED, FASTPATH_RESTORE, FASTPATH_RESTORING },
+		    { 0, DONE, FASTPATH_RESTORE, FASTPATH_RESTORING },
 		    { 0, DONE, FASTPATH_NOTHING, FASTPATH_OFF } },
 		  3 },
+		{ 10,
+		  { { 0, CLOSED, FASTPATH_RESTORE, FASTPATH_RESTORING },
+		    { 0, AGAIN, FASTPATH_NOTHING, FASTPATH_RESTORING },
+		    { 0, EXITED, FASTPATH_RESTORE, FASTPATH_RESTORING },
+		    { 0, DONE, FASTPATH_NOTHING, FASTPATH_OFF } },
+		  4 },
 	};
 
 	(void)state;
@@ -156,6 +165,8 @@ static void test_failures_on_the_way(void **state)
 		now = run(&m, to_active, cases[i].n, 0);
 		now = run(&m, cases[i].steps, cases[i].n_steps, now);
 		assert_true(*m.reason);
+		if (cases[i].steps[0].event.kind == FASTPATH_CLOSED)
+			assert_string_equal(m.reason, "it ended");
 		assert_int_equal(m.failures, 1);
 		assert_int_equal(fastpath_machine_handle(&m, &TIME, now + 100 * USEC_PER_SEC),
 				 FASTPATH_NOTHING);
@@ -186,7 +197,7 @@ static void test_back_off(void **state)
 		now = run(&m, to_active + 1, ARRAY_SIZE(to_active) - 1, now);
 	}
 	/* What ran for long has the right to a quick second try. */
-	for (int i = 0; i < 601; i++) {
+	for (int i = 0; i < 1201; i++) {
 		now += FASTPATH_TICK_USEC;
 		assert_int_equal(fastpath_machine_handle(&m, &BEAT, now), FASTPATH_NOTHING);
 		assert_int_equal(fastpath_machine_handle(&m, &TIME, now), FASTPATH_NOTHING);
@@ -209,7 +220,7 @@ static void test_silence(void **state)
 	(void)fastpath_machine_handle(&m, &TIME, now);
 	while (fastpath_machine_handle(&m, &TIME, now) == FASTPATH_NOTHING)
 		now += FASTPATH_TICK_USEC;
-	assert_in_range(now - last, 600000, 800000);
+	assert_in_range(now - last, 500000, 600000);
 	assert_int_equal(m.state, FASTPATH_STOPPING);
 	assert_true(m.failed);
 
@@ -261,7 +272,7 @@ static void test_what_a_daemon_left(void **state)
 	static const struct step hung[] = {
 		{ 0, ADOPT, FASTPATH_NOTHING, FASTPATH_ADOPTING },
 		{ FASTPATH_SILENCE_USEC, TIME, FASTPATH_KILL, FASTPATH_STOPPING },
-		{ 0, EXITED, FASTPATH_RESTORE, FASTPATH_RESTORING },
+		{ 0, DONE, FASTPATH_RESTORE, FASTPATH_RESTORING },
 	};
 	/* What cannot be put back is tried again, and nothing else is begun before. */
 	static const struct step late[] = {
@@ -323,12 +334,17 @@ static struct fastpath_event perform(struct model *x, enum fastpath_action actio
 	case FASTPATH_MOVE:
 		assert_true(x->attached);
 		return chance(x, 95) ? DONE : FAILED;
+	case FASTPATH_KILL:
+		x->exit_at = MIN(x->exit_at, x->now + 1 + (usec_t)rand_r(&x->seed) % 500000);
+		return DONE;
 	case FASTPATH_RESTORE:
 		if (chance(x, 10))
 			return chance(x, 50) ? AGAIN : FAILED;
 		x->moved = false;
 		x->fault_at = USEC_NEVER;
-		return DONE;
+		/* It ends by itself, or has been killed. */
+		x->exit_at = MIN(x->exit_at, x->now + 300000);
+		return x->alive ? AGAIN : DONE;
 	default:
 		fail();
 		return DONE;
@@ -354,9 +370,6 @@ static void step(struct model *x, struct fastpath_event e)
 		case FASTPATH_ATTACH:
 			x->attach_pending = true;
 			return;
-		case FASTPATH_KILL:
-			x->exit_at = MIN(x->exit_at, x->now + 1000);
-			return;
 		case FASTPATH_TERMINATE:
 			if (!x->stubborn && !x->hung)
 				x->exit_at = MIN(x->exit_at, x->now + 50000);
@@ -371,6 +384,8 @@ static void advance(struct model *x)
 {
 	x->now += 10000;
 	if (x->alive && x->now >= x->exit_at) {
+		if (chance(x, 50))
+			step(x, CLOSED);
 		x->alive = x->attached = x->attach_pending = false;
 		step(x, EXITED);
 	}

@@ -1,0 +1,486 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+/*
+ * Both planes on one gateway: the traffic goes from kernel IPVS to ipvsd-fastpath and back, by order and when the
+ * program is killed or hangs or never comes up, and the gateway's interfaces are afterwards as they were. Real kernel
+ * IPVS, real ipvsd-fastpath on AF_PACKET or AF_XDP ports.
+ */
+
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "tests/lab/fixture.h"
+
+enum {
+	RATE = 20,
+	COMMAND_MAX = 512,
+};
+
+#define BACK_USEC USEC_PER_SEC
+#define SETTLE_USEC (20 * USEC_PER_SEC)
+
+static struct fixture f;
+static const char *driver = "net_af_packet";
+
+DEFINE_CLEANUP(json_t *, json_decref)
+
+static void shell(const struct lab_host *h, const char *command)
+{
+	_cleanup_(lab_result_deinit) struct lab_result result = LAB_RESULT_INIT;
+	const char *const argv[] = { "sh", "-ec", command, NULL };
+
+	assert_int_equal(lab_run(h, argv, &result), 0);
+	if (result.status != 0)
+		fail_msg("%s: %s\n-> %d\n%s%s", h->name, command, result.status, result.out,
+			 result.err);
+}
+
+static int set_up(void **state)
+{
+	(void)state;
+	fixture_init(&f, 1, 1);
+	/* veth leaves checksums to hardware that is not there. */
+	shell(&f.lab->internet, "ethtool -K eth0 tx off tso off gso off >/dev/null");
+	for (size_t i = 0; i < f.lab->n_targets; i++)
+		shell(&f.lab->targets[i], "ethtool -K eth0 tx off tso off gso off >/dev/null");
+	/* Things to lose: a second address, an MTU, routes. */
+	shell(&f.lab->gateway,
+	      "ip address add 10.0.0.77/24 dev public; ip link set dev public mtu 1450; "
+	      "ip route add 192.0.2.0/24 via 10.0.0.1 metric 5 mtu 1300; ip -6 "
+	      "route add 2001:db8:ffff::/48 via 2001:db8::1");
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	(void)state;
+	fixture_deinit(&f);
+	return 0;
+}
+
+static void configure(const char *extra, unsigned weight_a, unsigned weight_b)
+{
+	char program[LAB_PATH_MAX];
+
+	assert_int_equal(
+		gateway_configure(f.gateway,
+				  LAB_CONF_GLOBAL FIXTURE_LISTENERS
+				  "[target-group blue]\ntargets = 10.0.1.10:8080 weight=%u\n"
+				  " 10.0.2.10:8080 weight=%u\n" FIXTURE_CHECKS
+				  "[target-group echo]\ntargets = 10.0.1.10:7\n"
+				  "health-check-protocol = none\n"
+				  "[fastpath]\nprogram = %s\nports = %s0,iface=public "
+				  "%s1,iface=zone-a %s2,iface=zone-b\n"
+				  "lcores = 0\nhugepages = no\nmemory = 128\n"
+				  "max-connections = 16384\nqueue-size = 256\n%s",
+				  weight_a, weight_b,
+				  lab_program("../dpdk-fastpath/ipvsd-fastpath", program), driver,
+				  driver, driver, extra),
+		0);
+}
+
+/* Addresses, routes and MTU of the gateway, as iproute2 has them. */
+static char *look(void)
+{
+	static const char *const argv[] = {
+		"sh", "-c",
+		"ip -o link | sed 's/^[0-9]*: //; s/link-netnsid.*//; s/qlen.*//'; ip -o address | "
+		"sed 's/^[0-9]*: //'; ip route show table all | grep -v '^local\\|^broadcast'; ip "
+		"-6 "
+		"route show table all | grep -v '^local\\|^multicast\\|^anycast'; nft list ruleset",
+		NULL
+	};
+	_cleanup_(lab_result_deinit) struct lab_result result = LAB_RESULT_INIT;
+	char *text;
+
+	assert_int_equal(lab_run(&f.lab->gateway, argv, &result), 0);
+	text = result.out;
+	result.out = NULL;
+	return text;
+}
+
+static void assert_same(const char *before)
+{
+	_cleanup_free_ char *now = look();
+
+	if (strcmp(now, before) == 0)
+		return;
+	(void)fprintf(stderr, "now:\n%s\nbefore:\n%s\n", now, before);
+	gateway_print_log(f.gateway);
+	fail();
+}
+
+static void order(const char *what, int status)
+{
+	_cleanup_(lab_result_deinit) struct lab_result result = LAB_RESULT_INIT;
+
+	assert_int_equal(gateway_command(f.gateway, &result, "fastpath", "--socket",
+					 LAB_CONTROL_SOCKET, "--force", what, NULL),
+			 0);
+	print_message("# fastpath %s: %lu ms: %s%s", what,
+		      (unsigned long)(result.duration_usec / USEC_PER_MSEC), result.out,
+		      result.err);
+	if (result.status == status)
+		return;
+	gateway_print_log(f.gateway);
+	fail_msg("ipvsd fastpath %s: status %d: %s%s", what, result.status, result.out, result.err);
+}
+
+static json_t *report(void)
+{
+	json_t *j = NULL;
+
+	assert_int_equal(gateway_request(f.gateway, "GET", "/v1/fastpath", NULL, &j), 200);
+	return j;
+}
+
+/* Of the fast path's worker. */
+static int64_t counter(const char *name)
+{
+	_cleanup_(json_decref_p) json_t *j = report();
+
+	return json_integer_value(json_object_get(
+		json_object_get(json_array_get(json_object_get(j, "workers"), 0), "counters"),
+		name));
+}
+
+static pid_t process(void)
+{
+	_cleanup_(json_decref_p) json_t *j = report();
+
+	return (pid_t)json_integer_value(json_object_get(j, "pid"));
+}
+
+static bool has_state(void *userdata)
+{
+	_cleanup_(json_decref_p) json_t *j = report();
+	const char *state = json_string_value(json_object_get(j, "state"));
+
+	return state && strcmp(state, userdata) == 0;
+}
+
+static void wait_state(const char *state)
+{
+	if (lab_wait_until(has_state, (void *)state, SETTLE_USEC) == 0)
+		return;
+	gateway_print_log(f.gateway);
+	fail_msg("the fast path is not %s", state);
+}
+
+static bool reason_has(const char *text)
+{
+	_cleanup_(json_decref_p) json_t *j = report();
+	const char *reason = json_string_value(json_object_get(j, "reason"));
+
+	return reason && strstr(reason, text);
+}
+
+/* Requests pass, by the plane that is meant. */
+static void assert_traffic(bool fastpath)
+{
+	int64_t before = fastpath ? counter("forwarded-in") : 0;
+	char target[LAB_TARGET_MAX];
+
+	for (int i = 0; i < 5; i++)
+		(void)fixture_get(&f, "/", target);
+	if (fastpath)
+		assert_true(counter("forwarded-in") >=
+			    before + 20); /* 4 packets a request, at least */
+}
+
+static void print_events(void)
+{
+	_cleanup_(json_decref_p) json_t *j = NULL;
+
+	gateway_print_log(f.gateway);
+	(void)gateway_request(f.gateway, "GET", "/v1/events", NULL, &j);
+	(void)json_dumpf(j, stderr, JSON_INDENT(1));
+}
+
+/* After the fault nothing fails but what began within the second. */
+static void assert_back(struct lab_load *load, usec_t fault_usec)
+{
+	struct lab_load_summary gap, after;
+
+	lab_sleep(3 * USEC_PER_SEC);
+	lab_load_stop(load);
+	gap = lab_load_summarize(load, fault_usec, fault_usec + BACK_USEC);
+	after = lab_load_summarize(load, fault_usec + BACK_USEC, USEC_NEVER);
+	print_message(
+		"# %zu of %zu requests failed within the second, the last %ld ms after the "
+		"fault; then %zu of %zu, longest %lu ms\n",
+		gap.failed, gap.requests,
+		gap.failed ? (long)((gap.last_failure_usec - fault_usec) / USEC_PER_MSEC) : 0L,
+		after.failed, after.requests, (unsigned long)(after.longest_usec / USEC_PER_MSEC));
+	if (after.failed || after.requests < RATE) {
+		lab_load_print(load);
+		print_events();
+	}
+	assert_int_equal(after.failed, 0);
+	assert_true(after.requests >= RATE);
+	lab_load_free(load);
+}
+
+static void test_on_and_off(void **state)
+{
+	_cleanup_free_ char *before = NULL;
+	char target[LAB_TARGET_MAX];
+	struct lab_load *load;
+
+	(void)state;
+	configure("", 1, 1);
+	fixture_start(&f, "blue");
+	before = look();
+	assert_traffic(false);
+	order("on", 0);
+	assert_traffic(true);
+	assert_int_equal(lab_address_exists(&f.lab->gateway, "ipvsd0", "10.0.0.77/24"), 1);
+	assert_int_equal(lab_address_exists(&f.lab->gateway, "public", "10.0.0.10/24"), 0);
+	order("on", 0); /* it is */
+	load = fixture_load(&f, LAB_VIP, RATE, FIXTURE_PATIENCE_SEC * USEC_PER_SEC);
+	lab_sleep(USEC_PER_SEC);
+	order("off", 0);
+	lab_sleep(USEC_PER_SEC);
+	lab_load_stop(load);
+	/* New connections: a lost packet is sent again, none is refused. */
+	assert_int_equal(lab_load_failed_outside(load, USEC_NEVER, USEC_NEVER), 0);
+	lab_load_free(load);
+	assert_same(before);
+	assert_traffic(false);
+	(void)fixture_get(&f, "/", target);
+	order("off", 0);
+	assert_same(before);
+}
+
+static void test_killed(void **state)
+{
+	_cleanup_free_ char *before = NULL;
+	struct lab_load *load;
+	usec_t fault_usec;
+
+	(void)state;
+	configure("", 1, 1);
+	fixture_start(&f, "blue");
+	before = look();
+	order("on", 0);
+	load = fixture_load(&f, LAB_VIP, RATE, USEC_PER_SEC);
+	lab_sleep(USEC_PER_SEC);
+	fault_usec = clock_monotonic_usec();
+	assert_int_equal(kill(process(), SIGKILL), 0);
+	assert_back(load, fault_usec);
+	assert_true(has_state((void *)"off"));
+	assert_true(reason_has("killed by signal 9"));
+	assert_same(before);
+}
+
+static void test_hung(void **state)
+{
+	_cleanup_free_ char *before = NULL;
+	struct lab_load *load;
+	usec_t fault_usec;
+
+	(void)state;
+	configure("", 1, 1);
+	fixture_start(&f, "blue");
+	before = look();
+	order("on", 0);
+	load = fixture_load(&f, LAB_VIP, RATE, USEC_PER_SEC);
+	lab_sleep(USEC_PER_SEC);
+	fault_usec = clock_monotonic_usec();
+	assert_int_equal(kill(process(), SIGSTOP), 0);
+	assert_back(load, fault_usec);
+	assert_true(has_state((void *)"off"));
+	assert_true(reason_has("does not answer"));
+	assert_same(before);
+}
+
+/* Enabled: it comes back by itself; a weight and a drain reach it; its connections are seen. */
+static void test_enabled(void **state)
+{
+	_cleanup_(lab_result_deinit) struct lab_result result = LAB_RESULT_INIT;
+	_cleanup_(json_decref_p) json_t *status = NULL;
+	char buf[FIXTURE_STATE_MAX], target[LAB_TARGET_MAX];
+	pid_t first;
+
+	(void)state;
+	configure("enabled = yes\n", 1, 1);
+	fixture_start(&f, "blue");
+	wait_state("active");
+	assert_traffic(true);
+	first = process();
+	assert_int_equal(kill(first, SIGKILL), 0);
+	wait_state("waiting");
+	assert_traffic(false);
+	wait_state("active");
+	assert_int_not_equal(process(), first);
+	assert_traffic(true);
+
+	assert_int_equal(gateway_request(f.gateway, "POST", "/v1/drain",
+					 "{\"group\": \"blue\", \"target\": \"10.0.1.10:8080\"}",
+					 NULL),
+			 200);
+	lab_sleep(200 * USEC_PER_MSEC);
+	for (int i = 0; i < 8; i++)
+		assert_string_equal(fixture_get(&f, "/", target), "b1");
+	/* Health, too. */
+	assert_int_equal(gateway_request(f.gateway, "POST", "/v1/undrain",
+					 "{\"group\": \"blue\", \"target\": \"10.0.1.10:8080\"}",
+					 NULL),
+			 200);
+	lab_server_order_health(&f.servers[1], 500);
+	assert_true(gateway_wait_weight(f.gateway, LAB_VIP, "10.0.2.10", 0, 5 * USEC_PER_SEC) !=
+		    USEC_NEVER);
+	lab_sleep(200 * USEC_PER_MSEC);
+	for (int i = 0; i < 8; i++)
+		assert_string_equal(fixture_get(&f, "/", target), "a1");
+	assert_string_equal(fixture_state(&f, "blue", "10.0.2.10", buf), "unhealthy");
+	assert_int_equal(gateway_request(f.gateway, "GET", "/v1/status", NULL, &status), 200);
+	assert_string_equal(json_string_value(json_object_get(status, "plane")), "fast path");
+	assert_true(json_integer_value(
+			    json_object_get(json_array_get(json_object_get(status, "listeners"), 0),
+					    "connections")) >= 26);
+
+	/* Off by configuration. */
+	configure("", 1, 1);
+	fixture_reload(&f, 0, &result);
+	wait_state("off");
+	assert_traffic(false);
+}
+
+/* The daemon goes and comes: the fast path has the traffic all the time, and the new daemon has the fast path. */
+static void test_daemon_restarts(void **state)
+{
+	static const int signals[] = { SIGTERM, SIGKILL };
+	_cleanup_free_ char *before = NULL;
+	struct lab_load *load;
+	pid_t pid;
+
+	(void)state;
+	configure("", 1, 1);
+	fixture_start(&f, "blue");
+	before = look();
+	order("on", 0);
+	pid = process();
+	load = fixture_load(&f, LAB_VIP, RATE, FIXTURE_PATIENCE_SEC * USEC_PER_SEC);
+	for (size_t i = 0; i < ARRAY_SIZE(signals); i++) {
+		assert_true(gateway_stop(f.gateway, signals[i]) >= 0);
+		lab_sleep(500 * USEC_PER_MSEC);
+		assert_int_equal(kill(pid, 0), 0);
+		assert_int_equal(gateway_start(f.gateway), 0);
+		wait_state("active");
+		assert_int_equal(process(), pid);
+		assert_traffic(true);
+	}
+	lab_load_stop(load);
+	assert_int_equal(lab_load_failed_outside(load, USEC_NEVER, USEC_NEVER), 0);
+	lab_load_free(load);
+	/* Both die: the next daemon finds it and puts everything back. */
+	assert_true(gateway_stop(f.gateway, SIGKILL) >= 0);
+	assert_int_equal(kill(pid, SIGKILL), 0);
+	assert_int_equal(gateway_start(f.gateway), 0);
+	wait_state("off");
+	assert_same(before);
+	assert_traffic(false);
+}
+
+/* Every fault before it has the traffic costs none. */
+static void test_cannot(void **state)
+{
+	static const struct {
+		const char *extra, *reason;
+	} cases[] = {
+		{ "memory = 1000000\n", "lower memory" },
+		{ "hugepages = yes\n", "huge pages" },
+		{ "lcores = 77\n", "" },
+		{ "program = /bin/true\n", "exited with status 0" },
+		{ "program = /bin/nothing\n", "No such file" },
+		{ "ports = net_af_packet0,iface=nothing\n", "no such interface" },
+		{ "ports = 0000:ff:1f.7\n", "no such PCI device" },
+		{ "ports = nonsense\n", "neither a PCI address" },
+	};
+	_cleanup_free_ char *before = NULL;
+	char program[LAB_PATH_MAX];
+
+	(void)state;
+	configure("", 1, 1);
+	fixture_start(&f, "blue");
+	before = look();
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		_cleanup_(lab_result_deinit) struct lab_result result = LAB_RESULT_INIT;
+		const char *extra = cases[i].extra;
+		bool has_ports = strstr(extra, "ports"), has_program = strstr(extra, "program"),
+		     has_memory = strstr(extra, "memory"), has_cores = strstr(extra, "lcores"),
+		     has_pages = strstr(extra, "hugepages");
+
+		assert_int_equal(
+			gateway_configure(
+				f.gateway,
+				LAB_CONF_GLOBAL FIXTURE_LISTENERS
+				"[target-group blue]\ntargets = 10.0.1.10:8080 "
+				"10.0.2.10:8080\n" FIXTURE_CHECKS
+				"[target-group echo]\ntargets = 10.0.1.10:7\n"
+				"health-check-protocol = none\n[fastpath]\n%s%s%s%s%s%s%s%s",
+				has_program ? "" : "program = ",
+				has_program
+					? ""
+					: lab_program("../dpdk-fastpath/ipvsd-fastpath", program),
+				has_program ? "" : "\n",
+				has_ports ? "" : "ports = net_af_packet0,iface=public\n",
+				has_memory ? "" : "memory = 128\n", has_cores ? "" : "lcores = 0\n",
+				has_pages ? "" : "hugepages = no\n", extra),
+			0);
+		fixture_reload(&f, 0, &result);
+		order("on", 1);
+		if (!reason_has(cases[i].reason)) {
+			gateway_print_log(f.gateway);
+			fail_msg("case %zu", i);
+		}
+		assert_same(before);
+		assert_traffic(false);
+	}
+}
+
+static void test_af_xdp(void **state)
+{
+	_cleanup_free_ char *before = NULL;
+
+	(void)state;
+	driver = "net_af_xdp";
+	configure("", 1, 1);
+	fixture_start(&f, "blue");
+	before = look();
+	order("on", 0);
+	assert_traffic(true);
+	assert_int_equal(kill(process(), SIGKILL), 0);
+	wait_state("off");
+	assert_traffic(false);
+	order("on", 0);
+	assert_traffic(true);
+	order("off", 0);
+	assert_same(before);
+	assert_traffic(false);
+	driver = "net_af_packet";
+}
+
+int main(int argc, char **argv)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_on_and_off, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_killed, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_hung, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_enabled, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_daemon_restarts, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_cannot, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_af_xdp, set_up, tear_down),
+	};
+
+	if (argc > 1)
+		cmocka_set_test_filter(argv[1]);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
