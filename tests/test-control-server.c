@@ -99,7 +99,9 @@ static void test_hostile(void **state)
 	for (unsigned i = 0; i < ARRAY_SIZE(fds); i++)
 		if (fds[i] >= 0)
 			(void)close(fds[i]);
+	ipvs_ruleset_deinit(&after);
 	dump(rig->channel, &after);
+	assert_same("the fast path's table", &after, &r);
 }
 
 /* A dump that nobody reads waits, and goes on where it was; in full. */
