@@ -94,7 +94,7 @@ static bool tunnel_of(const struct director_pass *pass, const struct dest_view *
 static bool may_send_request(const struct director_pass *pass, struct director_frame *f,
 			     uint32_t mtu, bool *ret_fragment)
 {
-	const struct packet *p = &f->packet;
+	struct packet *p = &f->packet;
 	bool is_error = p->kind == PACKET_ICMP_ERROR;
 
 	*ret_fragment = false;
@@ -105,6 +105,7 @@ static bool may_send_request(const struct director_pass *pass, struct director_f
 	if (mtu == 0 || director_ip_bytes(p) <= mtu)
 		return true;
 	if (p->dont_fragment && !(is_error && p->key.family == AF_INET)) {
+		rewrite_ttl(p); /* the kernel counts the hop before it looks at the MTU */
 		director_error(pass, f, ICMP_ERROR_TOO_BIG, mtu, p->key.dst);
 		return false;
 	}
