@@ -38,10 +38,13 @@ struct flow_index {
 	uint64_t seeds[FLOW_HASH_SEEDS]; /* none is 0 */
 };
 
-/* Buckets for so many references: two thirds full. */
+/*
+ * Buckets for so many references: 53 % full. Then one in a hundred is away from home; at two thirds, where it is one in
+ * twenty, making and ending a connection took a tenth longer.
+ */
 static inline uint64_t flow_index_buckets_for(uint64_t n_refs)
 {
-	return (n_refs * 3 + 15) / 16 + 1;
+	return (n_refs * 15 + 63) / 64 + 1;
 }
 
 /* buckets: n_buckets of zeros. */

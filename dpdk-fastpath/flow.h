@@ -6,7 +6,7 @@
  * direction's key, and a timer wheel. One thread. Pure: memory is lent once, time is an argument, nothing is allocated
  * afterwards.
  *
- * Memory: 64 bytes a record, 24 of table (two entries in buckets of eight that take a cache line, two thirds full at
+ * Memory: 64 bytes a record, 30 of table (two entries in buckets of eight that take a cache line, 53 % full at
  * max_flows) and at most 64 KiB of wheel. A record does not hold its destination's and its virtual service's
  * addresses: it names the endpoint, in an array that the control side owns and that outlives every record that names
  * an element (struct flow_endpoint).
@@ -107,8 +107,8 @@ typedef uint64_t flow_ref;
 uint32_t flow_hash(const struct flow_table *t, const struct flow_key *k);
 
 /*
- * Looks n keys up, n <= 64: hashes and prefetches all buckets, then all records, then compares. rets[i] is 0 where
- * there is none. keys[i] may be NULL: 0.
+ * Looks n keys up, n <= 64, so that cache lines come while others are worked on. rets[i] is 0 where there is none.
+ * keys[i] may be NULL: 0.
  */
 void flow_lookup_bulk(struct flow_table *t, const struct flow_key *const *keys, unsigned n,
 		      flow_ref *rets);
