@@ -15,7 +15,7 @@ static bool is_new(const struct packet *p)
 		return false;
 	if (p->key.protocol == IPPROTO_TCP)
 		return p->tcp_flags & PACKET_TCP_SYN;
-	return p->key.protocol == IPPROTO_SCTP && p->sctp_chunk == SCTP_CHUNK_INIT;
+	return p->sctp_chunk == SCTP_CHUNK_INIT;
 }
 
 /* is_new_conn_expected() */
@@ -53,7 +53,6 @@ void director_advance(const struct director_pass *pass, uint32_t index, const st
 
 		if (is_answer) {
 			direction = CONN_OUTPUT;
-			f->flags &= (uint16_t)~FLOW_NOOUTPUT;
 			/* udp_state_transition() */
 			if (f->control != FLOW_NONE && f->protocol == IPPROTO_UDP)
 				flow_at(d->flows, f->control)->state |= DIRECTOR_TEMPLATE_ASSURED;

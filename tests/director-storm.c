@@ -7,7 +7,7 @@
 
 #include "base/cleanup.h"
 #include "director-rig.h"
-#include "dpdk-fastpath/fragments.h"
+#include "dpdk-fastpath/director-internal.h"
 
 enum {
 	N_WORKERS = 2,
@@ -541,6 +541,9 @@ static void settle(struct storm *s)
 		CHECK(!s->held[i]);
 	check_counts(s);
 	CHECK(is_empty(s));
+	for (unsigned w = 0; w < N_WORKERS; w++)
+		for (unsigned i = 0; i < PEERS_BUCKETS; i++)
+			CHECK(s->rig.directors[w]->peers.buckets[i] == PEERS_NONE);
 	for (uint32_t id = 0; id < 64; id++)
 		CHECK(!s->rig.overloaded[id]);
 	restore(s);

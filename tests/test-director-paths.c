@@ -220,6 +220,7 @@ static void test_mtu_of_answers(void **state)
 	assert_int_equal(f.f.action.mtu, 1027);
 	assert_true(frame_is_to(&f.out, sides[0].client));
 	r.mtus[0] = 1028;
+	s.dont_fragment = true;
 	assert_int_equal(rig_send(&r, &f, &s), DIRECTOR_SEND);
 	rig_deinit(&r);
 

@@ -57,6 +57,20 @@ static void make_persistent(struct rig *r, struct ipvs_service_key *k, const cha
 	rig_dest(r, k, dest2, IPVS_FORWARD_MASQ, 1);
 }
 
+static struct director_conn template_of(const struct rig *r, const char *client)
+{
+	struct director_conn c;
+	uint32_t cursor = 0;
+	struct addr a;
+
+	assert_int_equal(addr_parse(client, &a), 0);
+	while (director_export(r->directors[0], rig_snapshot(r), r->now, &cursor, &c, 1) == 1)
+		if ((c.flags & FLOW_TEMPLATE) && memcmp(c.key.src, a.bytes, sizeof(c.key.src)) == 0)
+			return c;
+	fail_msg("no template of %s", client);
+	return c;
+}
+
 static void test_persistence(void **state)
 {
 	struct ipvs_service_key k;
@@ -76,9 +90,12 @@ static void test_persistence(void **state)
 	assert_int_equal(usage(&r).templates, 2);
 
 	/* the template outlives its time while connections (UDP: 300 s) are under it, 60 s at a time */
+	assert_int_equal(template_of(&r, "198.51.100.7").timeout_sec, 100);
 	rig_sleep(&r, 250);
 	assert_int_equal(usage(&r).templates, 2);
 	assert_true(goes_to(&r, IPPROTO_UDP, "198.51.100.7:4", SERVICE, DEST2));
+	assert_int_equal(template_of(&r, "198.51.100.7").timeout_sec, 60);
+	assert_int_equal(template_of(&r, "198.51.100.7").remaining_sec, 60);
 	rig_sleep(&r, 299);
 	assert_int_equal(r.counters[0][id].inactive, 1);
 	assert_int_equal(usage(&r).templates, 1);

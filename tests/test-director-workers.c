@@ -245,6 +245,31 @@ static void test_fragments(void **state)
 	}
 }
 
+/* A later fragment that was handed on, though nobody knows its first one, does not wait at a stranger's. */
+static void test_lost_fragment(void **state)
+{
+	struct frame_spec s = { .src = "198.51.100.1:1",
+				.dst = SERVICE,
+				.protocol = IPPROTO_UDP,
+				.is_fragment = true,
+				.frag_off_bytes = 512,
+				.payload_bytes = 100 };
+	struct rig_frame f;
+	unsigned home;
+	struct rig r;
+
+	(void)state;
+	make_rig(&r, 2, IPVS_FORWARD_MASQ, 0);
+	rig_make(&f, &s);
+	home = fragments_home(&f.f.packet.key, 2);
+	rig_run_frame(&r, !home, true, &f);
+	assert_int_equal(f.f.action.verdict, DIRECTOR_DROP);
+	assert_int_equal(f.f.action.reason, COUNTER_DROP_FRAGMENT);
+	rig_run_frame(&r, home, true, &f);
+	assert_int_equal(f.f.action.verdict, DIRECTOR_HOLD);
+	rig_deinit(&r);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -252,6 +277,7 @@ int main(void)
 		cmocka_unit_test(test_persistent),
 		cmocka_unit_test(test_icmp),
 		cmocka_unit_test(test_fragments),
+		cmocka_unit_test(test_lost_fragment),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -161,6 +161,8 @@ static void test_reuse(void **state)
 		uint8_t mode, last_flags;
 		enum ipvs_forward forward;
 		bool rescheduled;
+		bool dest_ended; /* with a FIN of its own: TIME_WAIT */
+		uint32_t flags;
 	} cases[] = {
 		{ 0, FRAME_RST, IPVS_FORWARD_MASQ, false },
 		{ 1, FRAME_RST, IPVS_FORWARD_MASQ, true },
@@ -168,27 +170,36 @@ static void test_reuse(void **state)
 		{ 1, FRAME_FIN, IPVS_FORWARD_ROUTE, false },
 		{ 3, FRAME_FIN, IPVS_FORWARD_ROUTE, true },
 		{ 2, FRAME_RST, IPVS_FORWARD_ROUTE, true },
+		{ 1, FRAME_FIN, IPVS_FORWARD_MASQ, true, .dest_ended = true },
+		/* is_new_conn_expected(): not what a template controls */
+		{ 1, FRAME_RST, IPVS_FORWARD_MASQ, false, .flags = IPVS_SVC_PERSISTENT },
 	};
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		const struct snapshot_options o = { .conn_reuse_mode = cases[i].mode };
 		struct frame_spec ack = request(FRAME_ACK);
+		struct frame_spec fin = answer(DEST1, FRAME_FIN | FRAME_ACK);
 		struct frame_spec last = request(cases[i].last_flags);
 		struct ipvs_service_key k;
 		struct rig_frame f;
 		unsigned conns;
 		struct rig r;
 
-		make_rig(&r, &k, cases[i].forward);
+		rig_init(&r, &(struct rig_config){ 0 });
+		k = rig_key(IPPROTO_TCP, SERVICE);
+		rig_service(&r, &k, "rr", cases[i].flags, 300);
+		rig_dest(&r, &k, DEST1, cases[i].forward, 1);
 		rig_options(&r, &o);
 		assert_int_equal(rig_send(&r, &f, &syn), DIRECTOR_SEND);
 		assert_int_equal(rig_send(&r, &f, &ack), DIRECTOR_SEND);
+		if (cases[i].dest_ended)
+			assert_int_equal(rig_send(&r, &f, &fin), DIRECTOR_SEND);
 		assert_int_equal(rig_send(&r, &f, &last), DIRECTOR_SEND);
 		assert_int_equal(rig_send(&r, &f, &syn), DIRECTOR_SEND);
 		conns = (unsigned)r.counters[0][rig_dest_id(&r, &k, DEST1)].conns;
 		assert_int_equal(conns, cases[i].rescheduled ? 2 : 1);
-		assert_int_equal(n_flows(&r), 1);
+		assert_int_equal(n_flows(&r), cases[i].flags ? 2 : 1);
 		rig_deinit(&r);
 	}
 }
