@@ -40,8 +40,9 @@ static void check_rows(uint8_t protocol, const char *states, unsigned n_states,
 			p.tcp_flags = rows[i].input;
 		else
 			p.sctp_chunk = rows[i].input;
-		for (uint8_t state = 0; state < n_states; state++) {
-			uint8_t got = conn_state_next(protocol, state, rows[i].direction, &p);
+		for (unsigned state = 0; state < n_states; state++) {
+			uint8_t got =
+				conn_state_next(protocol, (uint8_t)state, rows[i].direction, &p);
 
 			if (got != place_of(states, rows[i].next + 3 * state))
 				fail_msg("row %zu, state %u: %u", i, state, got);
@@ -80,13 +81,13 @@ static void test_tcp(void **state)
 	(void)state;
 	check_rows(IPPROTO_TCP, states, _CONN_TCP_STATE_MAX, rows, ARRAY_SIZE(rows));
 	for (unsigned i = 0; i < ARRAY_SIZE(equal); i++)
-		for (uint8_t s = 0; s < _CONN_TCP_STATE_MAX; s++)
+		for (unsigned s = 0; s < _CONN_TCP_STATE_MAX; s++)
 			for (unsigned d = 0; d <= CONN_INPUT_ONLY; d++) {
 				struct packet a = { .tcp_flags = equal[i][0] },
 					      b = { .tcp_flags = equal[i][1] };
 
-				assert_int_equal(conn_state_next(IPPROTO_TCP, s, d, &a),
-						 conn_state_next(IPPROTO_TCP, s, d, &b));
+				assert_int_equal(conn_state_next(IPPROTO_TCP, (uint8_t)s, d, &a),
+						 conn_state_next(IPPROTO_TCP, (uint8_t)s, d, &b));
 			}
 }
 
