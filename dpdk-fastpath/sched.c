@@ -11,6 +11,7 @@
 
 struct sched_view {
 	enum sched_kind kind;
+	struct sched_rounds rounds;
 	/* wrr: `di` and `mw` of ip_vs_wrr.c. */
 	int32_t step, max;
 	uint16_t table[]; /* mh, sh, dh */
@@ -49,28 +50,47 @@ void sched_view_free(struct sched_view *v)
 	free(v);
 }
 
-/*
- * ip_vs_wrr_dest_changed(): the step is the greatest common divisor of the weights; the highest weight is lowered, so
- * that the last round is the one for a weight of 1. Nobody has a weight: 1 and 0.
- */
+void sched_rounds_add(struct sched_rounds *r, uint32_t weight)
+{
+	uint32_t a = weight, b = r->divisor;
+
+	r->highest = weight > r->highest ? weight : r->highest;
+	while (b) {
+		uint32_t rest = a % b;
+
+		a = b;
+		b = rest;
+	}
+	r->divisor = a;
+}
+
+/* Nobody has a weight: 1. */
+static int32_t rounds_step(const struct sched_rounds *r)
+{
+	return r->divisor ? (int32_t)r->divisor : 1;
+}
+
+/* The highest weight is lowered, so that the last round is the one for a weight of 1. */
+static int32_t rounds_max(const struct sched_rounds *r)
+{
+	return (int32_t)r->highest - (rounds_step(r) - 1);
+}
+
+int32_t sched_rounds_restart(const struct sched_rounds *r, int32_t current)
+{
+	const int32_t step = rounds_step(r), max = rounds_max(r);
+
+	if (current > max || current == 0)
+		return max;
+	return step > 1 ? current / step * step + 1 : current;
+}
+
 static void wrr_measure(const struct service_view *s, struct sched_view *v)
 {
-	uint32_t divisor = 0, max = 0;
-
-	for (size_t i = 0; i < s->n_dests; i++) {
-		uint32_t a = s->dests[i]->weight, b = divisor;
-
-		max = a > max ? a : max;
-		while (b) {
-			uint32_t rest = a % b;
-
-			a = b;
-			b = rest;
-		}
-		divisor = a;
-	}
-	v->step = divisor ? (int32_t)divisor : 1;
-	v->max = (int32_t)max - (v->step - 1);
+	for (size_t i = 0; i < s->n_dests; i++)
+		sched_rounds_add(&v->rounds, s->dests[i]->weight);
+	v->step = rounds_step(&v->rounds);
+	v->max = rounds_max(&v->rounds);
 }
 
 int sched_view_new(const struct service_view *s, enum sched_kind kind, struct sched_view **ret)
@@ -139,13 +159,11 @@ static int choose_rr(const struct sched_input *in)
 	return -1;
 }
 
-static void wrr_settle(const struct sched_view *v, struct sched_cursor *c)
+static void wrr_settle(const struct service_view *s, struct sched_cursor *c)
 {
 	c->position = 0;
-	if (c->current_weight > v->max || c->current_weight == 0)
-		c->current_weight = v->max;
-	else if (v->step > 1)
-		c->current_weight = c->current_weight / v->step * v->step + 1;
+	c->current_weight = sched_rounds_restart(&s->sched->rounds,
+						 c->generation == 0 ? s->round : c->current_weight);
 }
 
 /* Where ip_vs_wrr_schedule() stands when it has looked at all in vain: at the head, or after its last round. */
@@ -289,12 +307,12 @@ static void settle(const struct sched_input *in, const struct sched_view *v)
 {
 	struct sched_cursor *c = in->cursor;
 
-	if (c->kind != v->kind)
+	if (c->kind != v->kind || c->generation < in->service->born)
 		*c = (struct sched_cursor){ .kind = (uint8_t)v->kind };
 	if (v->kind == SCHED_KIND_RR)
 		rr_settle(in);
 	if (v->kind == SCHED_KIND_WRR)
-		wrr_settle(v, c);
+		wrr_settle(in->service, c);
 	c->generation = in->service->generation;
 }
 

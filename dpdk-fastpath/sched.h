@@ -34,6 +34,19 @@ enum sched_kind {
 	_SCHED_KIND_MAX,
 };
 
+/* wrr: rounds go from the highest weight down by the greatest common divisor of all weights. Zero at first. */
+struct sched_rounds {
+	uint32_t divisor, highest;
+};
+
+void sched_rounds_add(struct sched_rounds *r, uint32_t weight);
+
+/*
+ * The round in which a change of the list leaves the scheduler that stood in round `current`, 0 = in none yet:
+ * ip_vs_wrr_dest_changed(). So a list that grew from low weights begins with a low round.
+ */
+int32_t sched_rounds_restart(const struct sched_rounds *r, int32_t current);
+
 /* What depends on the list alone: tables of mh, sh and dh (indices into the list); gcd and maximum of wrr. */
 struct sched_view;
 

@@ -66,6 +66,8 @@ struct service_view {
 	uint8_t protocol, family;
 	uint32_t id;
 	uint32_t generation;	/* grows with each change of the list or the scheduler: rr, wrr */
+	uint32_t born;		/* the generation in which it, or its scheduler, began */
+	int32_t round;		/* wrr: where a worker begins that has chosen nothing yet */
 	uint32_t flags;		/* IPVS_SVC_* */
 	uint32_t timeout_ticks; /* persistence */
 	uint8_t netmask[16];	/* of the client's address, as bytes to be and-ed */
@@ -132,7 +134,7 @@ struct snapshot {
 	bool any_local;			/* there are or were sources of full NAT */
 	/* By id; NULL = not in use. */
 	const struct dest_view *_Atomic *dests;
-	uint32_t dest_ids_end; /* ids are below it */
+	uint32_t dest_ids_end;		       /* ids are below it */
 	const struct flow_endpoint *endpoints; /* by destination id */
 	struct nexthop *nexthops;
 	/* Full NAT: locals[first..first+n) belong to this family. */

@@ -75,7 +75,8 @@ struct tables_dest {
 struct tables_service {
 	struct ipvs_service conf; /* key and configuration; no destinations, no live values */
 	enum sched_kind sched;
-	uint32_t id, generation;
+	uint32_t id, generation, born;
+	int32_t round;	 /* of wrr, nothing chosen yet */
 	size_t position; /* in tables.services */
 	struct tables_service *bucket_next, *dirty_next, *queue_next;
 	struct tables_dest *

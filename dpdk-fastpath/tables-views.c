@@ -210,6 +210,8 @@ static void fill_service_view(const struct tables *t, const struct tables_servic
 	v->family = (uint8_t)c->key.family;
 	v->id = s->id;
 	v->generation = s->generation;
+	v->born = s->born;
+	v->round = s->round;
 	v->flags = c->flags;
 	v->timeout_ticks = (uint32_t)MIN((uint64_t)c->timeout_sec * 1000 / t->config.tick_msec,
 					 (uint64_t)INT32_MAX);

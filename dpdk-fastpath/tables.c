@@ -38,9 +38,21 @@ struct tables_service *tables_find_service(const struct tables *t, const struct 
 	return s;
 }
 
+/* What the kernel does at once with each change, although views are made for many. */
+static void follow_rounds(struct tables_service *s)
+{
+	struct sched_rounds rounds = { 0 };
+
+	for (size_t i = 0; i < s->n_dests; i++)
+		sched_rounds_add(&rounds, s->dests[i]->conf.weight);
+	s->round = sched_rounds_restart(&rounds, s->round);
+}
+
 void tables_touch_service(struct tables *t, struct tables_service *s, bool list_changed)
 {
 	s->list_changed |= list_changed;
+	if (list_changed && s->sched == SCHED_KIND_WRR)
+		follow_rounds(s);
 	if (s->dirty)
 		return;
 	s->dirty = true;
@@ -103,6 +115,10 @@ static void configure_service(struct tables *t, struct tables_service *s,
 	s->conf.dests = NULL;
 	s->conf.n_dests = 0;
 	s->sched = sched;
+	if (other_scheduler) {
+		s->born = t->generation + 1;
+		s->round = 0;
+	}
 	if (conf->key.fwmark)
 		return;
 	tables_touch_service(t, s, other_scheduler);
@@ -296,11 +312,19 @@ static int check_dest(const struct tables_service *s, const struct ipvs_dest *d)
 	return 0;
 }
 
-/* ip_vs_new_dest() asks the routing table, which has these as neither unicast nor local. */
+/*
+ * ip_vs_new_dest() by way of inet_addr_type() and ipv6_addr_type(): what no routing table makes unicast. A broadcast
+ * address of one of its links, which the kernel knows, is not told from others here.
+ */
 static bool address_is_usable(const struct addr *a)
 {
-	return addr_is_host(a) &&
-	       !(a->family == AF_INET6 && a->bytes[0] == 0xfe && (a->bytes[1] & 0xc0) == 0x80);
+	static const uint8_t zero[16], mapped[12] = { [10] = 0xff, [11] = 0xff };
+	const uint8_t *b = a->bytes;
+
+	if (a->family == AF_INET)
+		return b[0] != 0 && (b[0] & 0xf0) != 0xe0 && memcmp(b, "\xff\xff\xff\xff", 4) != 0;
+	return memcmp(b, zero, 16) != 0 && memcmp(b, mapped, 12) != 0 && b[0] != 0xff &&
+	       !(b[0] == 0xfe && (b[1] & 0xc0) == 0x80);
 }
 
 /*
