@@ -322,7 +322,8 @@ static bool address_is_usable(const struct addr *a)
 	const uint8_t *b = a->bytes;
 
 	if (a->family == AF_INET)
-		return b[0] != 0 && (b[0] & 0xf0) != 0xe0 && memcmp(b, "\xff\xff\xff\xff", 4) != 0;
+		return memcmp(b, zero, 4) != 0 && (b[0] & 0xf0) != 0xe0 &&
+		       memcmp(b, "\xff\xff\xff\xff", 4) != 0;
 	return memcmp(b, zero, 16) != 0 && memcmp(b, mapped, 12) != 0 && b[0] != 0xff &&
 	       !(b[0] == 0xfe && (b[1] & 0xc0) == 0x80);
 }

@@ -294,6 +294,69 @@ static void test_trash(void **state)
 	}
 }
 
+/* What a destination may not be, and what it may. */
+static void test_dest_refusals(void **state)
+{
+	static const char *const addresses[] = {
+		"10.1.0.1",	  "127.0.0.1",	     "169.254.1.1", "240.0.0.1", "0.0.0.0",
+		"0.1.2.3",	  "224.0.0.1",	     "fd01::1",	    "::1",	 "::",
+		"fe80::1",	  "ff02::1",	     "fec0::1",	    "2001::1",	 "64:ff9b::1",
+		"::ffff:1.2.3.4", "255.255.255.255",
+	};
+	static const struct ipvs_dest others[] = {
+		{ .weight = 1 },
+		{ .weight = INT32_MAX },
+		{ .weight = (uint32_t)INT32_MAX + 1 },
+		{ .lower_threshold = 2, .upper_threshold = 1 },
+		{ .upper_threshold = (uint32_t)INT32_MAX + 1 },
+		{ .forward = IPVS_FORWARD_TUNNEL },
+		{ .forward = IPVS_FORWARD_TUNNEL, .tunnel = IPVS_TUNNEL_GUE },
+		{ .forward = IPVS_FORWARD_TUNNEL, .tunnel = IPVS_TUNNEL_GUE, .tunnel_port = 1 },
+		{ .forward = IPVS_FORWARD_TUNNEL, .tunnel = IPVS_TUNNEL_GRE },
+		{ .forward = IPVS_FORWARD_ROUTE },
+		{ .forward = IPVS_FORWARD_LOCAL },
+	};
+	static const enum plan_op_kind kinds[] = { PLAN_DEST_SET, PLAN_DEST_DEL, PLAN_DEST_NEW,
+						   PLAN_DEST_NEW, PLAN_DEST_SET, PLAN_DEST_DEL };
+	struct world *w = *state;
+
+	for (unsigned family = 0; family < 2; family++) {
+		new_service(w, "rr", family ? AF_INET6 : AF_INET, IPPROTO_UDP, 0);
+		for (size_t i = 0; i < ARRAY_SIZE(addresses) * ARRAY_SIZE(others); i++) {
+			struct ipvs_dest d = others[i % ARRAY_SIZE(others)];
+
+			d.addr = rig_dest(addresses[i / ARRAY_SIZE(others)], 1).addr;
+			for (size_t k = 0; k < ARRAY_SIZE(kinds); k++)
+				(void)request(w, kinds[k], &d);
+		}
+	}
+}
+
+static void test_service_refusals(void **state)
+{
+	static const char *const schedulers[] = { "rr", "none", "nonsense", "" };
+	static const char *const engines[] = { "", "nonsense" };
+	static const uint32_t netmasks[] = { 0, 1, 128, 129, UINT32_MAX };
+	static const enum plan_op_kind kinds[] = { PLAN_SERVICE_SET, PLAN_SERVICE_DEL,
+						   PLAN_SERVICE_NEW, PLAN_SERVICE_NEW,
+						   PLAN_SERVICE_SET, PLAN_SERVICE_DEL };
+	struct world *w = *state;
+
+	for (unsigned i = 0;
+	     i < 2 * ARRAY_SIZE(schedulers) * ARRAY_SIZE(engines) * ARRAY_SIZE(netmasks); i++) {
+		unsigned n = i / 2;
+		struct ipvs_service_key k =
+			rig_key(i % 2 ? "fd09::1" : "10.9.0.1", IPPROTO_UDP, 53);
+
+		w->service = rig_service(&k, schedulers[n % ARRAY_SIZE(schedulers)]);
+		n /= ARRAY_SIZE(schedulers);
+		strcpy(w->service.pe, engines[n % ARRAY_SIZE(engines)]);
+		w->service.netmask = netmasks[n / ARRAY_SIZE(engines)];
+		for (size_t o = 0; o < ARRAY_SIZE(kinds); o++)
+			(void)request(w, kinds[o], NULL);
+	}
+}
+
 /* One change, some clients, and so on: where the kernel's pointers and counters stand decides. */
 static void test_sequences(void **state)
 {
@@ -391,6 +454,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		world_test(test_hash_schedulers), world_test(test_trash),
+		world_test(test_dest_refusals),	  world_test(test_service_refusals),
 		world_test(test_sequences),	  world_test(test_active_connections),
 		world_test(test_overhead),
 	};
