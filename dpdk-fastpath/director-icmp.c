@@ -15,7 +15,7 @@ enum {
 };
 
 /* ip_vs_checksum_complete(), for IPv4 as the kernel; what lies in further segments cannot be seen. */
-static bool has_bad_checksum(const struct packet *p)
+bool director_has_bad_checksum(const struct packet *p)
 {
 	uint32_t bytes = p->len_bytes - p->l4_off;
 
@@ -95,12 +95,14 @@ void director_on_icmp_error(const struct director_pass *pass, struct director_fr
 	flow_ref ref;
 
 	packet_parse_embedded(&frame->packet, &embedded);
+	flow_key_reverse(&embedded.key, &k);
+	ref = embedded.kind == PACKET_FLOW ? flow_lookup(d->flows, &k) : 0;
+	if (ref == 0 && director_on_tunnel_error(pass, frame))
+		return;
 	if (embedded.kind != PACKET_FLOW) {
 		director_except(pass, frame);
 		return;
 	}
-	flow_key_reverse(&embedded.key, &k);
-	ref = flow_lookup(d->flows, &k);
 	if (ref == 0) {
 		unsigned owner = pass->owned ? d->config.worker : snapshot_owner(pass->s, &k);
 
@@ -110,7 +112,7 @@ void director_on_icmp_error(const struct director_pass *pass, struct director_fr
 			director_except(pass, frame);
 		return;
 	}
-	if (has_bad_checksum(&frame->packet)) {
+	if (director_has_bad_checksum(&frame->packet)) {
 		director_drop(pass, frame, COUNTER_DROP_BAD);
 		return;
 	}

@@ -212,6 +212,9 @@ bool director_may_send_answer(const struct director_pass *pass, struct director_
 			      const struct flow *flow);
 void director_send_answer(const struct director_pass *pass, struct director_frame *f,
 			  const struct flow *flow);
+/* As it is. */
+void director_send_to_peer(const struct director_pass *pass, struct director_frame *f,
+			   uint16_t peer, enum counter c);
 /* Turns the packet into the error about it; from: an address of its family. */
 void director_error(const struct director_pass *pass, struct director_frame *f, enum icmp_error e,
 		    uint32_t mtu, const uint8_t from[16]);
@@ -223,6 +226,10 @@ bool director_nexthop_mac(const struct nexthop *n, uint8_t ret[PACKET_MAC_LEN]);
 /* director-icmp.c */
 
 void director_on_icmp_error(const struct director_pass *pass, struct director_frame *f);
+/* director-tunnel-error.c: about a packet that we sent through a tunnel. False: it is not. */
+bool director_on_tunnel_error(const struct director_pass *pass, struct director_frame *f);
+
+bool director_has_bad_checksum(const struct packet *p);
 /* A packet to no service. */
 void director_on_stranger(const struct director_pass *pass, struct director_frame *f);
 void director_on_echo(const struct director_pass *pass, struct director_frame *f);

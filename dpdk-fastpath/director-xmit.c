@@ -73,6 +73,14 @@ static void leave(const struct director_pass *pass, struct director_frame *f, ui
 	}
 }
 
+void director_send_to_peer(const struct director_pass *pass, struct director_frame *f,
+			   uint16_t peer, enum counter c)
+{
+	const struct peer *at = &pass->d->peers.at[peer];
+
+	leave(pass, f, at->port, at->mac, at->vlan, 0, c);
+}
+
 static bool tunnel_of(const struct director_pass *pass, const struct dest_view *dest,
 		      const struct nexthop *n, struct rewrite_tunnel *ret)
 {

@@ -113,6 +113,18 @@ void packet_parse(uint8_t *data, uint32_t linear_bytes, uint32_t len_bytes, bool
 void packet_parse_embedded(const struct packet *outer, struct packet *ret);
 
 /*
+ * The same of the packet within the tunnel's packet that an ICMP error of IPv4 embeds: IPv4 in IPIP, GRE or GUE. What
+ * carries it goes to *ret_tunnel. PACKET_BAD where it is none.
+ */
+struct packet_tunnel {
+	uint8_t kind;	     /* enum ipvs_tunnel */
+	uint8_t dst[4];	     /* the far end */
+	uint16_t dst_port_be; /* GUE */
+};
+void packet_parse_embedded_tunnel(const struct packet *outer, struct packet *ret,
+				  struct packet_tunnel *ret_tunnel);
+
+/*
  * Makes a gap of `bytes` at offset `at` by moving what is before it to the front; bytes < 0 takes that many out there.
  * Offsets at or behind `at` go with it. -ENOBUFS: no headroom.
  */

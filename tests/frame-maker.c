@@ -104,6 +104,10 @@ static uint32_t make_icmp(const struct frame_spec *s, bool v6, uint8_t *l4)
 	l4[1] = s->icmp_code;
 	put16(l4 + 2, 0);
 	put32(l4 + 4, s->icmp_rest);
+	if (s->raw) {
+		memcpy(l4 + 8, s->raw, s->raw_bytes);
+		return 8 + s->raw_bytes;
+	}
 	if (!s->embedded) {
 		l4[0] = v6 ? 128 : 8;
 		memset(l4 + 8, 0x5a, s->payload_bytes);

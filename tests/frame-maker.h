@@ -37,6 +37,8 @@ struct frame_spec {
 	const uint8_t *src_mac, *dst_mac; /* 02:00:00:00:00:01, 02:00:00:00:aa:00 */
 	/* ICMP: the packet that an error embeds, or an echo request (type and code of IPv4; translated for IPv6). */
 	const struct frame_spec *embedded;
+	const uint8_t *raw; /* the same, as bytes */
+	uint32_t raw_bytes;
 	uint8_t icmp_type, icmp_code;
 	uint32_t icmp_rest;
 };

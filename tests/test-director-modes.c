@@ -312,8 +312,14 @@ static void test_client_moves(void **state)
 	(void)state;
 	make_rig(&r, 0, IPPROTO_UDP, addresses[0].dest, &conf, &k);
 	assert_int_equal(rig_send(&r, &f, &s), DIRECTOR_SEND);
-	s.src_mac = other_mac;
+	/* the same router on the other port, then another router */
 	s.dst_mac = other_port_mac;
+	rig_make(&f, &s);
+	f.f.port = 1;
+	rig_run_frame(&r, 0, false, &f);
+	assert_int_equal(rig_send(&r, &f, &answer), DIRECTOR_SEND);
+	assert_int_equal(f.f.action.port, 1);
+	s.src_mac = other_mac;
 	rig_make(&f, &s);
 	f.f.port = 1;
 	rig_run_frame(&r, 0, false, &f);

@@ -361,6 +361,81 @@ static void test_error_direct(void **state)
 	}
 }
 
+/* A router between us and the tunnel's end: the client hears of it as about its own packet. */
+static void check_tunnel_error(const struct ipvs_dest *conf, unsigned overhead)
+{
+	static const struct {
+		uint8_t type, code;
+		bool dont_fragment, told;
+		uint32_t rest, mtu; /* mtu: 0 = not that of the path */
+	} cases[] = {
+		{ 3, 4, true, true, 1400, 1400 }, { 3, 4, false, false, 1400, 0 },
+		{ 3, 1, false, true, 0, 0 },	  { 3, 2, true, true, 0, 0 },
+		{ 11, 0, false, true, 0, 0 },
+	};
+	const struct side *side = &sides[0];
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct frame_spec s = request(side);
+		struct frame_spec error = { .src = side->router,
+					    .dst = "192.0.2.254",
+					    .protocol = IPPROTO_ICMP,
+					    .icmp_type = cases[i].type,
+					    .icmp_code = cases[i].code,
+					    .icmp_rest = cases[i].rest,
+					    .src_mac = (const uint8_t[]){ 2, 0, 0, 0, 0xd0, 1 } };
+		struct rig_frame f, told;
+		struct rig r;
+
+		make_rig(&r, side, IPPROTO_UDP, conf);
+		s.dont_fragment = cases[i].dont_fragment;
+		s.payload_bytes = 100;
+		s.vlan = 7;
+		assert_int_equal(rig_send(&r, &f, &s), DIRECTOR_SEND);
+		error.raw = f.f.packet.data + f.f.packet.l3_off;
+		error.raw_bytes = overhead + 28 + (i & 1 ? 0 : 72); /* to the ports, or more */
+		rig_make(&told, &error);
+		rig_run_frame(&r, 0, false, &told);
+		if (!cases[i].told) {
+			assert_int_equal(told.f.action.verdict, DIRECTOR_DROP);
+			rig_deinit(&r);
+			continue;
+		}
+		assert_int_equal(told.f.action.verdict, DIRECTOR_SEND);
+		assert_error(&told, cases[i].type, side->service_host, side->client_host);
+		assert_int_equal(told.out.icmp_code, cases[i].code);
+		assert_int_equal(told.out.icmp_rest, cases[i].mtu ? cases[i].mtu - overhead : 0);
+		assert_memory_equal(told.out.dst_mac, frame_client_mac, 6);
+		assert_int_equal(told.out.vlan, 7);
+		/* the tunnel's end is another: not ours */
+		((uint8_t *)(uintptr_t)error.raw)[19] ^= 1;
+		rig_make(&told, &error);
+		rig_run_frame(&r, 0, false, &told);
+		assert_int_equal(told.f.action.verdict, DIRECTOR_EXCEPTION);
+		rig_deinit(&r);
+	}
+}
+
+static void test_tunnel_errors(void **state)
+{
+	(void)state;
+	check_tunnel_error(&(struct ipvs_dest){ .forward = IPVS_FORWARD_TUNNEL, .weight = 1 }, 20);
+	check_tunnel_error(&(struct ipvs_dest){ .forward = IPVS_FORWARD_TUNNEL,
+						.weight = 1,
+						.tunnel = IPVS_TUNNEL_GUE,
+						.tunnel_port = 6080 },
+			   32);
+	check_tunnel_error(&(struct ipvs_dest){ .forward = IPVS_FORWARD_TUNNEL,
+						.weight = 1,
+						.tunnel = IPVS_TUNNEL_GRE },
+			   24);
+	check_tunnel_error(&(struct ipvs_dest){ .forward = IPVS_FORWARD_TUNNEL,
+						.weight = 1,
+						.tunnel = IPVS_TUNNEL_GRE,
+						.tunnel_flags = 1 },
+			   28);
+}
+
 /* nat_icmp_send: a destination's packet of a connection that is not known. */
 static void test_unknown_answers(void **state)
 {
@@ -566,6 +641,7 @@ int main(void)
 		cmocka_unit_test(test_error_limit),
 		cmocka_unit_test(test_error_translation),
 		cmocka_unit_test(test_error_direct),
+		cmocka_unit_test(test_tunnel_errors),
 		cmocka_unit_test(test_unknown_answers),
 		cmocka_unit_test(test_echo),
 		cmocka_unit_test(test_fragments),

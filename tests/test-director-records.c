@@ -152,10 +152,12 @@ static void test_persistence_and_weight(void **state)
 	rig_set_dest(&r, &k, DEST2, &drained);
 	assert_true(goes_to(&r, IPPROTO_UDP, "198.51.100.7:2", SERVICE, DEST2));
 	rig_options(&r, &(struct snapshot_options){ .expire_quiescent_template = true });
+	assert_true(goes_to(&r, IPPROTO_UDP, "198.51.100.8:1", SERVICE, DEST1));
+	assert_true(goes_to(&r, IPPROTO_UDP, "198.51.100.8:2", SERVICE, DEST1));
 	assert_true(goes_to(&r, IPPROTO_UDP, "198.51.100.7:3", SERVICE, DEST1));
 	assert_true(goes_to(&r, IPPROTO_UDP, "198.51.100.7:4", SERVICE, DEST1));
 	assert_true(goes_to(&r, IPPROTO_UDP, "198.51.100.7:2", SERVICE, DEST2)); /* running */
-	assert_int_equal(r.counters[0][id1].persistent, 1);
+	assert_int_equal(r.counters[0][id1].persistent, 2);
 	assert_int_equal(r.counters[0][id2].persistent, 0);
 	/* deleted: likewise */
 	rig_set_dest(&r, &k, DEST2,
@@ -163,7 +165,7 @@ static void test_persistence_and_weight(void **state)
 	rig_del_dest(&r, &k, DEST1);
 	assert_true(goes_to(&r, IPPROTO_UDP, "198.51.100.7:5", SERVICE, DEST2));
 	assert_int_equal(r.counters[0][id2].persistent, 1);
-	assert_int_equal(usage(&r).templates, 1);
+	assert_int_equal(usage(&r).templates, 2);
 	rig_deinit(&r);
 }
 
@@ -441,6 +443,40 @@ static void test_move(void **state)
 	check_move(IPVS_FORWARD_FULL_NAT);
 }
 
+/* A destination of every port takes what no other destination has; time that is left is rounded up. */
+static void test_import_every_port(void **state)
+{
+	struct ipvs_service_key k = rig_key(IPPROTO_UDP, "203.0.113.10:0");
+	struct director_conn c, back;
+	uint32_t cursor = 0;
+	struct rig_frame f;
+	struct rig r;
+
+	(void)state;
+	rig_init(&r, &(struct rig_config){ 0 });
+	rig_service(&r, &k, "rr", IPVS_SVC_PERSISTENT, 100);
+	rig_dest(&r, &k, "10.0.1.1:0", IPVS_FORWARD_MASQ, 1);
+	rig_make(&f,
+		 &(struct frame_spec){ .src = CLIENT, .dst = SERVICE, .protocol = IPPROTO_UDP });
+	c = (struct director_conn){ .key = f.f.packet.key,
+				    .dest = { 10, 0, 1, 1 },
+				    .dest_port_be = htons(80),
+				    .remaining_sec = 50 };
+	assert_int_equal(director_import(r.directors[0], rig_snapshot(&r), r.now, &c), 0);
+	r.now += 1; /* a tenth of a second */
+	assert_int_equal(
+		director_export(r.directors[0], rig_snapshot(&r), r.now, &cursor, &back, 1), 1);
+	assert_int_equal(back.remaining_sec, 50);
+	r.now += RIG_SEC;
+	cursor = 0;
+	assert_int_equal(
+		director_export(r.directors[0], rig_snapshot(&r), r.now, &cursor, &back, 1), 1);
+	assert_int_equal(back.remaining_sec, 49);
+	assert_true(goes_to(&r, IPPROTO_UDP, CLIENT, SERVICE, "10.0.1.1:80"));
+	assert_int_equal(usage(&r).flows, 1);
+	rig_deinit(&r);
+}
+
 static void test_import_refused(void **state)
 {
 	struct director_conn c[8], changed;
@@ -556,6 +592,7 @@ int main(void)
 		cmocka_unit_test(test_ports_run_out),
 		cmocka_unit_test(test_ports_of_addresses),
 		cmocka_unit_test(test_move),
+		cmocka_unit_test(test_import_every_port),
 		cmocka_unit_test(test_import_refused),
 		cmocka_unit_test(test_reset),
 	};

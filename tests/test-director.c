@@ -346,7 +346,9 @@ static void test_one_packet(void **state)
 {
 	struct frame_spec s = { .src = CLIENT, .dst = SERVICE, .protocol = IPPROTO_UDP };
 	struct frame_spec back = { .src = DEST1, .dst = CLIENT, .protocol = IPPROTO_UDP };
+	static const char *const local = "192.0.2.1";
 	struct ipvs_service_key k = rig_key(IPPROTO_UDP, SERVICE);
+	char seen[ADDR_PORT_STR_MAX];
 	struct rig_frame f;
 	struct rig r;
 	uint32_t id;
@@ -367,6 +369,17 @@ static void test_one_packet(void **state)
 	assert_load(&r, id, 0, 0, 0);
 	assert_int_equal(n_flows(&r), 0);
 	assert_int_equal(rig_send(&r, &f, &back), DIRECTOR_EXCEPTION);
+	rig_deinit(&r);
+
+	/* full NAT keeps a record all the same: answers need it */
+	rig_init(&r, &(struct rig_config){ 0 });
+	rig_service(&r, &k, "rr", IPVS_SVC_ONEPACKET, 0);
+	rig_dest(&r, &k, DEST1, IPVS_FORWARD_FULL_NAT, 1);
+	rig_locals(&r, &local, 1);
+	assert_int_equal(rig_send(&r, &f, &s), DIRECTOR_SEND);
+	assert_int_equal(n_flows(&r), 1);
+	back.dst = addr_port_format(&f.out.src, f.out.src_port, seen);
+	assert_int_equal(rig_send(&r, &f, &back), DIRECTOR_SEND);
 	rig_deinit(&r);
 }
 
