@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <systemd/sd-event.h>
+#include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/log.h"
@@ -205,6 +206,12 @@ static void forget(struct fastpath *f)
 	f->restored = false;
 }
 
+/* Who else gives interfaces their names? */
+static bool has_udev(void)
+{
+	return access("/run/udev/control", F_OK) == 0;
+}
+
 /* Who does not end by itself is killed. */
 static bool is_gone(const struct fastpath *f, usec_t waited)
 {
@@ -233,7 +240,8 @@ static struct fastpath_event restore(struct fastpath *f)
 	fastpath_plane_close(&f->plane);
 	fastpath_link_free(take_ptr(f->link));
 	if (!f->restored && f->record.phase >= FASTPATH_SEIZED)
-		r = fastpath_move_restore(&f->record, gone, waited < PATIENCE_USEC, reason);
+		r = fastpath_move_restore(&f->record, gone, has_udev() && waited < PATIENCE_USEC,
+					  reason);
 	f->restored = r == 0;
 	if (r == -EAGAIN || (r == 0 && !gone && !give_up(f, waited)))
 		return (struct fastpath_event){ .kind = FASTPATH_AGAIN };
@@ -456,8 +464,8 @@ static void recover(struct fastpath *f)
 	if (f->record.phase < FASTPATH_SEIZED)
 		return forget(f);
 	do {
-		r = fastpath_move_restore(&f->record, true, now < start_usec + PATIENCE_USEC,
-					  reason);
+		r = fastpath_move_restore(&f->record, true,
+					  has_udev() && now < start_usec + PATIENCE_USEC, reason);
 		if (r == 0)
 			break;
 		(void)poll(NULL, 0, 20);
