@@ -112,15 +112,17 @@ void packet_parse(uint8_t *data, uint32_t linear_bytes, uint32_t len_bytes, bool
  */
 void packet_parse_embedded(const struct packet *outer, struct packet *ret);
 
-/*
- * The same of the packet within the tunnel's packet that an ICMP error of IPv4 embeds: IPv4 in IPIP, GRE or GUE. What
- * carries it goes to *ret_tunnel. PACKET_BAD where it is none.
- */
+/* What carries the packet that packet_parse_embedded_tunnel() finds. */
 struct packet_tunnel {
-	uint8_t kind;	     /* enum ipvs_tunnel */
-	uint8_t dst[4];	     /* the far end */
+	uint8_t kind;	      /* enum ipvs_tunnel */
+	uint8_t dst[4];	      /* the far end */
 	uint16_t dst_port_be; /* GUE */
 };
+
+/*
+ * As packet_parse_embedded(), of the packet within the tunnel's packet that an ICMP error embeds: IPv4 in IPIP, GRE or
+ * GUE over IPv4. PACKET_BAD where it is none.
+ */
 void packet_parse_embedded_tunnel(const struct packet *outer, struct packet *ret,
 				  struct packet_tunnel *ret_tunnel);
 

@@ -98,6 +98,7 @@ struct storm {
 	bool whole[FRAMES_MAX]; /* not damaged: its checksums were right */
 	bool held[FRAMES_MAX];
 	unsigned n_frames;
+	const struct rig_frame *last_sent; /* of this script */
 	struct recent recent[N_RECENT];
 	unsigned n_recent;
 	bool deleted[N_SERVICES][FAMILIES][2], changed[N_SERVICES][FAMILIES][2], options_changed;
@@ -185,6 +186,7 @@ static void check_frame(struct storm *s, unsigned worker, bool owned, unsigned i
 		CHECK(a->verdict == DIRECTOR_SEND ||
 		      (f->out.family == AF_INET && f->out.ip_bytes > a->mtu));
 		remember(s, &f->out);
+		s->last_sent = f;
 		return;
 	case DIRECTOR_HANDOVER:
 		CHECK(a->worker < N_WORKERS && a->worker != worker);
@@ -342,12 +344,19 @@ static void make_icmp(struct storm *s, struct frame_spec *spec, struct frame_spe
 	spec->frag_off_bytes = 0;
 	if (kind & 0x80)
 		return;
-	*inner = (struct frame_spec){
-		.src = spec->dst, .dst = spec->src, .protocol = inner->protocol, .payload_bytes = 8
-	};
 	spec->icmp_type = kind & 1 ? 3 : 1 + kind % 12;
 	spec->icmp_code = (uint8_t)(kind % 5);
 	spec->icmp_rest = 1280;
+	if (kind & 0x40 && s->last_sent) {
+		const struct packet *p = &s->last_sent->f.packet;
+
+		spec->raw = p->data + p->l3_off;
+		spec->raw_bytes = MIN(p->len_bytes - p->l3_off, 28U + kind * 4);
+		return;
+	}
+	*inner = (struct frame_spec){
+		.src = spec->dst, .dst = spec->src, .protocol = inner->protocol, .payload_bytes = 8
+	};
 	spec->embedded = inner;
 }
 
@@ -381,7 +390,7 @@ static void make_frame(struct storm *s, bool icmp, bool damaged)
 	inner.protocol = spec.protocol;
 	if (icmp)
 		make_icmp(s, &spec, &inner);
-	s->whole[i] = !icmp || !spec.embedded;
+	s->whole[i] = !icmp || !(spec.embedded || spec.raw);
 	len = frame_make(&spec, s->frames[i].buffer + FRAME_HEADROOM);
 	if (damaged)
 		damage(s, i, &len);
@@ -558,6 +567,7 @@ void storm_play(struct storm *s, const uint8_t *script, size_t n)
 	s->script = script;
 	s->end = script + n;
 	s->n_frames = 0;
+	s->last_sent = NULL;
 	while (s->script < s->end && s->n_frames < FRAMES_MAX) {
 		unsigned op = next(s);
 

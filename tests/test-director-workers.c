@@ -273,10 +273,8 @@ static void test_lost_fragment(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_flows),
-		cmocka_unit_test(test_persistent),
-		cmocka_unit_test(test_icmp),
-		cmocka_unit_test(test_fragments),
+		cmocka_unit_test(test_flows),	      cmocka_unit_test(test_persistent),
+		cmocka_unit_test(test_icmp),	      cmocka_unit_test(test_fragments),
 		cmocka_unit_test(test_lost_fragment),
 	};
 
