@@ -132,6 +132,15 @@ void director_remove(const struct director_pass *pass, uint32_t index)
 	COUNTER_ADD(pass->d->counters.connections_expired, 1);
 }
 
+void director_remove_leaving(const struct director_pass *pass)
+{
+	uint32_t index = pass->d->leaving;
+
+	pass->d->leaving = FLOW_NONE;
+	if (index != FLOW_NONE)
+		director_remove(pass, index);
+}
+
 void director_set_state(const struct director_pass *pass, uint32_t index, uint8_t state)
 {
 	struct flow *f = flow_at(pass->d->flows, index);

@@ -88,6 +88,17 @@ static bool is_to_be_reset(const struct director_pass *pass, const struct flow *
 	       f->state == CONN_TCP_ESTABLISHED && p->kind == PACKET_FLOW && !p->is_fragment;
 }
 
+/*
+ * The packet begins a connection in the place of this one, which counts at its destination until the new one has got
+ * its own: the kernel leaves it to its timer.
+ */
+static void replace(const struct director_pass *pass, struct director_frame *frame, uint32_t index)
+{
+	pass->d->leaving = index;
+	director_on_miss(pass, frame);
+	director_remove_leaving(pass);
+}
+
 /* The connection's destination has been deleted. */
 static void on_dest_gone(const struct director_pass *pass, struct director_frame *frame,
 			 uint32_t index)
@@ -97,8 +108,7 @@ static void on_dest_gone(const struct director_pass *pass, struct director_frame
 	if (is_to_be_reset(pass, f, &frame->packet)) {
 		director_reset(pass, frame, index, false);
 	} else if (pass->s->options.expire_nodest_conn) {
-		director_remove(pass, index);
-		director_on_miss(pass, frame);
+		replace(pass, frame, index);
 	} else {
 		/* The destination may come back: the timer is not started anew. */
 		director_drop(pass, frame, COUNTER_DROP_NO_DEST);
@@ -113,8 +123,7 @@ void director_on_request(const struct director_pass *pass, struct director_frame
 	const struct packet *p = &frame->packet;
 
 	if (is_new(p) && begins_anew(pass, f, dest)) {
-		director_remove(pass, index);
-		director_on_miss(pass, frame);
+		replace(pass, frame, index);
 		return;
 	}
 	if (!dest || dest->deleted) {

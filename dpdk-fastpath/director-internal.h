@@ -52,6 +52,7 @@ struct director {
 	uint32_t tick_msec;
 	/* Since the look-up of this burst's keys: what it found may not be so any more. */
 	bool inserted, removed;
+	uint32_t leaving;    /* the connection whose place a new one takes; FLOW_NONE */
 	uint32_t full_until; /* stateless: connections without a record may be about until then */
 	bool was_full;
 	/* The connection of the last packet that was sent without a record: its later fragments follow it. */
@@ -164,6 +165,8 @@ static inline bool director_take(const struct director_pass *pass, struct direct
 int director_insert(const struct director_pass *pass, const struct flow *f, uint32_t timeout_ticks,
 		    uint32_t *ret);
 void director_remove(const struct director_pass *pass, uint32_t index);
+/* director.leaving, where there is one. */
+void director_remove_leaving(const struct director_pass *pass);
 /* Moves it to another state, with what depends on it. */
 void director_set_state(const struct director_pass *pass, uint32_t index, uint8_t state);
 /* Moves a template to another destination. */

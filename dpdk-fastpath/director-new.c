@@ -190,6 +190,7 @@ static void connect_to(const struct director_pass *pass, struct director_frame *
 	uint32_t index;
 	int r;
 
+	director_remove_leaving(pass);
 	fill_flow(a, &frame->packet);
 	/* Answers of full NAT cannot be led back without a record. */
 	if ((a->service->flags & IPVS_SVC_ONEPACKET) && a->flow.protocol == IPPROTO_UDP &&
