@@ -149,8 +149,8 @@ int eal_start(struct options *o)
 	push(&a, "--log-level=*:warning");
 	push(&a, "--lcores");
 	push(&a, lcores);
-	if (!o->hugepages)
-		push(&a, "--no-huge");
+	/* vhost-user, net_virtio_user's other side, takes no more than eight pieces of memory. */
+	push(&a, o->hugepages ? "--single-file-segments" : "--no-huge");
 	if (!o->hugepages || o->memory_mib > 0) {
 		(void)snprintf(memory, sizeof(memory), "%u",
 			       o->memory_mib ? o->memory_mib : (uint32_t)MEMORY_MIB);

@@ -193,10 +193,10 @@ static int attach_vdev(const char *spec, const char *name)
 	if ((r == -EPERM || r == -EACCES) && geteuid() != 0)
 		log_err("port %s: no permission; run as root (CAP_NET_ADMIN, CAP_NET_RAW)", spec);
 	else
-		log_err("port %s: DPDK cannot make %s: %s; is the driver's name right, its package "
-			"there (librte-net-*), and the interface that it names? DPDK's own lines "
-			"above say more",
-			spec, name, strerror(-r));
+		log_err("port %s: DPDK cannot make %s%s%s; is the driver's name right, its package "
+			"there (librte-net-*), and what its arguments name? DPDK's own lines above "
+			"say more",
+			spec, name, r == -EPERM ? "" : ": ", r == -EPERM ? "" : strerror(-r));
 	return r;
 }
 
@@ -235,6 +235,8 @@ int port_attach(struct port *p, unsigned index, const struct port_config *c)
 	r = rte_eth_macaddr_get(p->id, &mac);
 	if (r < 0)
 		return r;
+	if (rte_is_zero_ether_addr(&mac)) /* a ring has none */
+		rte_eth_random_addr(mac.addr_bytes);
 	memcpy(p->mac, mac.addr_bytes, PACKET_MAC_LEN);
 	return set_mtu(p);
 }
