@@ -131,7 +131,7 @@ int eal_start(struct options *o)
 {
 	struct arguments a = { 0 };
 	char lcores[TEXT_MAX], memory[16];
-	cpu_set_t others;
+	cpu_set_t others = { 0 };
 	int r;
 
 	r = check_hugepages(o);

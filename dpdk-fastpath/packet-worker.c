@@ -28,7 +28,7 @@ enum {
 	PREFETCH_AHEAD = 4,
 	HANDOVER_RING_SIZE = 4096,
 	INJECT_RING_SIZE = 1024,
-	FRAGMENTS_MAX = 8, /* of one packet: 9,216 bytes to 1,280 */
+	FRAGMENTS_MAX = 24, /* of one packet: 9,216 bytes to 576 */
 };
 
 _Static_assert(RTE_MAX_ETHPORTS <= WORKER_PORT_IDS, "every id has its place");
@@ -177,7 +177,8 @@ static struct rte_mbuf *rewritten(const struct director_frame *f)
 	m->data_off = (uint16_t)(f->packet.data - (uint8_t *)m->buf_addr);
 	m->data_len = (uint16_t)f->packet.len_bytes;
 	m->pkt_len = f->packet.len_bytes;
-	m->ol_flags = 0;
+	/* What was received says nothing of what is sent; how the buffer is attached still holds. */
+	m->ol_flags &= RTE_MBUF_F_EXTERNAL | RTE_MBUF_F_INDIRECT;
 	return m;
 }
 

@@ -173,8 +173,6 @@ static void test_ping(void **state)
 /* What no service takes is the kernel's: its own pings, refused connections. */
 static void test_kernel_has_the_rest(void **state)
 {
-	_cleanup_close_ int client = -1;
-
 	(void)state;
 	program_both(IPPROTO_TCP, ECHO_PORT, IPVS_FORWARD_MASQ, 1);
 	fastpath_shell(&gateway.lab->gateway,
@@ -285,6 +283,29 @@ static void test_fragmentation(void **state)
 	conversation_udp_echo(client, server, 6000);
 }
 
+/* A target gets another network card, and says so; routes to it come and go. */
+static void test_next_hop_changes(void **state)
+{
+	const struct lab_host *h = &gateway.lab->targets[0];
+
+	(void)state;
+	program_both(IPPROTO_TCP, ECHO_PORT, IPVS_FORWARD_MASQ, 1);
+	exchange_tcp(LAB_VIP, h->address);
+	fastpath_shell(h, "echo 1 > /proc/sys/net/ipv4/conf/eth0/arp_notify; "
+			  "echo 1 > /proc/sys/net/ipv6/conf/eth0/ndisc_notify; "
+			  "ip link set eth0 address 02:00:00:00:aa:01");
+	exchange_tcp(LAB_VIP, h->address);
+	fastpath_shell(&gateway.lab->gateway, "ip neigh flush dev ipvsd1");
+	exchange_tcp(LAB_VIP, h->address);
+	/* Through the other target, which forwards. */
+	fastpath_shell(&gateway.lab->targets[1], "echo 1 > /proc/sys/net/ipv4/ip_forward");
+	fastpath_shell(&gateway.lab->gateway, "ip route add %s/32 via %s", h->address,
+		       gateway.lab->targets[1].address);
+	exchange_tcp(LAB_VIP, h->address);
+	fastpath_shell(&gateway.lab->gateway, "ip route del %s/32", h->address);
+	exchange_tcp(LAB_VIP, h->address);
+}
+
 static int restore_mtu(void **state)
 {
 	(void)state;
@@ -381,7 +402,7 @@ static void stop(void **state)
 	cmocka_unit_test(test_downloads), USUAL_TESTS, cmocka_unit_test(test_ttl),                 \
 		cmocka_unit_test_teardown(test_path_mtu, restore_mtu),                             \
 		cmocka_unit_test_teardown(test_tcp_path_mtu, restore_mtu),                         \
-		cmocka_unit_test(test_idle)
+		cmocka_unit_test(test_next_hop_changes), cmocka_unit_test(test_idle)
 #define FRAGMENT_TESTS                                                                             \
 	cmocka_unit_test(test_fragments), cmocka_unit_test_teardown(test_fragmentation, restore_mtu)
 
