@@ -186,7 +186,12 @@ void fastpath_gateway_stop(struct fastpath_gateway *g)
 	if (lab_process_running(&g->process)) {
 		(void)lab_process_signal(&g->process, SIGTERM);
 		assert_int_equal(lab_process_wait(&g->process, 10 * USEC_PER_SEC), 0);
-		assert_int_equal(g->process.status, 0);
+		if (g->process.status != 0) {
+			_cleanup_free_ char *log = lab_output_read(g->process.err);
+
+			fail_msg("ipvsd-fastpath ended with %d:\n%s", g->process.status,
+				 log ? log : "");
+		}
 	}
 	lab_process_deinit(&g->process);
 	ipvs_ruleset_deinit(&g->rules);
