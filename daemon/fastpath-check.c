@@ -4,16 +4,19 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <net/if.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
 #include "conf/conf.h"
 #include "daemon/fastpath-port.h"
+#include "daemon/interface-link.h"
 #include "daemon/interface.h"
 #include "daemon/kernel.h"
 #include "daemon/pci.h"
@@ -124,7 +127,16 @@ static int check_port(const struct conf *conf, const char *spec, bool force,
 	if (!*port.interface)
 		return 0;
 	r = interface_check(port.interface, !force, why);
-	return r < 0 ? refuse(reason, r, "%s", why) : 0;
+	if (r < 0)
+		return refuse(reason, r, "%s", why);
+	/* What comes in by another queue would be lost. */
+	if (port.kind == FASTPATH_PORT_AF_XDP && interface_queues(port.interface) > port.n_queues)
+		return refuse(reason, -EINVAL,
+			      "%s has %u receive queues, and the port takes %u: `ethtool -L %s "
+			      "combined %u` (or rx), or give queue_count= and as many lcores",
+			      port.interface, interface_queues(port.interface), port.n_queues,
+			      port.interface, port.n_queues);
+	return 0;
 }
 
 static int check_ports(const struct conf *conf, bool force,
@@ -179,6 +191,12 @@ int fastpath_check(const struct conf *conf, bool force,
 {
 	int r;
 
+	if (prctl(PR_CAPBSET_READ, CAP_NET_RAW) == 0)
+		return refuse(
+			ret_reason, -EPERM,
+			"the unit's sandbox is too narrow for the fast path: copy "
+			"/usr/share/ipvsd/fastpath.conf to /etc/systemd/system/ipvsd.service.d/, "
+			"then `systemctl daemon-reload` and `systemctl restart ipvsd`");
 	if (access(conf->fastpath.program, X_OK) < 0)
 		return refuse(ret_reason, -errno,
 			      "%s: %s: install the program, or give its place with program",

@@ -172,6 +172,15 @@ static bool has_process(const struct fastpath_machine *m)
 	       (m->state == FASTPATH_STARTING && m->awaited != FASTPATH_CHECK);
 }
 
+/*
+ * By order. While a process ends by itself nobody forwards; one that is killed stops in the same moment, and the kernel
+ * goes on.
+ */
+static enum fastpath_action stop_healthy(struct fastpath_machine *m, usec_t now)
+{
+	return stop(m, m->gentle ? FASTPATH_TERMINATE : FASTPATH_KILL, now);
+}
+
 static enum fastpath_action on_switch_off(struct fastpath_machine *m, usec_t now)
 {
 	m->wanted = false;
@@ -180,7 +189,7 @@ static enum fastpath_action on_switch_off(struct fastpath_machine *m, usec_t now
 		return FASTPATH_NOTHING;
 	}
 	m->failed = m->failed && m->state != FASTPATH_ACTIVE;
-	return has_process(m) ? stop(m, FASTPATH_TERMINATE, now) : FASTPATH_NOTHING;
+	return has_process(m) ? stop_healthy(m, now) : FASTPATH_NOTHING;
 }
 
 static enum fastpath_action on_switch_on(struct fastpath_machine *m, usec_t now)
@@ -209,7 +218,7 @@ static enum fastpath_action on_configured(struct fastpath_machine *m,
 	if (m->state == FASTPATH_WAITING)
 		return start(m, now);
 	m->failed = false;
-	return has_process(m) ? stop(m, FASTPATH_TERMINATE, now) : FASTPATH_NOTHING;
+	return has_process(m) ? stop_healthy(m, now) : FASTPATH_NOTHING;
 }
 
 static enum fastpath_action on_exited(struct fastpath_machine *m, const char *reason, usec_t now)
@@ -231,7 +240,7 @@ static enum fastpath_action on_closed(struct fastpath_machine *m, usec_t now)
 {
 	if (!has_process(m))
 		return FASTPATH_NOTHING;
-	(void)fail(m, FASTPATH_KILL, "the fast path has closed its control socket", now);
+	(void)fail(m, FASTPATH_KILL, "the fast path is ending", now);
 	m->unexplained = true;
 	return restore(m, now);
 }

@@ -14,7 +14,7 @@
  *	active		it has the traffic	no BEAT for too long, EXITED, TROUBLE, SWITCH_OFF -> stopping
  *	adopting	a daemon before us	BEAT with its ports: programs it -> active
  *			left it running
- *	stopping	told to end		EXITED, or killed -> restoring
+ *	stopping	told to end, or killed	EXITED, or killed -> restoring
  *	restoring	everything is put back	DONE -> off, waiting, or starting (again)
  *	waiting		it failed, and is	TIME -> starting
  *			enabled
@@ -79,8 +79,8 @@ enum {
 
 #define FASTPATH_TICK_USEC (50 * USEC_PER_MSEC)
 #define FASTPATH_BEAT_USEC (100 * USEC_PER_MSEC) /* the process is asked this often */
-/* Five missed beats; with the tick and the way back it is less than a second. */
-#define FASTPATH_SILENCE_USEC (500 * USEC_PER_MSEC)
+/* Four missed beats; with the tick and the way back it is less than a second. */
+#define FASTPATH_SILENCE_USEC (400 * USEC_PER_MSEC)
 #define FASTPATH_START_USEC (30 * USEC_PER_SEC) /* gigabytes of huge pages take their time */
 #define FASTPATH_ATTACH_USEC (5 * USEC_PER_SEC)
 #define FASTPATH_TERMINATE_USEC (300 * USEC_PER_MSEC)
@@ -91,9 +91,10 @@ enum {
 
 struct fastpath_machine {
 	enum fastpath_state state;
-	enum fastpath_action awaited;	  /* its answer; NOTHING = none */
-	bool enabled;			  /* by the configuration: tried again after a failure */
-	bool wanted;			  /* by the operator or the configuration */
+	enum fastpath_action awaited; /* its answer; NOTHING = none */
+	bool enabled;		      /* by the configuration: tried again after a failure */
+	bool wanted;		      /* by the operator or the configuration */
+	bool gentle; /* a healthy process is told to end, and not killed: devices want to be closed */
 	bool failed;			  /* while it ends: because of .reason */
 	bool unexplained;		  /* what EXITED tells is the better .reason */
 	usec_t since_usec;		  /* of the state; monotonic, as all */

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "daemon/interface-link.h"
 #include "daemon/interface-mute.h"
 
 __attribute__((format(printf, 3, 4))) static int
@@ -90,6 +91,14 @@ static bool is_taken_from_kernel(const struct fastpath_taken *t)
 	return t->port.kind == FASTPATH_PORT_PCI && strcmp(t->driver, PCI_VFIO) != 0;
 }
 
+bool fastpath_move_has_devices(const struct fastpath_record *r)
+{
+	for (size_t i = 0; i < r->n_ports; i++)
+		if (r->ports[i].port.kind == FASTPATH_PORT_PCI)
+			return true;
+	return false;
+}
+
 int fastpath_move_seize(const struct fastpath_record *r,
 			char ret_reason[static FASTPATH_MOVE_REASON_MAX])
 {
@@ -106,7 +115,7 @@ int fastpath_move_seize(const struct fastpath_record *r,
 	return 0;
 }
 
-/* Where frames are taken without asking the kernel it need not be kept from them. */
+/* AF_XDP takes frames away from the kernel, but not those of a queue that it does not have. */
 static int mute_all(const struct fastpath_record *r)
 {
 	_cleanup_free_ const char **names = calloc(r->n_ports + 1, sizeof(*names));
@@ -115,8 +124,8 @@ static int mute_all(const struct fastpath_record *r)
 	if (!names)
 		return -ENOMEM;
 	for (size_t i = 0; i < r->n_ports; i++)
-		if (r->ports[i].port.kind == FASTPATH_PORT_AF_PACKET)
-			names[n++] = r->ports[i].interface;
+		if (*r->ports[i].port.interface)
+			names[n++] = r->ports[i].port.interface;
 	return n ? interface_mute(names, n) : 0;
 }
 
@@ -182,6 +191,8 @@ static int restore_port(const struct fastpath_taken *t, bool gone, bool patient,
 			      t->driver, strerror(-r));
 	if (!*t->interface)
 		return 0;
+	if (t->port.kind == FASTPATH_PORT_AF_XDP)
+		interface_detach_xdp(t->interface);
 	if (t->port.kind == FASTPATH_PORT_PCI)
 		r = restore_name(t, patient);
 	if (r == 0)

@@ -21,6 +21,9 @@ int fastpath_move_prepare(struct fastpath_record *r, const char *const *specs, s
 			  const char *exception_interface,
 			  char ret_reason[static FASTPATH_MOVE_REASON_MAX]);
 
+/* Is there a device that its process must have let go of before it can be given back? */
+bool fastpath_move_has_devices(const struct fastpath_record *r);
+
 /* PCI devices to vfio-pci. */
 int fastpath_move_seize(const struct fastpath_record *r,
 			char ret_reason[static FASTPATH_MOVE_REASON_MAX]);

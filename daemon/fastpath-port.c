@@ -69,25 +69,51 @@ static bool begins_with(const char *text, const char *prefix)
 	return strncmp(text, prefix, strlen(prefix)) == 0;
 }
 
-/* The value of iface= among the comma-separated arguments of a virtual device. */
+/* The value of an argument of a virtual device; its length in *ret_len. NULL: it is not given. */
+static const char *find_argument(const char *spec, const char *name, size_t *ret_len)
+{
+	size_t len = strlen(name);
+
+	for (const char *at = strchr(spec, ','); at; at = strchr(at + 1, ',')) {
+		if (strncmp(at + 1, name, len) != 0 || at[1 + len] != '=')
+			continue;
+		at += len + 2;
+		*ret_len = strcspn(at, ",");
+		return at;
+	}
+	return NULL;
+}
+
 static int find_interface(const char *spec, char ret[static IFNAMSIZ])
 {
-	const char *at = strchr(spec, ',');
+	size_t len = 0;
+	const char *value = find_argument(spec, "iface", &len);
 
-	for (; at; at = strchr(at + 1, ',')) {
-		size_t len;
+	if (!value || len >= IFNAMSIZ)
+		return -EINVAL;
+	memcpy(ret, value, len);
+	ret[len] = '\0';
+	return value_is_interface(ret) ? 0 : -EINVAL;
+}
 
-		if (!begins_with(at + 1, "iface="))
-			continue;
-		at += 1 + strlen("iface=");
-		len = strcspn(at, ",");
-		if (len >= IFNAMSIZ)
+/* DPDK's default is one. */
+static int find_queues(const char *spec, unsigned *ret)
+{
+	char text[8];
+	uint64_t n = 1;
+	size_t len = 0;
+	const char *value = find_argument(spec, "queue_count", &len);
+
+	if (value) {
+		if (len >= sizeof(text))
 			return -EINVAL;
-		memcpy(ret, at, len);
-		ret[len] = '\0';
-		return value_is_interface(ret) ? 0 : -EINVAL;
+		memcpy(text, value, len);
+		text[len] = '\0';
+		if (value_parse_uint(text, UINT16_MAX, &n) < 0 || n == 0)
+			return -EINVAL;
 	}
-	return -EINVAL;
+	*ret = (unsigned)n;
+	return 0;
 }
 
 int fastpath_port_parse(const char *spec, struct fastpath_port *ret)
@@ -109,6 +135,8 @@ int fastpath_port_parse(const char *spec, struct fastpath_port *ret)
 	else if (begins_with(spec, "net_af_xdp"))
 		p.kind = FASTPATH_PORT_AF_XDP;
 	if (p.kind != FASTPATH_PORT_OTHER && find_interface(spec, p.interface) < 0)
+		return -EINVAL;
+	if (p.kind == FASTPATH_PORT_AF_XDP && find_queues(spec, &p.n_queues) < 0)
 		return -EINVAL;
 	(void)snprintf(p.spec, sizeof(p.spec), "%s", spec);
 	*ret = p;

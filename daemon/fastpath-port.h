@@ -28,6 +28,7 @@ struct fastpath_port {
 	char spec[FASTPATH_PORT_SPEC_MAX]; /* as the program takes it; a PCI address is complete */
 	char pci[PCI_ADDRESS_MAX];	   /* "" = no PCI device */
 	char interface[IFNAMSIZ]; /* of a virtual device: the kernel's interface; "" = none, or not known */
+	unsigned n_queues; /* AF_XDP: receive queues that it takes */
 };
 
 /* -EINVAL: neither a PCI address nor a virtual device; or iface= is missing where it is needed. */

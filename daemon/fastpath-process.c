@@ -24,7 +24,9 @@ enum {
 	OUTPUT_KEPT_BYTES = 64 * 1024, /* more is cut off once it has been passed on */
 	STAT_BYTES = 1024,
 	CHUNK_BYTES = 4096,
-	START_TIME_FIELD = 22, /* proc(5) */
+	STAT_FLAGS = 9, /* fields of proc(5) */
+	STAT_START_TIME = 22,
+	FLAG_EXITING = 0x4, /* linux/sched.h: PF_EXITING */
 };
 
 static int pidfd_open(pid_t pid)
@@ -34,8 +36,8 @@ static int pidfd_open(pid_t pid)
 	return fd < 0 ? -errno : fd;
 }
 
-/* The fields behind the command's name, which may hold blanks and parentheses. */
-static int read_start_ticks(pid_t pid, uint64_t *ret)
+/* A number of /proc/PID/stat; proc(5) counts the fields. The command's name, the second, may hold blanks. */
+static int read_stat(pid_t pid, int field, uint64_t *ret)
 {
 	char path[64], text[STAT_BYTES];
 	_cleanup_close_ int fd = -1;
@@ -52,11 +54,18 @@ static int read_start_ticks(pid_t pid, uint64_t *ret)
 		return r;
 	text[len] = '\0';
 	at = strrchr(text, ')');
-	for (int field = 2; at && field < START_TIME_FIELD; field++)
+	for (int i = 2; at && i < field; i++)
 		at = strchr(at + 1, ' ');
 	if (!at || sscanf(at, "%lu", ret) != 1)
 		return -EBADMSG;
 	return 0;
+}
+
+bool fastpath_process_is_ending(const struct fastpath_process *p)
+{
+	uint64_t flags;
+
+	return p->pid && read_stat(p->pid, STAT_FLAGS, &flags) == 0 && (flags & FLAG_EXITING);
 }
 
 void fastpath_process_last_line(const struct fastpath_process *p,
@@ -199,7 +208,7 @@ int fastpath_process_start(struct fastpath_process *p, sd_event *event, char *co
 		return -errno;
 	r = spawn(p->output_fd, argv, &p->pid);
 	if (r == 0)
-		r = read_start_ticks(p->pid, &p->start_ticks);
+		r = read_stat(p->pid, STAT_START_TIME, &p->start_ticks);
 	if (r == 0)
 		r = watch(p, event, on_exit, userdata);
 	if (r < 0) {
@@ -214,7 +223,7 @@ static bool is_same(pid_t pid, uint64_t start_ticks)
 {
 	uint64_t now;
 
-	return pid > 1 && read_start_ticks(pid, &now) == 0 && now == start_ticks;
+	return pid > 1 && read_stat(pid, STAT_START_TIME, &now) == 0 && now == start_ticks;
 }
 
 int fastpath_process_adopt(struct fastpath_process *p, sd_event *event, pid_t pid,

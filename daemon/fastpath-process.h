@@ -7,6 +7,7 @@
  * it is passed on to our log.
  */
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 #include <systemd/sd-event.h>
@@ -40,6 +41,12 @@ int fastpath_process_adopt(struct fastpath_process *p, sd_event *event, pid_t pi
 
 /* Kills it and waits, without the loop, for at most timeout. 0, -ESRCH (it was gone), -ETIMEDOUT. */
 int fastpath_process_end(pid_t pid, uint64_t start_ticks, unsigned timeout_msec);
+
+/*
+ * Has it begun to end? Its memory goes first, which may take longer than its traffic can wait, and its descriptors tell
+ * only later.
+ */
+bool fastpath_process_is_ending(const struct fastpath_process *p);
 
 void fastpath_process_signal(const struct fastpath_process *p, int signal);
 

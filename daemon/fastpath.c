@@ -159,6 +159,7 @@ static struct fastpath_event seize(struct fastpath *f)
 	if (r < 0)
 		return failed(f, "%s", reason);
 	f->record.phase = FASTPATH_SEIZED;
+	f->machine.gentle = fastpath_move_has_devices(&f->record);
 	r = fastpath_record_save(&f->record, fastpath_directory(f));
 	if (r < 0)
 		return failed(f, "cannot save what is about to be moved in %s: %s",
@@ -365,6 +366,8 @@ void fastpath_tick(struct fastpath *f)
 	usec_t now = clock_monotonic_usec();
 
 	fastpath_process_pass_on(&f->process);
+	if (fastpath_process_is_ending(&f->process))
+		fastpath_handle(f, &(struct fastpath_event){ .kind = FASTPATH_CLOSED });
 	if (*f->trouble) {
 		char reason[sizeof(f->trouble)];
 
@@ -500,6 +503,7 @@ int fastpath_adopt(struct fastpath *f)
 		r = fastpath_process_adopt(&f->process, f->manager->event, f->record.pid,
 					   f->record.start_ticks, on_process_exit, f);
 	if (r == 0) {
+		f->machine.gentle = fastpath_move_has_devices(&f->record);
 		redirect_vips(f, true);
 		return 0;
 	}

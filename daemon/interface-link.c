@@ -4,9 +4,16 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/ethtool.h>
+#include <linux/if_link.h>
+#include <linux/rtnetlink.h>
 #include <net/if.h>
+#include <netlink/attr.h>
+#include <netlink/msg.h>
+#include <netlink/netlink.h>
 #include <stdio.h>
 #include <string.h>
+#include <linux/sockios.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -14,10 +21,16 @@
 #include "base/cleanup.h"
 #include "base/fd.h"
 #include "daemon/interface.h"
+#include "daemon/netlink-exchange.h"
 
 enum {
 	SETTING_MAX = 32,
 };
+
+typedef struct nl_msg *nl_message;
+
+DEFINE_CLEANUP(struct nl_sock *, nl_socket_free)
+DEFINE_CLEANUP(nl_message, nlmsg_free)
 
 /* In this order: IPv6 is switched on before its other settings matter. */
 static const char *const settings[] = {
@@ -137,6 +150,43 @@ int interface_link_set(const char *name, unsigned mtu, bool up)
 	if (r == 0 && now != mtu)
 		r = request(name, SIOCSIFMTU, &wanted);
 	return r < 0 ? r : interface_set_up(name, up);
+}
+
+unsigned interface_queues(const char *name)
+{
+	struct ethtool_channels channels = { .cmd = ETHTOOL_GCHANNELS };
+	struct ifreq r = { .ifr_data = (void *)&channels };
+
+	if (request(name, SIOCETHTOOL, &r) < 0)
+		return 1;
+	return MAX(channels.rx_count + channels.combined_count, 1U);
+}
+
+static void detach_xdp(struct nl_sock *s, unsigned index, uint32_t mode)
+{
+	_cleanup_(nlmsg_free_p) nl_message m = nlmsg_alloc_simple(RTM_SETLINK, NLM_F_REQUEST);
+	const struct ifinfomsg link = { .ifi_family = AF_UNSPEC, .ifi_index = (int)index };
+	struct nlattr *xdp;
+
+	if (!m || nlmsg_append(m, (void *)&link, sizeof(link), NLMSG_ALIGNTO) < 0)
+		return;
+	xdp = nla_nest_start(m, IFLA_XDP | NLA_F_NESTED);
+	if (!xdp || nla_put_s32(m, IFLA_XDP_FD, -1) < 0 || nla_put_u32(m, IFLA_XDP_FLAGS, mode) < 0)
+		return;
+	(void)nla_nest_end(m, xdp);
+	/* Nothing is attached in most cases. */
+	(void)netlink_exchange_request(s, m);
+}
+
+void interface_detach_xdp(const char *name)
+{
+	_cleanup_(nl_socket_free_p) struct nl_sock *s = NULL;
+	unsigned index = if_nametoindex(name);
+
+	if (!index || netlink_exchange_open(NETLINK_ROUTE, &s) < 0)
+		return;
+	detach_xdp(s, index, XDP_FLAGS_DRV_MODE);
+	detach_xdp(s, index, XDP_FLAGS_SKB_MODE);
 }
 
 int interface_rename(const char *from, const char *to)

@@ -2,7 +2,7 @@
 #pragma once
 
 /*
- * An AF_PACKET port sees copies: the kernel would handle every frame as well. So what comes in by such an interface is
+ * An AF_PACKET port sees copies: the kernel would handle every frame as well. So what comes in by a port's interface is
  * dropped behind the packet sockets' tap (net/core/dev.c, __netif_receive_skb_core(): taps first, then the ingress
  * hook), by a chain of nftables' netdev family without rules, whose policy is to drop. Our own table, replaced as a
  * whole in one transaction; it outlives this process, as the port does.

@@ -23,8 +23,7 @@ struct interface_state {
 	unsigned index; /* when it was saved */
 	unsigned mtu;
 	bool up;
-	struct interface_item
-		*items; /* owned; addresses, then routes, as they must be added */
+	struct interface_item *items; /* owned; addresses, then routes, as they must be added */
 	size_t n;
 	json_t *settings; /* owned; net.ipv4.conf.* and net.ipv6.conf.*, {"ipv4/rp_filter": "0"} */
 };

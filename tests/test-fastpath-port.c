@@ -53,6 +53,9 @@ static void test_port(void **state)
 		{ "net_af_packet_x,qdisc_bypass=1,iface=ens6,blocksz=4096", 0,
 		  FASTPATH_PORT_AF_PACKET, NULL, "ens6" },
 		{ "net_af_xdp1,iface=a.b-c,start_queue=0", 0, FASTPATH_PORT_AF_XDP, NULL, "a.b-c" },
+		{ "net_af_xdp0,iface=e,queue_count=4", 0, FASTPATH_PORT_AF_XDP, NULL, "e" },
+		{ "net_af_xdp0,iface=e,queue_count=0", -EINVAL, 0, NULL, NULL },
+		{ "net_af_xdp0,iface=e,queue_count=many", -EINVAL, 0, NULL, NULL },
 		{ "net_tap0,iface=x", 0, FASTPATH_PORT_OTHER, NULL, "" },
 		{ "net_ring0", 0, FASTPATH_PORT_OTHER, NULL, "" },
 		{ "net_af_packet0", -EINVAL, 0, NULL, NULL },
@@ -74,6 +77,8 @@ static void test_port(void **state)
 		assert_int_equal(p.kind, cases[i].kind);
 		assert_string_equal(p.spec, cases[i].normal ? cases[i].normal : cases[i].spec);
 		assert_string_equal(p.interface, cases[i].interface);
+		if (p.kind == FASTPATH_PORT_AF_XDP)
+			assert_int_equal(p.n_queues, strstr(p.spec, "=4") ? 4 : 1);
 	}
 	memset(longest, 'x', sizeof(longest));
 	memcpy(longest, "net_", 4);
