@@ -111,11 +111,11 @@ static void run_plain(const struct director_pass *pass, struct director_frame *f
 		director_on_request(pass, f, FLOW_REF_INDEX(ref));
 }
 
-/* What the connections found refer to: pointers to destinations first, then what they point at. */
+/* What the connections found refer to, a step for all before the next: destination, its view, its next hop. */
 static void prefetch_dests(const struct director_pass *pass, const flow_ref *refs, unsigned n)
 {
 	struct director *d = pass->d;
-	const struct dest_view *dest;
+	const struct dest_view *dests[DIRECTOR_BURST_MAX];
 	uint32_t id;
 
 	for (unsigned i = 0; i < n; i++) {
@@ -123,15 +123,21 @@ static void prefetch_dests(const struct director_pass *pass, const flow_ref *ref
 			continue;
 		id = flow_at(d->flows, FLOW_REF_INDEX(refs[i]))->endpoint;
 		__builtin_prefetch(&pass->s->dests[id]);
-		__builtin_prefetch(&d->config.dest_counters[id], 1);
+		/* they may lie on two lines */
+		__builtin_prefetch(&d->config.dest_counters[id].in_packets, 1);
+		__builtin_prefetch(&d->config.dest_counters[id].out_bytes, 1);
 	}
 	for (unsigned i = 0; i < n; i++) {
+		dests[i] = NULL;
 		if (refs[i] == 0)
 			continue;
 		id = flow_at(d->flows, FLOW_REF_INDEX(refs[i]))->endpoint;
-		dest = snapshot_dest(pass->s, id);
-		__builtin_prefetch(dest);
+		dests[i] = snapshot_dest(pass->s, id);
+		__builtin_prefetch(dests[i]);
 	}
+	for (unsigned i = 0; i < n; i++)
+		if (dests[i])
+			__builtin_prefetch(&pass->s->nexthops[dests[i]->nexthop]);
 }
 
 void director_run(struct director *d, const struct snapshot *s, uint32_t now_tick, bool owned,

@@ -35,18 +35,18 @@ enum {
 /* A destination as new and as running connections need it. Immutable, but for `overloaded`, which is shared. */
 struct dest_view {
 	uint32_t id;
+	uint16_t nexthop; /* index; 0 = none known */
+	bool deleted;	  /* in the trash: of running connections only */
+	uint8_t forward;
 	uint32_t service_id;
 	uint32_t weight, last_weight; /* last_weight: the last that was not 0; mh uses it */
 	uint8_t addr[16];
 	uint16_t port_be;
 	uint8_t family;	  /* of addr: a tunnel's may differ from the service's */
 	uint8_t protocol; /* the service's */
-	uint8_t forward;
-	uint8_t tunnel; /* enum ipvs_tunnel */
+	uint8_t tunnel;	  /* enum ipvs_tunnel */
 	uint16_t tunnel_port_be, tunnel_flags;
 	uint32_t upper_threshold, lower_threshold;
-	uint16_t nexthop; /* index; 0 = none known */
-	bool deleted;	  /* in the trash: of running connections only */
 };
 
 struct sched_view; /* sched.h: what a scheduler precomputed from the list */
