@@ -53,6 +53,7 @@ struct plane_rig {
 	struct nexthop *nexthops;			      /* owned */
 	struct plane_rig_answer *answers;		      /* owned */
 	struct ipvs_service service;
+	unsigned n_frames;	   /* of a steady pass */
 	pthread_barrier_t barrier; /* of plane_rig_mixed() */
 	uint16_t mtu;
 };

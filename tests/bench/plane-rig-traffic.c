@@ -317,15 +317,22 @@ static void stamp_random(const struct plane_rig *r, struct plane_rig_lane *by,
 	stamp(r, m, of->flows[(x >> 2) % of->n_flows], has_answers(r) && (x & 1), TH_ACK);
 }
 
+void plane_rig_set_frames(struct plane_rig *r, unsigned n)
+{
+	if (n < 1 || n > PLANE_RIG_FRAMES)
+		plane_rig_die("frames in flight", EINVAL);
+	r->n_frames = n;
+}
+
 void plane_rig_steady(struct plane_rig *r, unsigned lane, enum plane_rig_work work, unsigned passes,
 		      struct plane_rig_time *t)
 {
 	struct plane_rig_lane *l = &r->lanes[lane];
 
-	for (unsigned p = 0; p < passes; p++) {
-		for (unsigned i = 0; i < PLANE_RIG_FRAMES; i++)
+	for (unsigned n = 0; n < passes * PLANE_RIG_FRAMES; n += r->n_frames) {
+		for (unsigned i = 0; i < r->n_frames; i++)
 			stamp_random(r, l, l, l->mbufs[i]);
-		pass(r, lane, work, PLANE_RIG_FRAMES, t);
+		pass(r, lane, work, r->n_frames, t);
 	}
 }
 

@@ -282,6 +282,7 @@ struct plane_rig *plane_rig_new(const struct plane_rig_config *c)
 	if (!r || c->n_lanes < 1 || c->n_lanes > PLANE_RIG_LANES)
 		plane_rig_die("rig", r ? EINVAL : ENOMEM);
 	r->config = *c;
+	r->n_frames = PLANE_RIG_FRAMES;
 	r->answers = zero_memory(c->max_flows * sizeof(*r->answers));
 	for (unsigned i = 0; i < c->n_lanes; i++) {
 		r->lanes[i].random = 88172645463325252ULL + i;

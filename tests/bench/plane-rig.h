@@ -71,6 +71,12 @@ struct plane_rig_time {
 void plane_rig_open(struct plane_rig *r, size_t n);
 
 /*
+ * How many frames of a lane are in flight in plane_rig_steady(), at most PLANE_RIG_FRAMES: that many at first. Few of
+ * them stay in the cache, as those of a port's receive ring may.
+ */
+void plane_rig_set_frames(struct plane_rig *r, unsigned n);
+
+/*
  * `passes` times PLANE_RIG_FRAMES packets of random flows that are open and the lane's own, both directions where
  * answers pass here. Adds to *t.
  */
