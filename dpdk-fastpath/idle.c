@@ -61,8 +61,11 @@ void idle_wait(struct idle *i)
 	struct timespec pause = { .tv_nsec = (long)i->sleep_usec * 1000 };
 
 	if (i->armed) {
-		(void)rte_epoll_wait(RTE_EPOLL_PER_THREAD, events, OPTIONS_PORTS_MAX,
-				     IDLE_INTERRUPT_WAIT_MSEC);
+		const bool quiet = i->slept_usec >= IDLE_QUIET_USEC;
+		const int wait_msec = quiet ? IDLE_QUIET_SLEEP_USEC / 1000 : 1;
+
+		(void)rte_epoll_wait(RTE_EPOLL_PER_THREAD, events, OPTIONS_PORTS_MAX, wait_msec);
+		i->slept_usec += quiet ? 0 : 1000;
 		return;
 	}
 	(void)nanosleep(&pause, NULL);

@@ -2,7 +2,8 @@
 #pragma once
 
 /*
- * How a worker without work lets go of its CPU. Where all ports have Rx interrupts it waits for one; else it sleeps,
+ * How a worker without work lets go of its CPU. Where all ports have Rx interrupts it waits for one, a millisecond or two
+ * at most, for frames of the kernel and of other workers, and calls, come without an interrupt; else it sleeps,
  * longer with each time that it finds nothing, up to IDLE_SLEEP_MAX_USEC, and after IDLE_QUIET_USEC without a frame up to
  * IDLE_QUIET_SLEEP_USEC: a sleep costs 15 us of CPU time on a virtual machine, so that shorter ones would take several
  * per cent of it. A worker with traffic never comes here: only IDLE_TURNS empty turns of its loop in a row make it sleep.
@@ -24,8 +25,6 @@ enum {
 	IDLE_SLEEP_MAX_USEC = 200,
 	IDLE_QUIET_USEC = 100000,
 	IDLE_QUIET_SLEEP_USEC = 2000,
-	/* Frames of the kernel and of other workers, and calls, come without an interrupt. */
-	IDLE_INTERRUPT_WAIT_MSEC = 1,
 };
 
 struct idle {

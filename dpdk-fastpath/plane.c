@@ -81,13 +81,11 @@ static void on_retired(void *context, void (*free_fn)(void *), void *object)
 static void on_next_hop(void *context, const struct addr *a, uint16_t index)
 {
 	struct plane *p = context;
-	char text[ADDR_STR_MAX];
 
-	if (tables_set_nexthop(p->tables, a, index) < 0)
+	if (tables_set_nexthop(p->tables, a, index) < 0 || index != 0)
 		return;
-	if (index == 0)
-		log_warning("destination %s: no way to it by a port: its packets are dropped",
-			    addr_format(a, text));
+	if (p->n_lost++ == 0)
+		p->lost = *a;
 }
 
 static void publish(struct plane *p)
@@ -98,7 +96,16 @@ static void publish(struct plane *p)
 
 static void on_next_hops(void *context)
 {
-	publish(context);
+	struct plane *p = context;
+	char text[ADDR_STR_MAX];
+
+	publish(p);
+	if (p->n_lost > 0)
+		log_warning(
+			"%zu destinations have no way by a port any more, %s among them: what is "
+			"sent to them is dropped (see: ip route get)",
+			p->n_lost, addr_format(&p->lost, text));
+	p->n_lost = 0;
 }
 
 static int on_tick(sd_event_source *source, uint64_t usec, void *userdata)

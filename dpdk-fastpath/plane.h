@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <systemd/sd-event.h>
 
+#include "base/addr.h"
 #include "dpdk-fastpath/answer.h"
 #include "dpdk-fastpath/options.h"
 #include "dpdk-fastpath/port.h"
@@ -29,6 +30,8 @@ struct plane {
 	struct nexthop *nexthops;
 	struct tables *tables;
 	struct neighbours *neighbours;
+	size_t n_lost; /* destinations that a change of routes left without a next hop, for the log */
+	struct addr lost;
 	struct worker *workers[OPTIONS_WORKERS_MAX];
 	struct worker_shared shared;
 	sd_event_source *tick;
