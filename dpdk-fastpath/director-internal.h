@@ -124,13 +124,28 @@ static inline bool director_is_nat(uint16_t flags)
 	return forward == IPVS_FORWARD_MASQ || forward == IPVS_FORWARD_FULL_NAT;
 }
 
+/* What a packet adds: fragments count as the one packet that the kernel makes of them. */
+static inline uint64_t director_counted_packets(const struct packet *p)
+{
+	return p->frag_off_bytes == 0;
+}
+
+static inline uint64_t director_counted_bytes(const struct packet *p)
+{
+	if (__builtin_expect(!p->is_fragment, true))
+		return director_ip_bytes(p);
+	if (p->frag_off_bytes > 0)
+		return p->len_bytes - p->l4_off;
+	return director_ip_bytes(p) - (p->ipv6_frag_off ? PACKET_IPV6_FRAGMENT_LEN : 0);
+}
+
 static inline void director_count_in(const struct director_pass *pass, const struct dest_view *dest,
 				     const struct packet *p)
 {
 	struct dest_counters *c = &pass->d->config.dest_counters[dest->id];
 
-	COUNTER_ADD(c->in_packets, 1);
-	COUNTER_ADD(c->in_bytes, director_ip_bytes(p));
+	COUNTER_ADD(c->in_packets, director_counted_packets(p));
+	COUNTER_ADD(c->in_bytes, director_counted_bytes(p));
 }
 
 /* ip_vs_out_stats() */
@@ -142,8 +157,8 @@ static inline void director_count_out(const struct director_pass *pass,
 	if (!dest || dest->deleted)
 		return;
 	c = &pass->d->config.dest_counters[dest->id];
-	COUNTER_ADD(c->out_packets, 1);
-	COUNTER_ADD(c->out_bytes, director_ip_bytes(p));
+	COUNTER_ADD(c->out_packets, director_counted_packets(p));
+	COUNTER_ADD(c->out_bytes, director_counted_bytes(p));
 }
 
 static inline bool director_take(const struct director_pass *pass, struct director_limit *l,

@@ -43,6 +43,13 @@ static int new_template(const struct director_pass *pass, const struct service_v
 	return director_insert(pass, &f, service->timeout_ticks, ret);
 }
 
+/* ip_vs_check_template() makes it invalid: it is of no use any more, also should its destination come back. */
+static void forget(const struct director_pass *pass, uint32_t index)
+{
+	if (index != FLOW_NONE && flow_at(pass->d->flows, index)->controlled == 0)
+		director_remove(pass, index);
+}
+
 /*
  * A template's virtual port is 0 where the service has all ports, so that a client has one destination for all of
  * them; and for FTP.
@@ -67,8 +74,10 @@ int director_use_template(const struct director_pass *pass, const struct service
 	dest = index != FLOW_NONE ? snapshot_dest(pass->s, flow_at(flows, index)->endpoint) : NULL;
 	if (!is_usable(pass, dest)) {
 		dest = director_choose(pass, service, k);
-		if (!dest)
+		if (!dest) {
+			forget(pass, index);
 			return -ENOENT;
+		}
 		dest_port_be = own_port ? dest->port_be : 0;
 		if (index == FLOW_NONE)
 			r = new_template(pass, service, dest, &key, dest_port_be, &index);

@@ -23,6 +23,7 @@ enum {
 	PACKET_EXTENSIONS_MAX = 8,
 	PACKET_IPV4_MIN = 20,
 	PACKET_IPV6_LEN = 40,
+	PACKET_IPV6_FRAGMENT_LEN = 8, /* the fragment header */
 };
 
 /*

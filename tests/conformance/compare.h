@@ -24,6 +24,9 @@ void compare_free(struct compare *c);
 bool compare_outputs(struct compare *c, const struct rig_output *oracle,
 		     const struct rig_output *other, char *why, size_t why_size);
 
+/* Is the rule in the table? */
+bool compare_wants(const struct compare *c, const char *rule);
+
 /* How often each rule was needed. */
 void compare_report(const struct compare *c, FILE *to);
 

@@ -138,6 +138,9 @@ static void test_batch(void **state)
 						&suite.steps);
 	for (uint32_t i = 0; i < suite.per_batch; i++)
 		scenario_deinit(&scenarios[i]);
+	/* Of one scenario alone, what it left behind helps to explain the difference. */
+	if (suite.only != UINT32_MAX)
+		(void)tallies_are_same(suite.rig);
 	assert_int_equal(failed, 0);
 	assert_true(tallies_are_same(suite.rig));
 }

@@ -37,7 +37,7 @@ struct scenario_flow {
 struct scenario {
 	uint32_t index;
 	struct random random;
-	bool v6;
+	bool v6, no_fragments;
 	struct ipvs_service service; /* owned; dests in dump order */
 	uint16_t virtual_port;	     /* what clients talk to; service.key.port may be 0 */
 	struct scenario_flow flows[SCENARIO_FLOWS_MAX];

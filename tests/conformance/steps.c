@@ -314,7 +314,10 @@ void step_make(struct scenario *s, struct step *ret)
 		make_error(s, f, ret);
 		break;
 	case STEP_CLIENT_FRAGMENTS:
-		make_fragments(s, f, ret);
+		if (s->no_fragments)
+			ret->kind = STEP_NONE;
+		else
+			make_fragments(s, f, ret);
 		break;
 	case STEP_ECHO:
 		make_echo(s, f, ret);
