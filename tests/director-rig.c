@@ -312,3 +312,22 @@ void rig_sleep(struct rig *r, uint32_t sec)
 				director_tick(r->directors[w], rig_snapshot(r), r->now);
 	}
 }
+
+struct flow_usage rig_usage(const struct rig *r)
+{
+	struct flow_usage u;
+
+	flow_table_usage(director_flows(r->directors[0]), &u);
+	return u;
+}
+
+bool rig_goes_to(struct rig *r, uint8_t protocol, const char *src, const char *dst,
+		 const char *dest)
+{
+	struct frame_spec s = {
+		.src = src, .dst = dst, .protocol = protocol, .tcp_flags = FRAME_SYN
+	};
+	struct rig_frame f;
+
+	return rig_send(r, &f, &s) == DIRECTOR_SEND && frame_is_to(&f.out, dest);
+}

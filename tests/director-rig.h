@@ -94,3 +94,8 @@ void rig_read(struct rig_frame *f);
 void rig_sleep(struct rig *r, uint32_t sec);
 uint64_t rig_counter(const struct rig *r, unsigned worker, enum counter c);
 uint64_t rig_counters(const struct rig *r, unsigned worker);
+struct flow_usage rig_usage(const struct rig *r); /* worker 0 */
+
+/* Sends one packet, of TCP a SYN, to worker 0; true when it left for `dest`. */
+bool rig_goes_to(struct rig *r, uint8_t protocol, const char *src, const char *dst,
+		 const char *dest);

@@ -6,15 +6,8 @@
 #include <string.h>
 
 #include "base/cleanup.h"
-#include "director-rig.h"
+#include "director-storm-internal.h"
 #include "dpdk-fastpath/director-internal.h"
-
-enum {
-	N_WORKERS = 2,
-	N_RECENT = 8,
-	FRAMES_MAX = 64,
-	FAMILIES = 2,
-};
 
 #define CHECK(condition)                                                                           \
 	do {                                                                                       \
@@ -25,13 +18,7 @@ enum {
 		}                                                                                  \
 	} while (0)
 
-static const struct {
-	uint8_t protocol;
-	const char *virtual[FAMILIES], *scheduler;
-	uint32_t flags;
-	const char *dests[FAMILIES][2];
-	struct ipvs_dest conf;
-} services[] = {
+const struct storm_service storm_services[STORM_SERVICES] = {
 	{ IPPROTO_TCP,
 	  { "203.0.113.1:80", "[2001:db8::1]:80" },
 	  "rr",
@@ -82,43 +69,14 @@ static const struct {
 	  { .forward = IPVS_FORWARD_TUNNEL, .tunnel = IPVS_TUNNEL_GRE, .tunnel_flags = 1 } },
 };
 
-enum {
-	N_SERVICES = ARRAY_SIZE(services),
-};
-
-/* Who spoke, as the destination or the client sees it: to answer. */
-struct recent {
-	char src[ADDR_PORT_STR_MAX], dst[ADDR_PORT_STR_MAX];
-	uint8_t protocol;
-};
-
-struct storm {
-	struct rig rig;
-	struct rig_frame frames[FRAMES_MAX];
-	bool whole[FRAMES_MAX]; /* not damaged: its checksums were right */
-	bool held[FRAMES_MAX];
-	unsigned n_frames;
-	const struct rig_frame *last_sent; /* of this script */
-	struct recent recent[N_RECENT];
-	unsigned n_recent;
-	bool deleted[N_SERVICES][FAMILIES][2], changed[N_SERVICES][FAMILIES][2], options_changed;
-	uint64_t counters[_COUNTER_MAX];
-	const uint8_t *script, *end;
-};
-
-static unsigned next(struct storm *s)
-{
-	return s->script < s->end ? *s->script++ : 0;
-}
-
 static struct ipvs_service_key key_of(unsigned service, unsigned family)
 {
-	return rig_key(services[service].protocol, services[service].virtual[family]);
+	return rig_key(storm_services[service].protocol, storm_services[service].virtual[family]);
 }
 
 static struct ipvs_dest conf_of(unsigned service, unsigned weight)
 {
-	struct ipvs_dest d = services[service].conf;
+	struct ipvs_dest d = storm_services[service].conf;
 
 	d.weight = weight;
 	return d;
@@ -130,18 +88,19 @@ struct storm *storm_new(void)
 	struct storm *s = calloc(1, sizeof(*s));
 
 	CHECK(s);
-	rig_init(&s->rig, &(struct rig_config){ .n_workers = N_WORKERS,
+	rig_init(&s->rig, &(struct rig_config){ .n_workers = STORM_WORKERS,
 						.max_flows = 16,
 						.embryonic_max = 8,
 						.max_fragments = 8 });
-	for (unsigned i = 0; i < N_SERVICES; i++) {
-		for (unsigned family = 0; family < FAMILIES; family++) {
+	for (unsigned i = 0; i < STORM_SERVICES; i++) {
+		for (unsigned family = 0; family < STORM_FAMILIES; family++) {
 			struct ipvs_service_key k = key_of(i, family);
 			struct ipvs_dest d = conf_of(i, 1);
 
-			rig_service(&s->rig, &k, services[i].scheduler, services[i].flags, 30);
-			rig_dest_conf(&s->rig, &k, services[i].dests[family][0], &d);
-			rig_dest_conf(&s->rig, &k, services[i].dests[family][1], &d);
+			rig_service(&s->rig, &k, storm_services[i].scheduler,
+				    storm_services[i].flags, 30);
+			rig_dest_conf(&s->rig, &k, storm_services[i].dests[family][0], &d);
+			rig_dest_conf(&s->rig, &k, storm_services[i].dests[family][1], &d);
 		}
 	}
 	rig_locals(&s->rig, locals, ARRAY_SIZE(locals));
@@ -163,7 +122,7 @@ uint64_t storm_counter(const struct storm *s, unsigned counter)
 
 static void remember(struct storm *s, const struct frame_view *v)
 {
-	struct recent *r = &s->recent[s->n_recent++ % N_RECENT];
+	struct recent *r = &s->recent[s->n_recent++ % STORM_RECENT];
 
 	(void)addr_port_format(&v->src, v->src_port, r->src);
 	(void)addr_port_format(&v->dst, v->dst_port, r->dst);
@@ -189,7 +148,7 @@ static void check_frame(struct storm *s, unsigned worker, bool owned, unsigned i
 		s->last_sent = f;
 		return;
 	case DIRECTOR_HANDOVER:
-		CHECK(a->worker < N_WORKERS && a->worker != worker);
+		CHECK(a->worker < STORM_WORKERS && a->worker != worker);
 		CHECK(!owned || f->f.packet.is_fragment);
 		return;
 	case DIRECTOR_HOLD:
@@ -225,7 +184,7 @@ static void hand_over(struct storm *s, unsigned i, unsigned depth)
 
 static void run(struct storm *s, unsigned worker, bool owned, unsigned first, unsigned n)
 {
-	struct director_frame burst[FRAMES_MAX];
+	struct director_frame burst[STORM_FRAMES_MAX];
 	uint64_t before = rig_counters(&s->rig, worker);
 
 	for (unsigned i = 0; i < n; i++) {
@@ -242,7 +201,7 @@ static void run(struct storm *s, unsigned worker, bool owned, unsigned first, un
 
 static void release(struct storm *s)
 {
-	for (unsigned w = 0; w < N_WORKERS; w++) {
+	for (unsigned w = 0; w < STORM_WORKERS; w++) {
 		struct director_frame frames[3];
 		unsigned n;
 
@@ -252,7 +211,7 @@ static void release(struct storm *s)
 				struct rig_frame *f = frames[k].handle;
 				unsigned i = (unsigned)(f - s->frames);
 
-				CHECK(i < FRAMES_MAX && s->held[i]);
+				CHECK(i < STORM_FRAMES_MAX && s->held[i]);
 				CHECK(frames[k].action.verdict != DIRECTOR_HOLD);
 				s->held[i] = false;
 				f->f = frames[k];
@@ -279,142 +238,12 @@ static void flush(struct storm *s, unsigned worker, unsigned *first)
 	release(s);
 }
 
-static void pick_addresses(struct storm *s, struct frame_spec *spec, char src[ADDR_PORT_STR_MAX])
-{
-	unsigned what = next(s), client = next(s), family = what & 1;
-	unsigned service = (what >> 1) % N_SERVICES;
-	const struct recent *r = &s->recent[client % N_RECENT];
-
-	if (what & 0x80 && r->src[0] != '\0') {
-		spec->src = r->dst;
-		spec->dst = r->src;
-		spec->protocol = r->protocol;
-		return;
-	}
-	(void)snprintf(src, ADDR_PORT_STR_MAX, family ? "[2001:db8:c::%x]:%u" : "198.51.100.%u:%u",
-		       client % 4 + 1, 1000 + client / 4 % 16);
-	spec->src = src;
-	spec->dst = services[service].virtual[family];
-	if (strstr(spec->dst, ":0") && spec->dst[strlen(spec->dst) - 2] == ':')
-		spec->dst = family ? "[2001:db8::2]:777" : "203.0.113.2:777";
-	spec->protocol = services[service].protocol;
-}
-
-static void pick_shape(struct storm *s, struct frame_spec *spec)
-{
-	static const uint8_t flags[] = { FRAME_SYN,
-					 FRAME_ACK,
-					 FRAME_FIN | FRAME_ACK,
-					 FRAME_RST,
-					 FRAME_SYN | FRAME_ACK,
-					 FRAME_SYN,
-					 FRAME_ACK,
-					 FRAME_ACK };
-	unsigned shape = next(s), extra = next(s);
-
-	spec->tcp_flags = flags[shape % ARRAY_SIZE(flags)];
-	spec->sctp_chunk = (uint8_t)(shape % 16);
-	spec->dont_fragment = shape & 0x10;
-	spec->payload_bytes = shape & 0x20 ? 1460 + extra % 64 : extra % 32 * 8;
-	spec->ttl = shape & 0x40 ? (uint8_t)(extra % 3 + 1) : 64;
-	spec->vlan = extra & 0x80 ? 5 : 0;
-	if (shape & 0x80) {
-		spec->is_fragment = true;
-		spec->frag_id = extra % 4;
-		spec->frag_off_bytes = (uint16_t)(extra / 4 % 4 * 512);
-		spec->more_fragments = extra & 0x40;
-		if (spec->payload_bytes > 504)
-			spec->payload_bytes = 504;
-	}
-}
-
-static bool is_ip(const struct frame_spec *spec)
-{
-	return spec->protocol == IPPROTO_TCP || spec->protocol == IPPROTO_UDP ||
-	       spec->protocol == IPPROTO_SCTP;
-}
-
-/* An error about a packet that we sent lately, to its sender; or echo. */
-static void make_icmp(struct storm *s, struct frame_spec *spec, struct frame_spec *inner)
-{
-	unsigned kind = next(s);
-
-	spec->protocol = IPPROTO_ICMP;
-	spec->is_fragment = spec->more_fragments = false;
-	spec->frag_off_bytes = 0;
-	if (kind & 0x80)
-		return;
-	spec->icmp_type = kind & 1 ? 3 : 1 + kind % 12;
-	spec->icmp_code = (uint8_t)(kind % 5);
-	spec->icmp_rest = 1280;
-	if (kind & 0x40 && s->last_sent) {
-		const struct packet *p = &s->last_sent->f.packet;
-
-		spec->raw = p->data + p->l3_off;
-		spec->raw_bytes = MIN(p->len_bytes - p->l3_off, 28U + kind * 4);
-		return;
-	}
-	*inner = (struct frame_spec){
-		.src = spec->dst, .dst = spec->src, .protocol = inner->protocol, .payload_bytes = 8
-	};
-	spec->embedded = inner;
-}
-
-static void damage(struct storm *s, unsigned i, uint32_t *len)
-{
-	uint8_t *data = s->frames[i].buffer + FRAME_HEADROOM;
-	unsigned n = next(s) % 4 + 1;
-
-	s->whole[i] = false;
-	while (n-- > 0) {
-		unsigned at = next(s) % 96;
-
-		if (at < *len)
-			data[at] ^= (uint8_t)next(s);
-	}
-	if (next(s) % 4 == 0)
-		*len = next(s) < *len ? *len - next(s) % *len : *len;
-}
-
-static void make_frame(struct storm *s, bool icmp, bool damaged)
-{
-	unsigned i = s->n_frames++;
-	struct frame_spec spec = { 0 }, inner = { 0 };
-	char src[ADDR_PORT_STR_MAX];
-	uint32_t len;
-
-	pick_addresses(s, &spec, src);
-	pick_shape(s, &spec);
-	if (!is_ip(&spec))
-		spec.protocol = IPPROTO_UDP;
-	inner.protocol = spec.protocol;
-	if (icmp)
-		make_icmp(s, &spec, &inner);
-	s->whole[i] = !icmp || !(spec.embedded || spec.raw);
-	len = frame_make(&spec, s->frames[i].buffer + FRAME_HEADROOM);
-	if (damaged)
-		damage(s, i, &len);
-	rig_parse(&s->frames[i], len);
-}
-
-static void make_raw(struct storm *s)
-{
-	unsigned i = s->n_frames++, len = next(s) % 128;
-	uint8_t *data = s->frames[i].buffer + FRAME_HEADROOM;
-
-	memcpy(data, frame_port_mac, 6);
-	for (unsigned k = 6; k < len; k++)
-		data[k] = (uint8_t)next(s);
-	s->whole[i] = false;
-	rig_parse(&s->frames[i], len);
-}
-
 static void change_dest(struct storm *s)
 {
-	unsigned what = next(s), service = what % N_SERVICES, family = what >> 7;
-	unsigned which = what >> 6 & 1, weight = next(s) % 3;
+	unsigned what = storm_next(s), service = what % STORM_SERVICES, family = what >> 7;
+	unsigned which = what >> 6 & 1, weight = storm_next(s) % 3;
 	struct ipvs_service_key k = key_of(service, family);
-	const char *dest = services[service].dests[family][which];
+	const char *dest = storm_services[service].dests[family][which];
 	struct ipvs_dest d = conf_of(service, weight);
 	bool *deleted = &s->deleted[service][family][which];
 
@@ -430,7 +259,7 @@ static void change_dest(struct storm *s)
 
 static void change_options(struct storm *s)
 {
-	unsigned bits = next(s);
+	unsigned bits = storm_next(s);
 
 	s->options_changed = true;
 	rig_options(&s->rig, &(struct snapshot_options){
@@ -447,7 +276,8 @@ static void change_options(struct storm *s)
 /* A connection out and in again, perhaps to the other worker, perhaps changed. */
 static void move(struct storm *s)
 {
-	unsigned from = next(s) % N_WORKERS, to = next(s) % N_WORKERS, change = next(s);
+	unsigned from = storm_next(s) % STORM_WORKERS, to = storm_next(s) % STORM_WORKERS,
+		 change = storm_next(s);
 	struct director_conn conns[4];
 	uint32_t cursor = 0;
 	unsigned n = director_export(s->rig.directors[from], rig_snapshot(&s->rig), s->rig.now,
@@ -464,7 +294,7 @@ static void move(struct storm *s)
 /* Every record is counted at one destination. */
 static void check_counts(const struct storm *s)
 {
-	for (unsigned w = 0; w < N_WORKERS; w++) {
+	for (unsigned w = 0; w < STORM_WORKERS; w++) {
 		struct flow_usage u;
 		uint64_t references = 0, persistent = 0;
 
@@ -487,7 +317,7 @@ static void sleep_ticks(struct storm *s, unsigned ticks)
 	uint16_t port;
 
 	s->rig.now += ticks;
-	for (unsigned w = 0; w < N_WORKERS; w++) {
+	for (unsigned w = 0; w < STORM_WORKERS; w++) {
 		unsigned n;
 
 		director_tick(s->rig.directors[w], rig_snapshot(&s->rig), s->rig.now);
@@ -506,7 +336,7 @@ static void restore_dest(struct storm *s, unsigned service, unsigned family, uns
 {
 	struct ipvs_service_key k = key_of(service, family);
 	struct ipvs_dest d = conf_of(service, 1);
-	const char *dest = services[service].dests[family][which];
+	const char *dest = storm_services[service].dests[family][which];
 
 	if (!s->changed[service][family][which])
 		return;
@@ -519,7 +349,7 @@ static void restore_dest(struct storm *s, unsigned service, unsigned family, uns
 
 static void restore(struct storm *s)
 {
-	for (unsigned i = 0; i < N_SERVICES * FAMILIES * 2; i++)
+	for (unsigned i = 0; i < STORM_SERVICES * STORM_FAMILIES * 2; i++)
 		restore_dest(s, i / 4, i / 2 % 2, i % 2);
 	if (s->options_changed)
 		rig_options(&s->rig, &(struct snapshot_options){ .conn_reuse_mode = 1 });
@@ -532,7 +362,7 @@ static bool is_empty(const struct storm *s)
 {
 	size_t n = 0;
 
-	for (unsigned w = 0; w < N_WORKERS; w++) {
+	for (unsigned w = 0; w < STORM_WORKERS; w++) {
 		struct flow_usage u;
 
 		flow_table_usage(director_flows(s->rig.directors[w]), &u);
@@ -550,7 +380,7 @@ static void settle(struct storm *s)
 		CHECK(!s->held[i]);
 	check_counts(s);
 	CHECK(is_empty(s));
-	for (unsigned w = 0; w < N_WORKERS; w++)
+	for (unsigned w = 0; w < STORM_WORKERS; w++)
 		for (unsigned i = 0; i < PEERS_BUCKETS; i++)
 			CHECK(s->rig.directors[w]->peers.buckets[i] == PEERS_NONE);
 	for (uint32_t id = 0; id < 64; id++)
@@ -568,15 +398,15 @@ void storm_play(struct storm *s, const uint8_t *script, size_t n)
 	s->end = script + n;
 	s->n_frames = 0;
 	s->last_sent = NULL;
-	while (s->script < s->end && s->n_frames < FRAMES_MAX) {
-		unsigned op = next(s);
+	while (s->script < s->end && s->n_frames < STORM_FRAMES_MAX) {
+		unsigned op = storm_next(s);
 
 		switch (op % 16) {
 		case 10:
-			make_raw(s);
+			storm_make_raw(s);
 			break;
 		case 11:
-			make_frame(s, true, op & 0x80);
+			storm_make_frame(s, true, op & 0x80);
 			break;
 		case 12:
 		case 13:
@@ -585,7 +415,7 @@ void storm_play(struct storm *s, const uint8_t *script, size_t n)
 			flush(s, worker, &first);
 			worker = op >> 7;
 			if (op % 16 == 12)
-				sleep_ticks(s, next(s) * next(s));
+				sleep_ticks(s, storm_next(s) * storm_next(s));
 			else if (op % 16 == 13)
 				change_dest(s);
 			else if (op % 16 == 14)
@@ -594,7 +424,7 @@ void storm_play(struct storm *s, const uint8_t *script, size_t n)
 				move(s);
 			break;
 		default:
-			make_frame(s, false, op >= 0xe0);
+			storm_make_frame(s, false, op >= 0xe0);
 		}
 		if (op & 0x10)
 			flush(s, worker, &first);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* TTL, MTU, ICMP errors and echo, fragments. */
+/* TTL, MTU, ICMP errors and echo. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -10,54 +10,15 @@
 #include <cmocka.h>
 
 #include "base/cleanup.h"
-#include "director-rig.h"
-#include "dpdk-fastpath/fragments.h"
-
-/* One connection of each family: client, service, destination, and a router between. */
-struct side {
-	const char *client, *service, *dest, *router, *local, *client_host, *service_host,
-		*dest_host;
-	unsigned ip_header;
-	uint8_t unreachable, too_big, time_exceeded; /* ICMP types */
-};
-
-static const struct side sides[] = {
-	{ "198.51.100.7:40000", "203.0.113.10:80", "10.0.1.2:8080", "10.0.9.9", "192.0.2.1",
-	  "198.51.100.7", "203.0.113.10", "10.0.1.2", 20, 3, 3, 11 },
-	{ "[2001:db8:c::7]:40000", "[2001:db8::10]:80", "[2001:db8:1::2]:8080", "2001:db8:9::9",
-	  "2001:db8:ffff::1", "2001:db8:c::7", "2001:db8::10", "2001:db8:1::2", 40, 1, 2, 3 },
-};
+#include "director-sides.h"
 
 static const enum ipvs_forward nats[] = { IPVS_FORWARD_MASQ, IPVS_FORWARD_FULL_NAT };
-
-static void make_rig(struct rig *r, const struct side *side, uint8_t protocol,
-		     const struct ipvs_dest *conf)
-{
-	struct ipvs_service_key k = rig_key(protocol, side->service);
-
-	rig_init(r, &(struct rig_config){ 0 });
-	rig_service(r, &k, "rr", 0, 0);
-	rig_dest_conf(r, &k, side->dest, conf);
-	rig_locals(r, &side->local, 1);
-}
-
-static void make_simple_rig(struct rig *r, const struct side *side, enum ipvs_forward forward)
-{
-	make_rig(r, side, IPPROTO_UDP, &(struct ipvs_dest){ .forward = forward, .weight = 1 });
-}
-
-static struct frame_spec request(const struct side *side)
-{
-	return (struct frame_spec){ .src = side->client,
-				    .dst = side->service,
-				    .protocol = IPPROTO_UDP };
-}
 
 /* Opens the connection; who the destination sees as the client is written to `seen`. */
 static void connect_through(struct rig *r, const struct side *side,
 			    char seen[static ADDR_PORT_STR_MAX])
 {
-	struct frame_spec s = request(side);
+	struct frame_spec s = sides_request(side);
 	struct rig_frame f;
 
 	assert_int_equal(rig_send(r, &f, &s), DIRECTOR_SEND);
@@ -84,11 +45,11 @@ static void test_ttl(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(sides); i++) {
-		struct frame_spec s = request(&sides[i]);
+		struct frame_spec s = sides_request(&sides[i]);
 		struct rig_frame f;
 		struct rig r;
 
-		make_simple_rig(&r, &sides[i], IPVS_FORWARD_MASQ);
+		sides_make_udp_rig(&r, &sides[i], IPVS_FORWARD_MASQ);
 		s.ttl = 1;
 		assert_int_equal(rig_send(&r, &f, &s), DIRECTOR_SEND);
 		assert_error(&f, sides[i].time_exceeded, sides[i].service_host,
@@ -115,7 +76,7 @@ static void test_ttl_of_answers(void **state)
 			struct rig_frame f;
 			struct rig r;
 
-			make_simple_rig(&r, &sides[i], nats[k]);
+			sides_make_udp_rig(&r, &sides[i], nats[k]);
 			connect_through(&r, &sides[i], seen);
 			assert_int_equal(rig_send(&r, &f, &s), DIRECTOR_SEND);
 			if (nats[k] == IPVS_FORWARD_FULL_NAT) {
@@ -140,12 +101,12 @@ static void test_ttl_of_answers(void **state)
 static void check_mtu(const struct side *side, const struct ipvs_dest *conf, unsigned overhead)
 {
 	uint16_t fits = (uint16_t)(RIG_MTU - overhead - side->ip_header - 8);
-	struct frame_spec s = request(side);
+	struct frame_spec s = sides_request(side);
 	struct rig_frame f;
 	struct rig r;
 	bool ipv6 = side->ip_header == 40;
 
-	make_rig(&r, side, IPPROTO_UDP, conf);
+	sides_make_rig(&r, side, IPPROTO_UDP, conf);
 	s.dont_fragment = true;
 	s.payload_bytes = fits;
 	assert_int_equal(rig_send(&r, &f, &s), DIRECTOR_SEND);
@@ -209,7 +170,7 @@ static void test_mtu_of_answers(void **state)
 	struct rig r;
 
 	(void)state;
-	make_simple_rig(&r, &sides[0], IPVS_FORWARD_FULL_NAT);
+	sides_make_udp_rig(&r, &sides[0], IPVS_FORWARD_FULL_NAT);
 	connect_through(&r, &sides[0], seen);
 	r.mtus[0] = 1027;
 	assert_int_equal(rig_send(&r, &f, &s), DIRECTOR_SEND);
@@ -224,10 +185,10 @@ static void test_mtu_of_answers(void **state)
 	assert_int_equal(rig_send(&r, &f, &s), DIRECTOR_SEND);
 	rig_deinit(&r);
 
-	make_rig(&r, &sides[0], IPPROTO_UDP,
-		 &(struct ipvs_dest){ .forward = IPVS_FORWARD_TUNNEL, .weight = 1 });
+	sides_make_rig(&r, &sides[0], IPPROTO_UDP,
+		       &(struct ipvs_dest){ .forward = IPVS_FORWARD_TUNNEL, .weight = 1 });
 	r.nexthops[1].mtu = 87; /* below 68 within */
-	s = request(&sides[0]);
+	s = sides_request(&sides[0]);
 	assert_int_equal(rig_send(&r, &f, &s), DIRECTOR_DROP);
 	assert_int_equal(f.f.action.reason, COUNTER_DROP_ROOM);
 	rig_deinit(&r);
@@ -236,12 +197,12 @@ static void test_mtu_of_answers(void **state)
 /* At most so many a second, but for "too big". */
 static void test_error_limit(void **state)
 {
-	struct frame_spec expired = request(&sides[0]), big = request(&sides[0]);
+	struct frame_spec expired = sides_request(&sides[0]), big = sides_request(&sides[0]);
 	struct rig_frame f;
 	struct rig r;
 
 	(void)state;
-	make_simple_rig(&r, &sides[0], IPVS_FORWARD_MASQ);
+	sides_make_udp_rig(&r, &sides[0], IPVS_FORWARD_MASQ);
 	expired.ttl = 1;
 	big.dont_fragment = true;
 	big.payload_bytes = 1500;
@@ -279,7 +240,7 @@ static void check_error_translation(const struct side *side, enum ipvs_forward f
 	struct addr a;
 	uint16_t port;
 
-	make_simple_rig(&r, side, forward);
+	sides_make_udp_rig(&r, side, forward);
 	connect_through(&r, side, seen);
 	assert_int_equal(addr_port_parse(seen, &a, &port), 0);
 
@@ -350,7 +311,7 @@ static void test_error_direct(void **state)
 		struct rig_frame f;
 		struct rig r;
 
-		make_simple_rig(&r, &sides[i], IPVS_FORWARD_ROUTE);
+		sides_make_udp_rig(&r, &sides[i], IPVS_FORWARD_ROUTE);
 		connect_through(&r, &sides[i], seen);
 		assert_int_equal(rig_send(&r, &f, &error), DIRECTOR_SEND);
 		assert_true(f.out.checksums_right);
@@ -376,7 +337,7 @@ static void check_tunnel_error(const struct ipvs_dest *conf, unsigned overhead)
 	const struct side *side = &sides[0];
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-		struct frame_spec s = request(side);
+		struct frame_spec s = sides_request(side);
 		struct frame_spec error = { .src = side->router,
 					    .dst = "192.0.2.254",
 					    .protocol = IPPROTO_ICMP,
@@ -387,7 +348,7 @@ static void check_tunnel_error(const struct ipvs_dest *conf, unsigned overhead)
 		struct rig_frame f, told;
 		struct rig r;
 
-		make_rig(&r, side, IPPROTO_UDP, conf);
+		sides_make_rig(&r, side, IPPROTO_UDP, conf);
 		s.dont_fragment = cases[i].dont_fragment;
 		s.payload_bytes = 100;
 		s.vlan = 7;
@@ -447,7 +408,7 @@ static void test_unknown_answers(void **state)
 		struct rig_frame f;
 		struct rig r;
 
-		make_simple_rig(&r, &sides[i], IPVS_FORWARD_MASQ);
+		sides_make_udp_rig(&r, &sides[i], IPVS_FORWARD_MASQ);
 		assert_int_equal(rig_send(&r, &f, &s), DIRECTOR_EXCEPTION);
 		rig_options(&r, &(struct snapshot_options){ .nat_icmp_send = true });
 		assert_int_equal(rig_send(&r, &f, &s), DIRECTOR_SEND);
@@ -480,7 +441,7 @@ static void test_echo(void **state)
 		struct rig_frame f;
 		struct rig r;
 
-		make_simple_rig(&r, &sides[i], IPVS_FORWARD_ROUTE);
+		sides_make_udp_rig(&r, &sides[i], IPVS_FORWARD_ROUTE);
 		assert_int_equal(rig_send(&r, &f, &echo), DIRECTOR_SEND);
 		assert_int_equal(f.out.icmp_type, i == 0 ? 0 : 129);
 		assert_int_equal(f.out.icmp_rest, 0x12340001);
@@ -493,142 +454,6 @@ static void test_echo(void **state)
 		assert_int_equal(rig_send(&r, &f, &echo), DIRECTOR_EXCEPTION);
 		rig_deinit(&r);
 	}
-}
-
-/* A datagram of three fragments, in the order given. */
-static struct frame_spec fragment(const struct side *side, unsigned i, uint32_t id)
-{
-	struct frame_spec s = request(side);
-
-	s.is_fragment = true;
-	s.more_fragments = i < 2;
-	s.frag_id = id;
-	s.payload_bytes = i == 0 ? 504 : 512; /* with the UDP header */
-	s.frag_off_bytes = (uint16_t)(i * 512);
-	return s;
-}
-
-static void take_released(struct rig *r, struct rig_frame *held, unsigned n, uint8_t verdict)
-{
-	struct director_frame frames[4];
-
-	assert_int_equal(director_released(r->directors[0], rig_snapshot(r), r->now, frames, 4), n);
-	for (unsigned i = 0; i < n; i++) {
-		struct rig_frame *f = frames[i].handle;
-
-		assert_int_equal(frames[i].action.verdict, verdict);
-		assert_true(f >= held && f < held + 3);
-		f->f = frames[i];
-		rig_read(f);
-	}
-}
-
-static void check_order(const struct side *side, enum ipvs_forward forward, const unsigned *order)
-{
-	struct rig_frame f[3];
-	bool first_seen = false;
-	unsigned n_held = 0;
-	struct rig r;
-
-	make_simple_rig(&r, side, forward);
-	for (unsigned i = 0; i < 3; i++) {
-		struct frame_spec s = fragment(side, order[i], 77);
-		enum director_verdict v = rig_send(&r, &f[order[i]], &s);
-
-		first_seen |= order[i] == 0;
-		assert_int_equal(v, first_seen ? DIRECTOR_SEND : DIRECTOR_HOLD);
-		n_held += !first_seen;
-		if (order[i] == 0)
-			take_released(&r, f, n_held, DIRECTOR_SEND);
-	}
-	for (unsigned i = 0; i < 3; i++) {
-		assert_int_equal(f[i].out.frag_off_bytes, i * 512);
-		assert_int_equal(f[i].out.more_fragments, i < 2);
-		assert_true(addr_eq(&f[i].out.src, &f[0].out.src));
-		assert_true(addr_eq(&f[i].out.dst, &f[0].out.dst));
-		assert_int_equal(f[i].out.ttl, 63);
-		assert_int_equal(f[i].out.dst_mac[4], 0xd0);
-		assert_true(f[i].out.checksums_right);
-	}
-	assert_true(
-		frame_is_to(&f[0].out, forward == IPVS_FORWARD_ROUTE ? side->service : side->dest));
-	assert_int_equal(rig_counter(&r, 0, COUNTER_FORWARDED_IN), 3);
-	assert_int_equal(rig_counter(&r, 0, COUNTER_HELD), n_held);
-	rig_deinit(&r);
-}
-
-static void test_fragments(void **state)
-{
-	static const unsigned orders[][3] = { { 0, 1, 2 }, { 0, 2, 1 }, { 1, 0, 2 },
-					      { 1, 2, 0 }, { 2, 0, 1 }, { 2, 1, 0 } };
-	static const enum ipvs_forward forwards[] = { IPVS_FORWARD_MASQ, IPVS_FORWARD_FULL_NAT,
-						      IPVS_FORWARD_ROUTE };
-
-	(void)state;
-	for (size_t i = 0; i < ARRAY_SIZE(sides); i++)
-		for (size_t k = 0; k < ARRAY_SIZE(forwards); k++)
-			for (size_t n = 0; n < ARRAY_SIZE(orders); n++)
-				check_order(&sides[i], forwards[k], orders[n]);
-}
-
-/* The first one's fate is the later ones'. */
-static void test_fragments_of_no_flow(void **state)
-{
-	struct frame_spec first = fragment(&sides[0], 0, 5), later = fragment(&sides[0], 1, 5);
-	struct ipvs_service_key k = rig_key(IPPROTO_UDP, sides[0].service);
-	struct rig_frame f;
-	struct rig r;
-
-	(void)state;
-	make_simple_rig(&r, &sides[0], IPVS_FORWARD_MASQ);
-	first.dst = later.dst = "203.0.113.10:99";
-	assert_int_equal(rig_send(&r, &f, &first), DIRECTOR_EXCEPTION);
-	assert_int_equal(rig_send(&r, &f, &later), DIRECTOR_EXCEPTION);
-	first = fragment(&sides[0], 0, 6);
-	later = fragment(&sides[0], 1, 6);
-	rig_set_dest(&r, &k, sides[0].dest, &(struct ipvs_dest){ .forward = IPVS_FORWARD_MASQ });
-	assert_int_equal(rig_send(&r, &f, &first), DIRECTOR_SEND);
-	assert_int_equal(f.out.icmp_type, 3);
-	assert_int_equal(rig_send(&r, &f, &later), DIRECTOR_DROP);
-	assert_int_equal(f.f.action.reason, COUNTER_DROP_UNREPORTED);
-	rig_deinit(&r);
-
-	/* one-packet: no record, but all fragments to one destination */
-	rig_init(&r, &(struct rig_config){ 0 });
-	rig_service(&r, &k, "rr", IPVS_SVC_ONEPACKET, 0);
-	rig_dest(&r, &k, "10.0.1.2:8080", IPVS_FORWARD_MASQ, 1);
-	rig_dest(&r, &k, "10.0.1.3:8080", IPVS_FORWARD_MASQ, 1);
-	for (uint32_t id = 0; id < 4; id++) {
-		first = fragment(&sides[0], 0, id);
-		later = fragment(&sides[0], 1, id);
-		assert_int_equal(rig_send(&r, &f, &first), DIRECTOR_SEND);
-		assert_true(frame_is_to(&f.out, id % 2 ? "10.0.1.2:8080" : "10.0.1.3:8080"));
-		assert_int_equal(rig_send(&r, &f, &later), DIRECTOR_SEND);
-		assert_true(frame_is_to(&f.out, id % 2 ? "10.0.1.2" : "10.0.1.3"));
-	}
-	rig_deinit(&r);
-}
-
-/* Those that wait in vain come back after FRAGMENTS_TIMEOUT_MSEC, to be dropped. */
-static void test_fragments_time_out(void **state)
-{
-	struct frame_spec later = fragment(&sides[0], 1, 5), first = fragment(&sides[0], 0, 5);
-	struct rig_frame f[3];
-	struct rig r;
-
-	(void)state;
-	make_simple_rig(&r, &sides[0], IPVS_FORWARD_MASQ);
-	assert_int_equal(rig_send(&r, &f[0], &later), DIRECTOR_HOLD);
-	rig_sleep(&r, FRAGMENTS_TIMEOUT_MSEC / 1000 - 1);
-	take_released(&r, f, 0, 0);
-	rig_sleep(&r, 1);
-	take_released(&r, f, 1, DIRECTOR_DROP);
-	assert_int_equal(rig_counter(&r, 0, COUNTER_DROP_FRAGMENT), 1);
-	/* and what was decided is forgotten: ids come again */
-	assert_int_equal(rig_send(&r, &f[0], &first), DIRECTOR_SEND);
-	rig_sleep(&r, FRAGMENTS_TIMEOUT_MSEC / 1000);
-	assert_int_equal(rig_send(&r, &f[1], &later), DIRECTOR_HOLD);
-	rig_deinit(&r);
 }
 
 int main(void)
@@ -644,9 +469,6 @@ int main(void)
 		cmocka_unit_test(test_tunnel_errors),
 		cmocka_unit_test(test_unknown_answers),
 		cmocka_unit_test(test_echo),
-		cmocka_unit_test(test_fragments),
-		cmocka_unit_test(test_fragments_of_no_flow),
-		cmocka_unit_test(test_fragments_time_out),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
