@@ -171,13 +171,33 @@ static double result(const char *path)
 	return 0;
 }
 
+/* pktgen's thread removes them when it comes to it: one that is added before that would go as well. */
+static void remove_devices(void)
+{
+	write_line("/proc/net/pktgen/kpktgend_0", "rem_device_all");
+	for (unsigned i = 0; i < 6000; i++) {
+		_cleanup_fclose_ FILE *f = fopen("/proc/net/pktgen/kpktgend_0", "re");
+		char line[256], name[32];
+		bool some = false;
+
+		while (f && fgets(line, sizeof(line), f))
+			some |= sscanf(line, "Running: %31s", name) == 1 ||
+				sscanf(line, "Stopped: %31s", name) == 1;
+		if (f && !some)
+			return;
+		(void)usleep(10000);
+	}
+	errno = ETIMEDOUT;
+	die("pktgen's devices");
+}
+
 /* Sends all in one go. Returns the microseconds that it took. */
 static double generate(const struct traffic *t, size_t flows, size_t packets, bool at_random)
 {
 	const struct in_addr last = { .s_addr = htonl(FIRST_CLIENT + (uint32_t)flows) };
 	char path[64], settings[512];
 
-	write_line("/proc/net/pktgen/kpktgend_0", "rem_device_all");
+	remove_devices();
 	(void)snprintf(path, sizeof(path), "add_device %s", t->device);
 	write_line("/proc/net/pktgen/kpktgend_0", path);
 	(void)snprintf(path, sizeof(path), "/proc/net/pktgen/%s", t->device);
