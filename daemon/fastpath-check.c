@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/capability.h>
 #include <net/if.h>
 #include <stdarg.h>
@@ -15,6 +16,7 @@
 
 #include "base/cleanup.h"
 #include "conf/conf.h"
+#include "conf/value.h"
 #include "daemon/fastpath-port.h"
 #include "daemon/interface-link.h"
 #include "daemon/interface.h"
@@ -42,6 +44,29 @@ refuse(char reason[static FASTPATH_CHECK_REASON_MAX], int error, const char *for
 	return error;
 }
 
+/* Of a directory's name: hugepages-2048kB. */
+static bool page_kib(const char *name, uint64_t *ret)
+{
+	static const char prefix[] = "hugepages-";
+	char text[NAME_MAX + 1], *unit;
+
+	if (strncmp(name, prefix, sizeof(prefix) - 1) != 0)
+		return false;
+	(void)snprintf(text, sizeof(text), "%s", name + sizeof(prefix) - 1);
+	unit = strstr(text, "kB");
+	if (unit)
+		*unit = '\0';
+	return value_parse_uint(text, UINT32_MAX, ret) == 0;
+}
+
+static bool read_number(FILE *f, uint64_t *ret)
+{
+	char line[32], *cursor = line;
+	const char *word = f && fgets(line, sizeof(line), f) ? value_next_word(&cursor) : NULL;
+
+	return word && value_parse_uint(word, UINT32_MAX, ret) == 0;
+}
+
 static uint64_t free_huge_mib(void)
 {
 	_cleanup_(cleanup_directory) directory d = opendir(HUGEPAGES);
@@ -50,15 +75,15 @@ static uint64_t free_huge_mib(void)
 
 	while (d && (e = readdir(d))) {
 		char path[sizeof(HUGEPAGES) + 300];
-		unsigned long size, n;
+		uint64_t size, n;
 		_cleanup_fclose_ FILE *f = NULL;
 
-		if (sscanf(e->d_name, "hugepages-%lukB", &size) != 1)
+		if (!page_kib(e->d_name, &size))
 			continue;
 		(void)snprintf(path, sizeof(path), HUGEPAGES "/%s/free_hugepages", e->d_name);
 		f = fopen(path, "re");
-		if (f && fscanf(f, "%lu", &n) == 1)
-			kib += (uint64_t)n * size;
+		if (read_number(f, &n))
+			kib += n * size;
 	}
 	return kib / 1024;
 }
@@ -67,11 +92,16 @@ static uint64_t available_mib(void)
 {
 	_cleanup_fclose_ FILE *f = fopen("/proc/meminfo", "re");
 	char line[128];
-	unsigned long kib;
+	uint64_t kib;
 
-	while (f && fgets(line, sizeof(line), f))
-		if (sscanf(line, "MemAvailable: %lu kB", &kib) == 1)
+	while (f && fgets(line, sizeof(line), f)) {
+		char *cursor = line;
+		const char *name = value_next_word(&cursor), *number = value_next_word(&cursor);
+
+		if (name && number && !strcmp(name, "MemAvailable:") &&
+		    value_parse_uint(number, UINT64_MAX, &kib) == 0)
 			return kib / 1024;
+	}
 	return UINT64_MAX;
 }
 

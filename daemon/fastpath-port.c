@@ -158,6 +158,6 @@ int fastpath_exception_name(const char *base, size_t index, char ret[static IFNA
 	if (stem < len && value_parse_uint(base + stem, UINT32_MAX, &number) < 0)
 		return -ENAMETOOLONG;
 	n = snprintf(ret, IFNAMSIZ, "%.*s%llu", (int)stem, base,
-		     (unsigned long long)(number + index));
+		     (unsigned long long)number + index);
 	return n < 0 || n >= IFNAMSIZ ? -ENAMETOOLONG : 0;
 }

@@ -19,6 +19,7 @@
 #include "base/cleanup.h"
 #include "base/fd.h"
 #include "base/log.h"
+#include "conf/value.h"
 
 enum {
 	OUTPUT_KEPT_BYTES = 64 * 1024, /* more is cut off once it has been passed on */
@@ -41,8 +42,9 @@ static int read_stat(pid_t pid, int field, uint64_t *ret)
 {
 	char path[64], text[STAT_BYTES];
 	_cleanup_close_ int fd = -1;
-	const char *at;
+	const char *word;
 	size_t len;
+	char *at;
 	int r;
 
 	(void)snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
@@ -56,7 +58,8 @@ static int read_stat(pid_t pid, int field, uint64_t *ret)
 	at = strrchr(text, ')');
 	for (int i = 2; at && i < field; i++)
 		at = strchr(at + 1, ' ');
-	if (!at || sscanf(at, "%lu", ret) != 1)
+	word = at ? value_next_word(&at) : NULL;
+	if (!word || value_parse_uint(word, UINT64_MAX, ret) < 0)
 		return -EBADMSG;
 	return 0;
 }
@@ -221,7 +224,7 @@ int fastpath_process_start(struct fastpath_process *p, sd_event *event, char *co
 
 static bool is_same(pid_t pid, uint64_t start_ticks)
 {
-	uint64_t now;
+	uint64_t now = 0;
 
 	return pid > 1 && read_stat(pid, STAT_START_TIME, &now) == 0 && now == start_ticks;
 }

@@ -98,6 +98,12 @@ static int phase_parse(const char *text, enum fastpath_phase *ret)
 	return -EBADMSG;
 }
 
+static void hand_over(struct fastpath_record *from, struct fastpath_record *to)
+{
+	*to = *from;
+	*from = FASTPATH_RECORD_INIT;
+}
+
 int fastpath_record_from_json(const json_t *j, struct fastpath_record *ret)
 {
 	_cleanup_(fastpath_record_deinit) struct fastpath_record record = FASTPATH_RECORD_INIT;
@@ -126,8 +132,7 @@ int fastpath_record_from_json(const json_t *j, struct fastpath_record *ret)
 				   &record.ports[record.n_ports]);
 	if (r < 0)
 		return r;
-	*ret = record;
-	record = FASTPATH_RECORD_INIT;
+	hand_over(&record, ret);
 	return 0;
 }
 

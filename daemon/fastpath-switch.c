@@ -17,7 +17,6 @@
 #define SOCKET_NAME "fastpath.sock"
 
 DEFINE_CLEANUP(struct fastpath *, fastpath_free)
-DEFINE_CLEANUP(json_t *, json_decref)
 
 const char *fastpath_directory(const struct fastpath *f)
 {

@@ -2,6 +2,7 @@
 #include "daemon/interface-mute.h"
 
 #include <arpa/inet.h>
+#include <assert.h>
 #include <errno.h>
 #include <linux/netfilter.h>
 #include <linux/netfilter/nf_tables.h>
@@ -124,6 +125,7 @@ static int replace(const char *const *names, size_t n)
 		r = add_chain(b, names[i]);
 	if (r < 0)
 		return r;
+	assert(b->last); /* the table's removal, at least */
 	b->last->nlmsg_flags |= NLM_F_ACK;
 	seq = b->seq;
 	r = add_limit(b, NFNL_MSG_BATCH_END);

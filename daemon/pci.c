@@ -189,7 +189,7 @@ static bool is_harmless_driver(const char *driver)
 static int check_group(const char *sysfs, const char *address, const char *group,
 		       char reason[static PCI_REASON_MAX])
 {
-	char path[PATH_MAX], driver[PCI_DRIVER_MAX];
+	char path[PATH_MAX], driver[PCI_DRIVER_MAX] = "";
 	_cleanup_directory_ directory d = NULL;
 	const struct dirent *e;
 
@@ -256,7 +256,7 @@ static int override(const char *sysfs, const char *address, const char *driver)
 
 static int release(const char *sysfs, const char *address)
 {
-	char path[PATH_MAX], driver[PCI_DRIVER_MAX];
+	char path[PATH_MAX], driver[PCI_DRIVER_MAX] = "";
 	int r = pci_driver(sysfs, address, driver);
 
 	if (r < 0 || !*driver)

@@ -64,6 +64,18 @@ static const struct good {
 	  .body = "{\"target\":\"t\",\"group\":\"g\"}",
 	  .expected = { CONTROL_UNDRAIN, .group = (char *)"g", .target = (char *)"t",
 			.weight = -1 } },
+	{ .method = "GET", .path = "/v1/fastpath", .expected = { CONTROL_FASTPATH, .weight = -1 } },
+	{ .method = "POST",
+	  .path = "/v1/fastpath/on",
+	  .expected = { CONTROL_FASTPATH_ON, .weight = -1 } },
+	{ .method = "POST",
+	  .path = "/v1/fastpath/on",
+	  .body = "{\"force\": true}",
+	  .expected = { CONTROL_FASTPATH_ON, .weight = -1, .force = true } },
+	{ .method = "POST",
+	  .path = "/v1/fastpath/off",
+	  .body = "{}",
+	  .expected = { CONTROL_FASTPATH_OFF, .weight = -1 } },
 };
 
 static const struct bad {
@@ -73,6 +85,23 @@ static const struct bad {
 	unsigned status;
 	const char *says;
 } bad[] = {
+	{ .method = "GET", .path = "/v1/fastpath/on", .status = 405, .says = "POST" },
+	{ .method = "POST", .path = "/v1/fastpath", .status = 405, .says = "GET" },
+	{ .method = "POST",
+	  .path = "/v1/fastpath/on",
+	  .body = "{\"force\": 1}",
+	  .status = 400,
+	  .says = "force" },
+	{ .method = "POST",
+	  .path = "/v1/fastpath/on",
+	  .body = "{\"group\": \"g\"}",
+	  .status = 400,
+	  .says = "group" },
+	{ .method = "POST",
+	  .path = "/v1/fastpath/off",
+	  .body = "{\"force\": true}",
+	  .status = 400,
+	  .says = "no body" },
 	{ .method = "GET", .path = "/", .status = 404, .says = "no such path" },
 	{ .method = "GET", .path = "/v1/status/", .status = 404, .says = "no such path" },
 	{ .method = "GET", .path = "/v2/status", .status = 404, .says = "no such path" },
@@ -219,6 +248,7 @@ static void test_good(void **state)
 		assert_int_equal(r.after, g->expected.after);
 		assert_int_equal(r.wait_seconds, g->expected.wait_seconds);
 		assert_int_equal(r.weight, g->expected.weight);
+		assert_int_equal(r.force, g->expected.force);
 		assert_text(r.config, g->expected.config);
 		assert_text(r.group, g->expected.group);
 		assert_text(r.target, g->expected.target);

@@ -37,7 +37,7 @@ static const char *const watched[6] = {
 	"bus/pci/drivers/ena/bind",
 	"bus/pci/drivers/vfio-pci/unbind",
 	"bus/pci/drivers/vfio-pci/bind",
-	"bus/pci/devices/" A "/driver_override",
+	"bus/pci/devices/0000:00:06.0/driver_override",
 	NULL,
 };
 static pthread_t kernel;

@@ -78,7 +78,7 @@ static void configure(const char *extra, unsigned weight_a, unsigned weight_b)
 				  "[fastpath]\nprogram = %s\nports = %s0,iface=public "
 				  "%s1,iface=zone-a %s2,iface=zone-b\n"
 				  "lcores = 0\nhugepages = no\nmemory = 128\n"
-				  "max-connections = 16384\nqueue-size = 256\n%s",
+				  "max-connections = 16384\n%s",
 				  weight_a, weight_b,
 				  lab_program("../dpdk-fastpath/ipvsd-fastpath", program), driver,
 				  driver, driver, extra),
@@ -457,6 +457,10 @@ static void test_af_xdp(void **state)
 	driver = "net_af_xdp";
 	configure("", 1, 1);
 	fixture_start(&f, "blue");
+	shell(&f.lab->gateway, "for i in public zone-a zone-b; do ethtool -L $i rx 2 tx 2; done");
+	order("on", 1);
+	assert_true(reason_has("receive queues"));
+	shell(&f.lab->gateway, "for i in public zone-a zone-b; do ethtool -L $i rx 1 tx 1; done");
 	before = look();
 	order("on", 0);
 	assert_traffic(true);
