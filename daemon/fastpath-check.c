@@ -61,10 +61,12 @@ static bool page_kib(const char *name, uint64_t *ret)
 
 static bool read_number(FILE *f, uint64_t *ret)
 {
-	char line[32], *cursor = line;
-	const char *word = f && fgets(line, sizeof(line), f) ? value_next_word(&cursor) : NULL;
+	char line[32];
 
-	return word && value_parse_uint(word, UINT32_MAX, ret) == 0;
+	if (!f || !fgets(line, sizeof(line), f))
+		return false;
+	line[strcspn(line, "\n")] = '\0';
+	return value_parse_uint(line, UINT32_MAX, ret) == 0;
 }
 
 static uint64_t free_huge_mib(void)
