@@ -299,8 +299,8 @@ static int apply_plan(struct manager *m, struct plan *p, const struct ipvs_rules
 	if (r == 0)
 		r = reconcile_apply_ops(m->channel, &(struct plan){ p->ops, first }, report);
 	if (r == 0 && first < p->n)
-		r = reconcile_apply_ops(
-			m->channel, &(struct plan){ p->ops + first, p->n - first }, report);
+		r = reconcile_apply_ops(m->channel, &(struct plan){ p->ops + first, p->n - first },
+					report);
 	if (r != 0)
 		return plan_again_unless_final(r);
 	if (plan_result(p, &m->actual, desired, &after) < 0)

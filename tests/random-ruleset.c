@@ -45,7 +45,8 @@ static struct ipvs_service_key random_key(struct random *r)
 	struct ipvs_service_key k = { .family = one_in(r, 3) ? AF_INET6 : AF_INET };
 
 	if (one_in(r, 5)) {
-		k.fwmark = r->fastpath || one_in(r, 3) ? IPVS_HOOK_KEEPER_MARK : 1 + random_below(r, 3);
+		k.fwmark = r->fastpath || one_in(r, 3) ? IPVS_HOOK_KEEPER_MARK
+						       : 1 + random_below(r, 3);
 		return k;
 	}
 	k.addr = random_addr(r, k.family, 9, 3);
