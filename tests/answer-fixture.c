@@ -103,10 +103,11 @@ void datagram_run(struct answer_fixture *f)
 
 const struct nlmsghdr *answer_next(const struct answer_fixture *f, size_t *cursor)
 {
-	const struct nlmsghdr *nlh = (const struct nlmsghdr *)(f->out.bytes + *cursor);
+	const struct nlmsghdr *nlh;
 
 	if (*cursor == f->out.len_bytes)
 		return NULL;
+	nlh = (const struct nlmsghdr *)(f->out.bytes + *cursor);
 	assert_true(f->out.len_bytes - *cursor >= NLMSG_HDRLEN);
 	assert_true(nlh->nlmsg_len >= NLMSG_HDRLEN && nlh->nlmsg_len <= f->out.len_bytes - *cursor);
 	*cursor += NLMSG_ALIGN(nlh->nlmsg_len);
