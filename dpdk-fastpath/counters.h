@@ -47,7 +47,10 @@ struct dest_counters {
 	_Atomic uint32_t active, inactive, persistent,
 		references; /* references: records that name the id */
 	_Atomic uint64_t conns, in_packets, out_packets, in_bytes, out_bytes;
+	uint64_t unused;
 };
+
+_Static_assert(sizeof(struct dest_counters) == 64, "one cache line, of an array that begins with one");
 
 /* Only the owner writes: no read-modify-write is needed. */
 #define COUNTER_ADD(counter, n)                                                                    \

@@ -123,9 +123,7 @@ static void prefetch_dests(const struct director_pass *pass, const flow_ref *ref
 			continue;
 		id = flow_at(d->flows, FLOW_REF_INDEX(refs[i]))->endpoint;
 		__builtin_prefetch(&pass->s->dests[id]);
-		/* they may lie on two lines */
-		__builtin_prefetch(&d->config.dest_counters[id].in_packets, 1);
-		__builtin_prefetch(&d->config.dest_counters[id].out_bytes, 1);
+		__builtin_prefetch(&d->config.dest_counters[id], 1);
 	}
 	for (unsigned i = 0; i < n; i++) {
 		dests[i] = NULL;

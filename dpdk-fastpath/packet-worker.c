@@ -235,6 +235,9 @@ static void process(struct worker *w, const struct snapshot *s, bool owned, stru
 {
 	unsigned n_frames = 0;
 
+	/* Where the driver, or another worker, has not just written them, mbufs are as cold as frames. */
+	for (unsigned i = 0; i < n; i++)
+		rte_prefetch0(mbufs[i]);
 	for (unsigned i = 0; i < MIN(n, (unsigned)PREFETCH_AHEAD); i++)
 		rte_prefetch0(rte_pktmbuf_mtod(mbufs[i], void *));
 	for (unsigned i = 0; i < n; i++) {
