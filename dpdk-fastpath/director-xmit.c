@@ -121,20 +121,15 @@ static bool may_send_request(const struct director_pass *pass, struct director_f
 	return true;
 }
 
-/* Addresses and ports towards the destination. */
+/* Addresses and ports towards the destination, and the hop. */
 static int translate_request(const struct director_pass *pass, struct packet *p,
 			     const struct flow *flow)
 {
-	struct flow_key to = p->key;
+	bool full_nat = (flow->flags & FLOW_FWD_MASK) == IPVS_FORWARD_FULL_NAT;
 
-	memcpy(to.dst, pass->s->endpoints[flow->endpoint].dest, sizeof(to.dst));
-	to.dst_port_be = flow->dest_port_be;
-	if ((flow->flags & FLOW_FWD_MASK) == IPVS_FORWARD_FULL_NAT) {
-		memcpy(to.src, pass->s->locals[flow->local].addr, sizeof(to.src));
-		to.src_port_be = flow->local_port_be;
-	}
-	/* Of an ICMP error director-icmp.c has changed what it embeds: addresses of the outer packet are left. */
-	return p->kind == PACKET_ICMP_ERROR ? 0 : rewrite_flow(p, &to);
+	return rewrite_hop(p, full_nat ? pass->s->locals[flow->local].addr : p->key.src,
+			   pass->s->endpoints[flow->endpoint].dest,
+			   full_nat ? flow->local_port_be : p->key.src_port_be, flow->dest_port_be);
 }
 
 static void send_through_tunnel(const struct director_pass *pass, struct director_frame *f,
@@ -186,11 +181,13 @@ static void send_natively(const struct director_pass *pass, struct director_fram
 		director_drop(pass, f, COUNTER_DROP_NEXTHOP);
 		return;
 	}
-	if (director_is_nat(flow->flags) && translate_request(pass, p, flow) < 0) {
+	/* Of an ICMP error director-icmp.c has changed what it embeds: addresses of the outer packet are left. */
+	if (!director_is_nat(flow->flags) || p->kind == PACKET_ICMP_ERROR) {
+		rewrite_ttl(p);
+	} else if (translate_request(pass, p, flow) < 0) {
 		director_drop(pass, f, COUNTER_DROP_ROOM);
 		return;
 	}
-	rewrite_ttl(p);
 	leave(pass, f, n->port_index, mac, n->vlan_tci, fragment ? n->mtu : 0, c);
 }
 
@@ -263,17 +260,12 @@ bool director_may_send_answer(const struct director_pass *pass, struct director_
 	return true;
 }
 
-/* Addresses and ports towards the client. */
+/* Addresses and ports towards the client, and the hop. */
 static int translate_answer(const struct director_pass *pass, struct packet *p,
 			    const struct flow *flow)
 {
-	struct flow_key to = p->key;
-
-	memcpy(to.src, pass->s->endpoints[flow->endpoint].virtual, sizeof(to.src));
-	to.src_port_be = flow->virtual_port_be;
-	memcpy(to.dst, flow->client, sizeof(to.dst));
-	to.dst_port_be = flow->client_port_be;
-	return p->kind == PACKET_ICMP_ERROR ? 0 : rewrite_flow(p, &to);
+	return rewrite_hop(p, pass->s->endpoints[flow->endpoint].virtual, flow->client,
+			   flow->virtual_port_be, flow->client_port_be);
 }
 
 void director_send_answer(const struct director_pass *pass, struct director_frame *f,
@@ -284,11 +276,12 @@ void director_send_answer(const struct director_pass *pass, struct director_fram
 	uint16_t mtu = mtu_of_peer(pass->d, flow->peer);
 	bool fragment = mtu != 0 && director_ip_bytes(p) > mtu;
 
-	if (translate_answer(pass, p, flow) < 0) {
+	if (p->kind == PACKET_ICMP_ERROR) {
+		rewrite_ttl(p);
+	} else if (translate_answer(pass, p, flow) < 0) {
 		director_drop(pass, f, COUNTER_DROP_ROOM);
 		return;
 	}
-	rewrite_ttl(p);
 	leave(pass, f, peer->port, peer->mac, peer->vlan, fragment ? mtu : 0,
 	      p->kind == PACKET_ICMP_ERROR ? COUNTER_ICMP_FORWARDED : COUNTER_FORWARDED_OUT);
 }

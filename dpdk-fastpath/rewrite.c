@@ -77,29 +77,44 @@ static inline void change_udp_checksum(uint8_t *at, checksum_change change)
 	memcpy(at, &checksum, sizeof(checksum));
 }
 
-/* Addresses alone. Returned is what the pseudo-header's sum changes by. */
-static inline checksum_change replace_addresses(uint8_t *ip, const struct flow_key *to)
+/* Where a packet goes: addresses, and ports as they lie in its header. */
+struct target {
+	const uint8_t *src, *dst;
+	uint32_t ports;
+};
+
+static inline struct target target_of(const struct flow_key *to)
+{
+	struct target t = { .src = to->src, .dst = to->dst };
+
+	memcpy(&t.ports, &to->src_port_be, sizeof(t.ports));
+	return t;
+}
+
+/*
+ * Addresses alone; `other` is what else changes in IPv4's header. Returned is what the pseudo-header's sum changes by.
+ */
+static inline checksum_change replace_addresses(uint8_t *ip, uint8_t family, const uint8_t *src,
+						const uint8_t *dst, checksum_change other)
 {
 	checksum_change change;
 
-	if (to->family == AF_INET) {
-		change = replace(ip + IPV4_SRC, to->src, 4) + replace(ip + IPV4_DST, to->dst, 4);
-		change_checksum(ip + IPV4_CHECKSUM, change);
+	if (family == AF_INET) {
+		change = replace(ip + IPV4_SRC, src, 4) + replace(ip + IPV4_DST, dst, 4);
+		change_checksum(ip + IPV4_CHECKSUM, change + other);
 	} else {
-		change = replace(ip + IPV6_SRC, to->src, 16) + replace(ip + IPV6_DST, to->dst, 16);
+		change = replace(ip + IPV6_SRC, src, 16) + replace(ip + IPV6_DST, dst, 16);
 	}
 	return change;
 }
 
 /* Addresses are not part of SCTP's CRC. As sctp_dnat_handler(): the CRC is touched only where a port changes. */
-static __attribute__((noinline)) void replace_sctp_ports(struct packet *p,
-							 const struct flow_key *to)
+static __attribute__((noinline)) void replace_sctp_ports(struct packet *p, uint32_t new)
 {
 	uint8_t *l4 = p->data + p->l4_off;
-	uint32_t old, new, crc;
+	uint32_t old, crc;
 
 	memcpy(&old, l4, sizeof(old));
-	memcpy(&new, &to->src_port_be, sizeof(new));
 	if (old == new)
 		return;
 	memcpy(l4, &new, sizeof(new));
@@ -108,53 +123,87 @@ static __attribute__((noinline)) void replace_sctp_ports(struct packet *p,
 	memcpy(l4 + SCTP_CHECKSUM, &crc, sizeof(crc));
 }
 
-static bool is_fragment_of_sctp_with_other_ports(const struct packet *p, const struct flow_key *to)
+static bool is_fragment_of_sctp_with_other_ports(const struct packet *p, uint32_t ports)
 {
 	return p->is_fragment && p->kind == PACKET_FLOW && p->key.protocol == IPPROTO_SCTP &&
-	       (p->key.src_port_be != to->src_port_be || p->key.dst_port_be != to->dst_port_be);
+	       memcmp(&p->key.src_port_be, &ports, sizeof(ports)) != 0;
+}
+
+/* What is behind the IP header: the ports, and the checksum for them and for `change`. */
+static inline void replace_ports(struct packet *p, uint32_t ports, checksum_change change)
+{
+	uint8_t *l4 = p->data + p->l4_off;
+
+	if (p->key.protocol == IPPROTO_TCP) {
+		change += replace(l4, &ports, PORTS_LEN);
+		change_checksum(l4 + TCP_CHECKSUM, change);
+	} else if (p->key.protocol == IPPROTO_UDP) {
+		change += replace(l4, &ports, PORTS_LEN);
+		change_udp_checksum(l4 + UDP_CHECKSUM, change);
+	} else {
+		replace_sctp_ports(p, ports);
+	}
+}
+
+/* Returned is what IPv4's header changes by. */
+static inline checksum_change decrement_ttl(struct packet *p)
+{
+	uint8_t *ip = p->data + p->l3_off;
+	uint16_t old, new; /* TTL and protocol: one load, one store */
+
+	assert(p->ttl > 1);
+	p->ttl--;
+	if (p->key.family != AF_INET) {
+		ip[IPV6_HOP_LIMIT]--;
+		return 0;
+	}
+	memcpy(&old, ip + IPV4_TTL, sizeof(old));
+	new = htobe16((uint16_t)(be16toh(old) - 0x100));
+	memcpy(ip + IPV4_TTL, &new, sizeof(new));
+	return (uint64_t)(uint16_t)~old + new;
+}
+
+static inline __attribute__((always_inline)) int rewrite_to(struct packet *p, struct target to,
+							    bool hop)
+{
+	checksum_change change;
+
+	assert(p->kind == PACKET_FLOW || p->kind == PACKET_FRAGMENT);
+	if (__builtin_expect(p->is_fragment, 0) &&
+	    is_fragment_of_sctp_with_other_ports(p, to.ports))
+		return -EMSGSIZE;
+	change = replace_addresses(p->data + p->l3_off, p->key.family, to.src, to.dst,
+				   hop ? decrement_ttl(p) : 0);
+	if (p->kind == PACKET_FLOW)
+		replace_ports(p, to.ports, change);
+	/* An address may be the key's own. */
+	memmove(p->key.src, to.src, sizeof(p->key.src));
+	memmove(p->key.dst, to.dst, sizeof(p->key.dst));
+	memcpy(&p->key.src_port_be, &to.ports, sizeof(to.ports));
+	return 0;
 }
 
 int rewrite_flow(struct packet *p, const struct flow_key *to)
 {
-	uint8_t *l4 = p->data + p->l4_off;
-	checksum_change change;
-
-	assert(p->kind == PACKET_FLOW || p->kind == PACKET_FRAGMENT);
 	assert(p->key.family == to->family && p->key.protocol == to->protocol);
-	if (__builtin_expect(p->is_fragment, 0) && is_fragment_of_sctp_with_other_ports(p, to))
-		return -EMSGSIZE;
-	change = replace_addresses(p->data + p->l3_off, to);
-	if (p->kind == PACKET_FLOW) {
-		if (to->protocol == IPPROTO_TCP) {
-			change += replace(l4, &to->src_port_be, PORTS_LEN);
-			change_checksum(l4 + TCP_CHECKSUM, change);
-		} else if (to->protocol == IPPROTO_UDP) {
-			change += replace(l4, &to->src_port_be, PORTS_LEN);
-			change_udp_checksum(l4 + UDP_CHECKSUM, change);
-		} else {
-			replace_sctp_ports(p, to);
-		}
-	}
-	p->key = *to;
-	return 0;
+	return rewrite_to(p, target_of(to), false);
+}
+
+int rewrite_hop(struct packet *p, const uint8_t src[16], const uint8_t dst[16],
+		uint16_t src_port_be, uint16_t dst_port_be)
+{
+	_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the source's port is first");
+	const struct target to = { src, dst, src_port_be | (uint32_t)dst_port_be << 16 };
+
+	return rewrite_to(p, to, true);
 }
 
 void rewrite_ttl(struct packet *p)
 {
-	uint8_t *ip = p->data + p->l3_off;
+	checksum_change change = decrement_ttl(p);
 
-	assert(p->ttl > 1);
-	p->ttl--;
-	if (p->key.family == AF_INET) {
-		uint16_t old, new; /* TTL and protocol: one load, one store */
-
-		memcpy(&old, ip + IPV4_TTL, sizeof(old));
-		new = htobe16((uint16_t)(be16toh(old) - 0x100));
-		memcpy(ip + IPV4_TTL, &new, sizeof(new));
-		change_checksum(ip + IPV4_CHECKSUM, (uint64_t)(uint16_t)~old + new);
-	} else {
-		ip[IPV6_HOP_LIMIT]--;
-	}
+	if (p->key.family == AF_INET)
+		change_checksum(p->data + p->l3_off + IPV4_CHECKSUM, change);
 }
 
 int rewrite_ethernet(struct packet *p, const uint8_t src[PACKET_MAC_LEN],
@@ -190,7 +239,7 @@ void rewrite_icmp_error(struct packet *p, struct packet *embedded, const struct 
 
 	assert(p->kind == PACKET_ICMP_ERROR && embedded->kind == PACKET_FLOW);
 	assert(outer->family == p->key.family && inner->family == p->key.family);
-	outer_change = replace_addresses(ip, outer);
+	outer_change = replace_addresses(ip, outer->family, outer->src, outer->dst, 0);
 	if (p->key.family == AF_INET) {
 		uint32_t header_bytes = embedded->l4_off - embedded->l3_off;
 		uint16_t checksum, old_checksum;

@@ -22,6 +22,13 @@ int rewrite_flow(struct packet *p, const struct flow_key *to);
 /* TTL or hop limit minus one, with IPv4's checksum. The caller has seen that it is above 1. */
 void rewrite_ttl(struct packet *p);
 
+/*
+ * rewrite_flow() and rewrite_ttl() in one, with one change of IPv4's checksum. Addresses are those of a flow_key; they may
+ * be those of p->key.
+ */
+int rewrite_hop(struct packet *p, const uint8_t src[16], const uint8_t dst[16],
+		uint16_t src_port_be, uint16_t dst_port_be);
+
 /* Addresses of the frame; inserts, changes or removes the VLAN tag (0 = none): data moves by 4. -ENOBUFS: no headroom. */
 int rewrite_ethernet(struct packet *p, const uint8_t src[PACKET_MAC_LEN],
 		     const uint8_t dst[PACKET_MAC_LEN], uint16_t vlan_tci);
