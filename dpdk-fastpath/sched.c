@@ -180,6 +180,16 @@ static int wrr_fail(const struct sched_view *v, struct sched_cursor *c)
 	return -1;
 }
 
+/* In this round, from a place on; -1: none. */
+static int wrr_next(const struct sched_input *in, size_t at)
+{
+	for (; at < in->service->n_dests; at++)
+		if ((int32_t)in->service->dests[at]->weight >= in->cursor->current_weight &&
+		    is_available(in, at))
+			return (int)at;
+	return -1;
+}
+
 /*
  * ip_vs_wrr_schedule(): round by round, each for a lower weight. Rounds in which nobody can be chosen are skipped; the
  * kernel walks the list for each of them.
@@ -187,27 +197,27 @@ static int wrr_fail(const struct sched_view *v, struct sched_cursor *c)
 static int choose_wrr(const struct sched_input *in, const struct sched_view *v)
 {
 	struct sched_cursor *c = in->cursor;
-	size_t n = in->service->n_dests, at = c->position;
+	size_t n = in->service->n_dests;
 	int32_t best = 0;
+	int at = wrr_next(in, c->position);
 
+	if (at >= 0)
+		return use(in, (size_t)at);
 	for (size_t i = 0; i < n; i++)
 		if ((int32_t)in->service->dests[i]->weight > best && is_available(in, i))
 			best = (int32_t)in->service->dests[i]->weight;
 	if (best == 0)
 		return wrr_fail(v, c);
-	for (;;) {
-		for (; at < n; at++)
-			if ((int32_t)in->service->dests[at]->weight >= c->current_weight &&
-			    is_available(in, at))
-				return use(in, at);
-		at = 0;
+	do {
 		c->current_weight -= v->step;
 		if (c->current_weight <= 0)
 			c->current_weight = v->max;
 		if (c->current_weight > best)
 			c->current_weight -=
 				(c->current_weight - best + v->step - 1) / v->step * v->step;
-	}
+		at = wrr_next(in, 0);
+	} while (at < 0);
+	return use(in, (size_t)at);
 }
 
 /*
