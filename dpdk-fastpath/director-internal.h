@@ -203,6 +203,11 @@ void director_advance(const struct director_pass *pass, uint32_t index, const st
 /* director-new.c: a PACKET_FLOW that belongs to no connection. */
 
 void director_on_miss(const struct director_pass *pass, struct director_frame *f);
+/*
+ * Asks for the memory of the connection that the packet may begin: the bucket of its answers' key was waited for during
+ * a fifth of a connection's life. A guess, without effect, and only where the packet alone decides.
+ */
+void director_expect(const struct director_pass *pass, const struct packet *p);
 /* By the scheduler; NULL: none. */
 const struct dest_view *director_choose(const struct director_pass *pass,
 					const struct service_view *service,

@@ -149,15 +149,17 @@ static void send_without_record(const struct director_pass *pass, struct directo
 	director_send_request(pass, frame, &a->flow, a->dest);
 }
 
-/* Would every packet of the connection, alone, come to the same destination? */
+/* Would every packet of a connection, alone, come to the same destination? */
+static bool chooses_by_packet(const struct service_view *service)
+{
+	enum sched_kind kind = service->sched ? sched_view_kind(service->sched) : SCHED_KIND_NONE;
+
+	return kind == SCHED_KIND_MH || kind == SCHED_KIND_SH;
+}
+
 static bool is_stateless(const struct director_pass *pass, const struct service_view *service)
 {
-	enum sched_kind kind;
-
-	if (!pass->s->options.stateless_when_full || !service->sched)
-		return false;
-	kind = sched_view_kind(service->sched);
-	return kind == SCHED_KIND_MH || kind == SCHED_KIND_SH;
+	return pass->s->options.stateless_when_full && chooses_by_packet(service);
 }
 
 static void on_no_record(const struct director_pass *pass, struct director_frame *frame,
@@ -252,6 +254,37 @@ static void schedule(const struct director_pass *pass, struct director_frame *fr
 	connect_to(pass, frame, &a);
 	if (a.template != FLOW_NONE)
 		director_touch_template(pass, service, a.template);
+}
+
+void director_expect(const struct director_pass *pass, const struct packet *p)
+{
+	const struct director *d = pass->d;
+	const struct service_view *service = snapshot_find_service(pass->s, &p->key);
+	struct sched_input in = {
+		.service = service,
+		.key = &p->key,
+		.load = director_load,
+		.overloaded = director_overloaded,
+		.context = d,
+	};
+	struct attempt a = { .service = service };
+	int place;
+
+	/* Most services have one mode: its head's. */
+	if (!service || !chooses_by_packet(service) || service->n_dests == 0 ||
+	    !director_is_nat(service->dests[0]->forward) ||
+	    (service->flags & IPVS_SVC_PERSISTENT) || !may_start(pass, p))
+		return;
+	place = sched_choose(&in);
+	if (place < 0 || !director_is_nat(service->dests[place]->forward))
+		return;
+	a.dest = service->dests[place];
+	fill_flow(&a, p);
+	if (a.dest->forward == IPVS_FORWARD_FULL_NAT)
+		(void)local_ports_guess(d->ports, pass->s, p->key.family, a.dest->id, &a.flow.local,
+					&a.flow.local_port_be);
+	flow_prefetch_reverse(d->flows, &a.flow);
+	__builtin_prefetch(&d->config.dest_counters[a.dest->id], 1);
 }
 
 void director_on_miss(const struct director_pass *pass, struct director_frame *frame)

@@ -156,6 +156,9 @@ void director_run(struct director *d, const struct snapshot *s, uint32_t now_tic
 	flow_lookup_bulk(d->flows, keys, n, refs);
 	d->inserted = d->removed = false;
 	prefetch_dests(&pass, refs, n);
+	for (unsigned i = 0; i < n; i++)
+		if (__builtin_expect(refs[i] == 0, 0) && keys[i])
+			director_expect(&pass, &frames[i].packet);
 	for (unsigned i = 0; i < n; i++) {
 		if (keys[i])
 			run_plain(&pass, &frames[i], refs[i]);

@@ -329,6 +329,16 @@ static void record_keys_init(const struct flow_table *t, const struct flow *f,
 	}
 }
 
+void flow_prefetch_reverse(const struct flow_table *t, const struct flow *f)
+{
+	struct flow_key k;
+	uint64_t hash;
+
+	key_of(t, f, true, &k);
+	hash = flow_index_hash(&t->index, &k);
+	__builtin_prefetch(&t->index.buckets[flow_index_home(&t->index, hash)], 1);
+}
+
 static void embryonic_append(struct flow_table *t, uint32_t index)
 {
 	struct flow *f = flow_at(t, index);

@@ -127,6 +127,9 @@ uint32_t flow_lookup_template(struct flow_table *t, const struct flow_key *k);
 int flow_insert(struct flow_table *t, const struct flow *f, uint32_t now, uint32_t timeout_ticks,
 		uint32_t *ret, struct flow *ret_evicted);
 
+/* Asks for the memory that flow_insert() needs for the key of its answers. No effect: *f may be a guess. */
+void flow_prefetch_reverse(const struct flow_table *t, const struct flow *f);
+
 /* Lets it run out timeout_ticks (< 2^31) from now. Cheap when that is later than before: the wheel looks again then. */
 static inline void flow_touch(struct flow_table *t, uint32_t index, uint32_t now,
 			      uint32_t timeout_ticks);

@@ -69,9 +69,9 @@ void local_ports_begin(struct local_ports *l, const struct snapshot *s, uint8_t 
 		ret->port = first_port(l, dest_id);
 }
 
-bool local_ports_next(struct local_ports_walk *w, uint16_t *ret_local, uint16_t *ret_port_be)
+static bool step(struct local_ports_walk *w)
 {
-	struct local_ports *l = w->ports;
+	const struct local_ports *l = w->ports;
 
 	if (w->n_locals == 0 || w->n_left == 0)
 		return false;
@@ -81,8 +81,28 @@ bool local_ports_next(struct local_ports_walk *w, uint16_t *ret_local, uint16_t 
 		w->local = 0;
 		w->port = (uint16_t)(w->port - l->first + 1U < l->n ? w->port + 1 : l->first);
 	}
-	l->places[w->dest_id] = (struct place){ w->local, w->port };
+	return true;
+}
+
+bool local_ports_next(struct local_ports_walk *w, uint16_t *ret_local, uint16_t *ret_port_be)
+{
+	if (!step(w))
+		return false;
+	w->ports->places[w->dest_id] = (struct place){ w->local, w->port };
 	*ret_local = (uint16_t)(w->first_local + w->local);
 	*ret_port_be = htons(w->port);
+	return true;
+}
+
+bool local_ports_guess(struct local_ports *l, const struct snapshot *s, uint8_t family,
+		       uint32_t dest_id, uint16_t *ret_local, uint16_t *ret_port_be)
+{
+	struct local_ports_walk w;
+
+	local_ports_begin(l, s, family, dest_id, &w);
+	if (!step(&w))
+		return false;
+	*ret_local = (uint16_t)(w.first_local + w.local);
+	*ret_port_be = htons(w.port);
 	return true;
 }

@@ -37,3 +37,7 @@ void local_ports_begin(struct local_ports *l, const struct snapshot *s, uint8_t 
 
 /* The next candidate: *ret_local is an index of snapshot.locals. False: no local address, or no try left. */
 bool local_ports_next(struct local_ports_walk *w, uint16_t *ret_local, uint16_t *ret_port_be);
+
+/* What local_ports_next() will answer first, without going there. False: no local address. */
+bool local_ports_guess(struct local_ports *l, const struct snapshot *s, uint8_t family,
+		       uint32_t dest_id, uint16_t *ret_local, uint16_t *ret_port_be);
