@@ -39,7 +39,7 @@ struct client {
 struct control_server {
 	sd_event *event; /* owned */
 	struct answer *answer;
-	int fd; /* owned; -1 = no listener */
+	int fd; /* owned; -1 = none yet */
 	sd_event_source *source;
 	char *path; /* owned; of the file that is ours */
 	dev_t dev;
@@ -204,7 +204,8 @@ static int add_client(struct control_server *s, int *fd, bool root)
 	return 0;
 }
 
-int control_server_add(struct control_server *s, int fd)
+/* Takes fd, also on error. -EACCES; -EBUSY: too many; -ENOMEM. */
+static int admit(struct control_server *s, int fd)
 {
 	_cleanup_close_ int owned = fd;
 	bool root = false;
@@ -233,7 +234,7 @@ static int on_connect(sd_event_source *source, int fd, uint32_t revents, void *u
 			say_refused(s, -errno);
 		return 0;
 	}
-	r = control_server_add(s, accepted);
+	r = admit(s, accepted);
 	if (r < 0)
 		say_refused(s, r);
 	else
@@ -318,7 +319,7 @@ int control_server_new(sd_event *event, struct answer *answer, const char *path,
 	s->fd = -1;
 	s->gid = gid;
 	LIST_INIT(&s->clients);
-	r = path ? listen_at(s, path) : 0;
+	r = listen_at(s, path);
 	if (r < 0)
 		return r;
 	*ret = take_ptr(s);
@@ -340,9 +341,4 @@ void control_server_free(struct control_server *s)
 	free(s->path);
 	(void)sd_event_unref(s->event);
 	free(s);
-}
-
-unsigned control_server_clients(const struct control_server *s)
-{
-	return s->n_clients;
 }

@@ -18,16 +18,11 @@ struct control_server;
 
 /*
  * Listens at path; the file's directory must be there. A socket that nobody listens on is replaced. gid: (gid_t)-1 =
- * none. path NULL: no listener, for control_server_add(). -EADDRINUSE: another process listens there; -EEXIST: there is
- * something else; other negative errno. `event` is referenced, `answer` borrowed.
+ * none. -EADDRINUSE: another process listens there; -EEXIST: there is something else; other negative errno. `event` is
+ * referenced, `answer` borrowed.
  */
 int control_server_new(sd_event *event, struct answer *answer, const char *path, gid_t gid,
 		       struct control_server **ret);
 
 /* Closes all clients, and removes the socket's file if it is still ours. */
 void control_server_free(struct control_server *s);
-
-/* A connected seqpacket socket, as if it had been accepted; taken also on error. -EACCES, -EBUSY: too many; -ENOMEM. */
-int control_server_add(struct control_server *s, int fd);
-
-unsigned control_server_clients(const struct control_server *s);

@@ -161,14 +161,14 @@ int eal_start(struct options *o)
 		push(&a, "--no-telemetry");
 	push_devices(&a, o);
 	if (rte_eal_init(a.n, a.list) < 0) {
-		log_err("cannot start DPDK: %s; its own lines above say more%s",
-			rte_strerror(rte_errno),
-			rte_errno == EACCES || rte_errno == EPERM
+		r = rte_errno > 0 ? -rte_errno : -EIO;
+		log_err("cannot start DPDK: %s; its own lines above say more%s", rte_strerror(-r),
+			r == -EACCES || r == -EPERM
 				? "; run as root (CAP_NET_ADMIN, CAP_NET_RAW, CAP_IPC_LOCK)"
-			: rte_errno == ENOMEM
+			: r == -ENOMEM
 				? "; give more hugepages, a smaller --memory, or --no-hugepages"
 				: "");
-		return -rte_errno;
+		return r;
 	}
 	/* ENA's watchdog is a timer of this library. */
 	r = rte_timer_subsystem_init();

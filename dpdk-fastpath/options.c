@@ -126,7 +126,8 @@ static bool skip_hex(const char **text, unsigned count, char separator)
 	return *(*text)++ == separator;
 }
 
-bool options_is_pci(const char *spec)
+/* "0000:00:06.0", "00:06.0": domain, bus, device, function. */
+static bool is_pci(const char *spec)
 {
 	const char *text = spec;
 
@@ -162,7 +163,7 @@ static int add_port(struct options *o, const char *spec, char error[static OPTIO
 		return fail(error, "--port: more than %d ports", OPTIONS_PORTS_MAX);
 	if (strlen(spec) >= sizeof(p->spec))
 		return fail(error, "--port: longer than %zu characters", sizeof(p->spec) - 1);
-	p->is_pci = options_is_pci(spec);
+	p->is_pci = is_pci(spec);
 	if (!p->is_pci && strncmp(spec, "net_", 4) != 0)
 		return fail(error,
 			    "--port %s: neither a PCI address (0000:00:06.0) nor a DPDK vdev "

@@ -53,9 +53,6 @@ struct options {
 int options_parse(int argc, char **argv, struct options *ret, enum options_action *ret_action,
 		  char error[static OPTIONS_ERROR_MAX]);
 
-/* "0000:00:06.0", "00:06.0": domain, bus, device, function. */
-bool options_is_pci(const char *spec);
-
 /*
  * The exception interface of port `index`: the first has `base` itself, the others base with its trailing number
  * increased ("ipvsd0" → "ipvsd1"). -ENAMETOOLONG.

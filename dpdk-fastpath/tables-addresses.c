@@ -12,7 +12,7 @@ static size_t bucket_of(const struct addr *a)
 	return tables_bucket(a, sizeof(*a));
 }
 
-struct tables_address *tables_find_address(const struct tables *t, const struct addr *a)
+static struct tables_address *find_address(const struct tables *t, const struct addr *a)
 {
 	struct tables_address *node = t->address_buckets[bucket_of(a)];
 
@@ -23,7 +23,7 @@ struct tables_address *tables_find_address(const struct tables *t, const struct 
 
 struct tables_address *tables_get_address(struct tables *t, const struct addr *a)
 {
-	struct tables_address *node = tables_find_address(t, a), **bucket;
+	struct tables_address *node = find_address(t, a), **bucket;
 
 	if (node)
 		return node;
@@ -96,7 +96,7 @@ void tables_unlink_dest(struct tables *t, struct tables_dest *d)
 
 int tables_set_nexthop(struct tables *t, const struct addr *a, uint16_t index)
 {
-	struct tables_address *node = tables_find_address(t, a);
+	struct tables_address *node = find_address(t, a);
 
 	if (!node || !node->dests)
 		return -ENOENT;
@@ -294,7 +294,7 @@ static int mark_locals(struct tables *t, const struct addr *addrs, size_t n)
 		tables_touch_address(t, a);
 	}
 	for (size_t i = 0; i < n; i++)
-		tables_find_address(t, &addrs[i])->is_local = true;
+		find_address(t, &addrs[i])->is_local = true;
 	return 0;
 }
 

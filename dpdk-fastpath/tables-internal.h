@@ -154,7 +154,6 @@ void tables_leave_trash(struct tables *t, struct tables_dest *d);
 void tables_free_dest(struct tables *t, struct tables_dest *d);
 
 /* tables-views.c */
-int tables_publish_draft(struct tables *t);
 int tables_views_init(struct tables *t);
 void tables_views_deinit(struct tables *t);
 void tables_condemn(struct tables *t, struct tables_dest *d);
@@ -162,7 +161,6 @@ void tables_condemn(struct tables *t, struct tables_dest *d);
 /* tables-addresses.c */
 /* Made where there is none. NULL: no memory. */
 struct tables_address *tables_get_address(struct tables *t, const struct addr *a);
-struct tables_address *tables_find_address(const struct tables *t, const struct addr *a);
 /* To be published anew, or forgotten where it is nothing any more. */
 void tables_touch_address(struct tables *t, struct tables_address *a);
 void tables_link_dest(struct tables *t, struct tables_dest *d, struct tables_address *a);
@@ -179,7 +177,5 @@ void tables_join_service(struct tables *t, struct tables_service *s);
 void tables_join_dest(struct tables *t, const struct tables_dest *d);
 
 /* tables-stats.c */
-void tables_sum(const struct tables *t, uint32_t dest_id, uint64_t ret[_TABLES_COUNTER_MAX]);
-void tables_stats_zero(struct tables_stats *s, const uint64_t now[_TABLES_COUNTER_MAX]);
 void tables_dest_arrives(struct tables *t, struct tables_dest *d, bool is_new);
 void tables_dest_leaves(struct tables *t, struct tables_dest *d);

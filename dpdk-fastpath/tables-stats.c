@@ -10,7 +10,7 @@ static const uint64_t estimate_usec = 2 * 1000 * 1000; /* as ip_vs_est.c */
 static const uint64_t sweep_usec = 1000 * 1000;
 static const uint64_t trash_usec = 120ULL * 1000 * 1000; /* IP_VS_DEST_TRASH_PERIOD */
 
-void tables_sum(const struct tables *t, uint32_t dest_id, uint64_t ret[_TABLES_COUNTER_MAX])
+static void sum_workers(const struct tables *t, uint32_t dest_id, uint64_t ret[_TABLES_COUNTER_MAX])
 {
 	memset(ret, 0, _TABLES_COUNTER_MAX * sizeof(*ret));
 	for (unsigned w = 0; w < t->config.n_workers; w++) {
@@ -27,7 +27,7 @@ void tables_sum(const struct tables *t, uint32_t dest_id, uint64_t ret[_TABLES_C
 }
 
 /* ip_vs_zero_stats() */
-void tables_stats_zero(struct tables_stats *s, const uint64_t now[_TABLES_COUNTER_MAX])
+static void zero_stats(struct tables_stats *s, const uint64_t now[_TABLES_COUNTER_MAX])
 {
 	memcpy(s->zero, now, sizeof(s->zero));
 	memcpy(s->last, now, sizeof(s->last));
@@ -42,9 +42,9 @@ void tables_dest_arrives(struct tables *t, struct tables_dest *d, bool is_new)
 {
 	uint64_t now[_TABLES_COUNTER_MAX];
 
-	tables_sum(t, d->id, now);
+	sum_workers(t, d->id, now);
 	if (is_new)
-		tables_stats_zero(&d->stats, now);
+		zero_stats(&d->stats, now);
 	else
 		for (unsigned i = 0; i < _TABLES_COUNTER_MAX; i++) {
 			d->stats.zero[i] += now[i] - d->at_deletion[i];
@@ -56,7 +56,7 @@ void tables_dest_arrives(struct tables *t, struct tables_dest *d, bool is_new)
 /* Its service keeps what it counted. */
 void tables_dest_leaves(struct tables *t, struct tables_dest *d)
 {
-	tables_sum(t, d->id, d->at_deletion);
+	sum_workers(t, d->id, d->at_deletion);
 	for (unsigned i = 0; i < _TABLES_COUNTER_MAX; i++)
 		d->service->past[i] += d->at_deletion[i] - d->service_base[i];
 }
@@ -68,7 +68,7 @@ static void sum_service(const struct tables *t, const struct tables_service *s,
 	for (size_t k = 0; k < s->n_dests; k++) {
 		uint64_t now[_TABLES_COUNTER_MAX];
 
-		tables_sum(t, s->dests[k]->id, now);
+		sum_workers(t, s->dests[k]->id, now);
 		for (unsigned i = 0; i < _TABLES_COUNTER_MAX; i++)
 			ret[i] += now[i] - s->dests[k]->service_base[i];
 	}
@@ -150,7 +150,7 @@ static void format_dest(const struct tables *t, const struct tables_dest *d, str
 {
 	uint64_t now[_TABLES_COUNTER_MAX];
 
-	tables_sum(t, d->id, now);
+	sum_workers(t, d->id, now);
 	*ret = d->conf;
 	format_stats(&d->stats, now, &ret->stats);
 	for (unsigned w = 0; w < t->config.n_workers; w++) {
@@ -178,11 +178,11 @@ static void zero_service(struct tables *t, struct tables_service *s)
 	uint64_t now[_TABLES_COUNTER_MAX];
 
 	for (size_t i = 0; i < s->n_dests; i++) {
-		tables_sum(t, s->dests[i]->id, now);
-		tables_stats_zero(&s->dests[i]->stats, now);
+		sum_workers(t, s->dests[i]->id, now);
+		zero_stats(&s->dests[i]->stats, now);
 	}
 	sum_service(t, s, now);
-	tables_stats_zero(&s->stats, now);
+	zero_stats(&s->stats, now);
 }
 
 int tables_zero(struct tables *t, const struct ipvs_service_key *k)
@@ -209,7 +209,7 @@ static void estimate_all(struct tables *t, uint64_t elapsed_usec)
 		struct tables_service *s = t->services[i];
 
 		for (size_t k = 0; k < s->n_dests; k++) {
-			tables_sum(t, s->dests[k]->id, now);
+			sum_workers(t, s->dests[k]->id, now);
 			estimate(&s->dests[k]->stats, now, elapsed_usec);
 		}
 		sum_service(t, s, now);

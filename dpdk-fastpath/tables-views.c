@@ -46,6 +46,21 @@ static const void *_Atomic *slot_of(const struct snapshot_index *x, const void *
 	}
 }
 
+/* A new header: what is not an array of its own. */
+static int publish_draft(struct tables *t)
+{
+	struct snapshot *old = atomic_load_explicit(&t->published, memory_order_relaxed), *new;
+
+	new = malloc(sizeof(*new));
+	if (!new)
+		return -ENOMEM;
+	*new = t->draft;
+	atomic_store_explicit(&t->published, new, memory_order_release);
+	tables_retire(t, free, old);
+	t->draft_dirty = false;
+	return 0;
+}
+
 /* An array of its own, without what is gone, under a new header: workers of the old header keep the old array. */
 static int index_grow(struct tables *t, struct tables_index *x)
 {
@@ -65,7 +80,7 @@ static int index_grow(struct tables *t, struct tables_index *x)
 					      memory_order_relaxed);
 	}
 	*x->index = new;
-	r = tables_publish_draft(t);
+	r = publish_draft(t);
 	if (r < 0) {
 		*x->index = old;
 		free((void *)new.slots);
@@ -92,21 +107,6 @@ static int index_replace(struct tables *t, struct tables_index *x, const void *o
 		x->used += !atomic_load_explicit(slot, memory_order_relaxed);
 	x->live += (size_t)!old - (size_t) !new;
 	atomic_store_explicit(slot, new ? new : &snapshot_gone, memory_order_release);
-	return 0;
-}
-
-/* A new header: what is not an array of its own. */
-int tables_publish_draft(struct tables *t)
-{
-	struct snapshot *old = atomic_load_explicit(&t->published, memory_order_relaxed), *new;
-
-	new = malloc(sizeof(*new));
-	if (!new)
-		return -ENOMEM;
-	*new = t->draft;
-	atomic_store_explicit(&t->published, new, memory_order_release);
-	tables_retire(t, free, old);
-	t->draft_dirty = false;
 	return 0;
 }
 
@@ -400,7 +400,7 @@ int tables_publish(struct tables *t)
 	if (r == 0)
 		r = publish_services(t);
 	if (r == 0 && t->draft_dirty)
-		r = tables_publish_draft(t);
+		r = publish_draft(t);
 	return r;
 }
 
