@@ -50,7 +50,8 @@ struct dest_counters {
 	uint64_t unused;
 };
 
-_Static_assert(sizeof(struct dest_counters) == 64, "one cache line, of an array that begins with one");
+_Static_assert(sizeof(struct dest_counters) == 64,
+	       "one cache line, of an array that begins with one");
 
 /* Only the owner writes: no read-modify-write is needed. */
 #define COUNTER_ADD(counter, n)                                                                    \
