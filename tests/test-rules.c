@@ -145,15 +145,16 @@ static void test_random(void **state)
 
 	(void)state;
 	for (unsigned round = 0; round < 2000; round++) {
-		struct rule rules[12];
+		struct rule rules[12]; /* n of them count, of the others come strangers */
 		size_t n = (size_t)rand_r(&seed) % ARRAY_SIZE(rules) + 1;
 		struct rules_view *v;
 
-		for (size_t i = 0; i < n; i++)
+		for (size_t i = 0; i < ARRAY_SIZE(rules); i++)
 			rules[i] = random_rule(&seed);
 		assert_int_equal(rules_new(rules, n, &v), 0);
 		for (unsigned i = 0; i < 40; i++) {
-			struct addr a = rules[(size_t)rand_r(&seed) % n].source.addr;
+			struct addr a =
+				rules[(size_t)rand_r(&seed) % ARRAY_SIZE(rules)].source.addr;
 			unsigned bit = (unsigned)rand_r(&seed) % (a.family == AF_INET6 ? 128 : 32);
 			struct flow_key k = {
 				.protocol = rand_r(&seed) % 2 ? IPPROTO_TCP : IPPROTO_UDP,
