@@ -266,15 +266,6 @@ uint8_t conn_state_next(uint8_t protocol, uint8_t state, enum conn_direction d,
 	return state;
 }
 
-uint32_t conn_state_timeout(const struct conn_timeouts *t, uint8_t protocol, uint8_t state)
-{
-	if (protocol == IPPROTO_TCP)
-		return t->tcp[state < _CONN_TCP_STATE_MAX ? state : CONN_TCP_NONE];
-	if (protocol == IPPROTO_SCTP)
-		return t->sctp[state < _CONN_SCTP_STATE_MAX ? state : CONN_SCTP_NONE];
-	return t->udp;
-}
-
 /* UDP: every connection begins as inactive (__ip_vs_update_dest), and no state of UDP changes that. */
 bool conn_state_is_active(uint8_t protocol, uint8_t state)
 {

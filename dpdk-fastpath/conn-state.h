@@ -6,6 +6,7 @@
  * (numbers, tables, defaults; the same in 6.1, 6.12 and 7.3). Pure.
  */
 
+#include <netinet/in.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -70,7 +71,15 @@ void conn_timeouts_set(struct conn_timeouts *t, uint32_t tick_msec, uint32_t tcp
 /* The state that follows. Unknown protocols stay as they are. */
 uint8_t conn_state_next(uint8_t protocol, uint8_t state, enum conn_direction d,
 			const struct packet *p);
-uint32_t conn_state_timeout(const struct conn_timeouts *t, uint8_t protocol, uint8_t state);
+static inline uint32_t conn_state_timeout(const struct conn_timeouts *t, uint8_t protocol,
+					  uint8_t state)
+{
+	if (protocol == IPPROTO_TCP)
+		return t->tcp[state < _CONN_TCP_STATE_MAX ? state : CONN_TCP_NONE];
+	if (protocol == IPPROTO_SCTP)
+		return t->sctp[state < _CONN_SCTP_STATE_MAX ? state : CONN_SCTP_NONE];
+	return t->udp;
+}
 
 /* Does a connection in this state count as active at its destination? UDP never does. */
 bool conn_state_is_active(uint8_t protocol, uint8_t state);

@@ -92,7 +92,8 @@ static bool is_to_be_reset(const struct director_pass *pass, const struct flow *
  * The packet begins a connection in the place of this one, which counts at its destination until the new one has got
  * its own: the kernel leaves it to its timer.
  */
-static void replace(const struct director_pass *pass, struct director_frame *frame, uint32_t index)
+static __attribute__((noinline)) void replace(const struct director_pass *pass,
+					      struct director_frame *frame, uint32_t index)
 {
 	pass->d->leaving = index;
 	director_on_miss(pass, frame);
@@ -100,8 +101,8 @@ static void replace(const struct director_pass *pass, struct director_frame *fra
 }
 
 /* The connection's destination has been deleted. */
-static void on_dest_gone(const struct director_pass *pass, struct director_frame *frame,
-			 uint32_t index)
+static __attribute__((noinline)) void on_dest_gone(const struct director_pass *pass,
+						   struct director_frame *frame, uint32_t index)
 {
 	struct flow *f = flow_at(pass->d->flows, index);
 

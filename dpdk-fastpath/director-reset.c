@@ -85,18 +85,13 @@ void director_reset(const struct director_pass *pass, struct director_frame *fra
 		director_drop(pass, frame, COUNTER_DROP_NO_DEST);
 }
 
-unsigned director_emit(struct director *d, const struct snapshot *s, uint8_t *data,
-		       uint16_t *ret_port)
+static unsigned write_reset(const struct director *d, const struct director_reset *r, uint8_t *data,
+			    uint16_t *ret_port)
 {
-	const struct director_reset *r = &d->resets[d->resets_tail % DIRECTOR_RESETS_MAX];
 	uint8_t buffer[EMIT_HEADROOM + EMIT_MAX];
 	struct packet p = { .headroom_bytes = EMIT_HEADROOM };
 	uint32_t len_bytes;
 
-	(void)s;
-	if (d->resets_tail == d->resets_head)
-		return 0;
-	d->resets_tail++;
 	icmp_write_tcp_reset(buffer + EMIT_HEADROOM, d->config.port_macs[r->port], r->dst_mac,
 			     &r->key, r->seq, r->ack, &len_bytes);
 	packet_parse(buffer + EMIT_HEADROOM, len_bytes, len_bytes, true, &p);
@@ -105,4 +100,13 @@ unsigned director_emit(struct director *d, const struct snapshot *s, uint8_t *da
 	memcpy(data, p.data, p.len_bytes);
 	*ret_port = r->port;
 	return p.len_bytes;
+}
+
+unsigned director_emit(struct director *d, const struct snapshot *s, uint8_t *data,
+		       uint16_t *ret_port)
+{
+	(void)s;
+	if (d->resets_tail == d->resets_head)
+		return 0;
+	return write_reset(d, &d->resets[d->resets_tail++ % DIRECTOR_RESETS_MAX], data, ret_port);
 }

@@ -132,9 +132,11 @@ static int translate_request(const struct director_pass *pass, struct packet *p,
 			   full_nat ? flow->local_port_be : p->key.src_port_be, flow->dest_port_be);
 }
 
-static void send_through_tunnel(const struct director_pass *pass, struct director_frame *f,
-				const struct dest_view *dest, const struct nexthop *n,
-				enum counter c)
+/* Not inlined: what it has on the stack would burden the other modes. */
+static __attribute__((noinline)) void send_through_tunnel(const struct director_pass *pass,
+							  struct director_frame *f,
+							  const struct dest_view *dest,
+							  const struct nexthop *n, enum counter c)
 {
 	struct packet *p = &f->packet;
 	struct rewrite_tunnel t;
@@ -227,8 +229,10 @@ static uint16_t mtu_of_peer(const struct director *d, uint16_t peer)
  * Full NAT: the answer was sent to an address of ours. Else the kernel sends errors from its address towards the
  * destination; where we do not have it, the packet goes to the kernel.
  */
-static void answer_error(const struct director_pass *pass, struct director_frame *f,
-			 const struct flow *flow, enum icmp_error e, uint32_t mtu)
+static __attribute__((noinline)) void answer_error(const struct director_pass *pass,
+						   struct director_frame *f,
+						   const struct flow *flow, enum icmp_error e,
+						   uint32_t mtu)
 {
 	const struct dest_view *dest = snapshot_dest(pass->s, flow->endpoint);
 	uint8_t from[16];

@@ -182,7 +182,9 @@ static struct rte_mbuf *rewritten(const struct director_frame *f)
 	return m;
 }
 
-static void send_fragments(struct worker *w, const struct director_frame *f)
+/* Rare: its arrays are not to burden the others' way. */
+static __attribute__((noinline)) void send_fragments(struct worker *w,
+						     const struct director_frame *f)
 {
 	struct rte_mbuf *m = rewritten(f), *fragments[FRAGMENTS_MAX];
 	int n = ipv4_fragment(m, f->packet.l3_off, f->action.mtu, pool_of(w), fragments,
