@@ -10,6 +10,7 @@
 #include "base/cleanup.h"
 #include "daemon/interface-link.h"
 #include "daemon/interface-mute.h"
+#include "daemon/interface-neighbour.h"
 
 __attribute__((format(printf, 3, 4))) static int
 refuse(char reason[static FASTPATH_MOVE_REASON_MAX], int error, const char *format, ...)
@@ -129,6 +130,21 @@ static int mute_all(const struct fastpath_record *r)
 	return n ? interface_mute(names, n) : 0;
 }
 
+static int move_addresses(const struct fastpath_taken *t)
+{
+	_cleanup_(interface_neighbours_deinit) struct interface_neighbours known =
+		INTERFACE_NEIGHBOURS_INIT;
+	int r;
+
+	(void)interface_neighbours_save(t->interface, &known); /* ignoring: they can be asked for */
+	r = interface_strip(&t->state, t->interface);
+	/* A PCI device's interface has gone with its driver. */
+	if (r < 0 && r != -ENODEV)
+		return r;
+	(void)interface_neighbours_give(&known, t->exception);
+	return interface_give(&t->state, t->exception, NULL);
+}
+
 int fastpath_move_addresses(const struct fastpath_record *r,
 			    char ret_reason[static FASTPATH_MOVE_REASON_MAX])
 {
@@ -144,10 +160,7 @@ int fastpath_move_addresses(const struct fastpath_record *r,
 
 		if (!*t->interface)
 			continue;
-		error = interface_strip(&t->state, t->interface);
-		/* A PCI device's interface has gone with its driver. */
-		if (error == 0 || error == -ENODEV)
-			error = interface_give(&t->state, t->exception, NULL);
+		error = move_addresses(t);
 		if (error < 0)
 			return refuse(ret_reason, error,
 				      "cannot move the addresses of %s to %s: %s", t->interface,

@@ -25,6 +25,7 @@
 
 #include "base/cleanup.h"
 #include "daemon/interface-mute.h"
+#include "daemon/interface-neighbour.h"
 #include "daemon/interface.h"
 
 enum {
@@ -243,6 +244,27 @@ static void test_mute(void **state)
 }
 
 /* A file that was tampered with, or cut: refused, never obeyed in part. */
+/* Known neighbours go along; those that never answered do not. */
+static void test_neighbours(void **state)
+{
+	_cleanup_(interface_neighbours_deinit) struct interface_neighbours known =
+		INTERFACE_NEIGHBOURS_INIT;
+
+	(void)state;
+	shell("ip neigh add 10.1.0.77 lladdr 02:00:00:00:00:77 nud reachable dev x\n"
+	      "ip neigh add 10.1.0.78 lladdr 02:00:00:00:00:78 nud permanent dev x\n"
+	      "ip neigh add 10.1.0.79 nud failed dev x\n"
+	      "ip neigh add 2001:db8::77 lladdr 02:00:00:00:00:79 nud stale dev x");
+	assert_int_equal(interface_neighbours_save("x", &known), 0);
+	assert_int_equal(known.n, 3);
+	assert_int_equal(interface_neighbours_give(&known, "other"), 0);
+	shell("ip neigh show dev other | grep '10.1.0.77 lladdr 02:00:00:00:00:77 STALE' &&"
+	      "ip neigh show dev other | grep '10.1.0.78 lladdr 02:00:00:00:00:78 PERMANENT' &&"
+	      "ip neigh show dev other | grep '2001:db8::77 lladdr 02:00:00:00:00:79' &&"
+	      "! ip neigh show dev other | grep 10.1.0.79");
+	assert_int_equal(interface_neighbours_give(&known, "absent"), -ENODEV);
+}
+
 static void test_distrust(void **state)
 {
 	static const char *const texts[] = {
@@ -280,6 +302,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test_setup(test_device_gone, set_up),
 		cmocka_unit_test_setup(test_check, set_up),
 		cmocka_unit_test_setup(test_mute, set_up),
+		cmocka_unit_test_setup(test_neighbours, set_up),
 		cmocka_unit_test(test_distrust),
 	};
 
