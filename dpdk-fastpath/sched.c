@@ -208,7 +208,8 @@ static int choose_wrr(const struct sched_input *in, const struct sched_view *v)
 			best = (int32_t)in->service->dests[i]->weight;
 	if (best == 0)
 		return wrr_fail(v, c);
-	do {
+	/* The first round has one to choose, unless other workers have just overloaded it. */
+	for (size_t i = 0; i < n; i++) {
 		c->current_weight -= v->step;
 		if (c->current_weight <= 0)
 			c->current_weight = v->max;
@@ -216,8 +217,10 @@ static int choose_wrr(const struct sched_input *in, const struct sched_view *v)
 			c->current_weight -=
 				(c->current_weight - best + v->step - 1) / v->step * v->step;
 		at = wrr_next(in, 0);
-	} while (at < 0);
-	return use(in, (size_t)at);
+		if (at >= 0)
+			return use(in, (size_t)at);
+	}
+	return wrr_fail(v, c);
 }
 
 /*
