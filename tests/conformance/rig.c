@@ -199,7 +199,7 @@ static int next_frame(const struct side *s, usec_t deadline, struct frame *ret)
 	struct pollfd p = { .fd = s->fd, .events = POLLIN };
 
 	for (;;) {
-		struct sockaddr_ll from;
+		struct sockaddr_ll from = { 0 };
 		socklen_t from_len = sizeof(from);
 		usec_t now;
 		ssize_t n = recvfrom(s->fd, ret->bytes, sizeof(ret->bytes), MSG_DONTWAIT,

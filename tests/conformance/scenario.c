@@ -67,9 +67,10 @@ static void make_service(struct scenario *s)
 	static const uint8_t protocols[] = { IPPROTO_TCP, IPPROTO_TCP, IPPROTO_TCP,
 					     IPPROTO_UDP, IPPROTO_UDP, IPPROTO_SCTP };
 	struct ipvs_service_key *k = &s->service.key;
-	uint32_t client_bits = s->v6 ? 128 : 32;
+	const bool v6 = s->v6;
+	uint32_t client_bits = v6 ? 128 : 32;
 
-	k->family = s->v6 ? AF_INET6 : AF_INET;
+	k->family = v6 ? AF_INET6 : AF_INET;
 	k->protocol = protocols[random_below(&s->random, ARRAY_SIZE(protocols))];
 	k->port = (uint16_t)(1024 + s->index);
 	rig_virtual(1 + s->index % SCENARIO_VIRTUALS, s->v6, &k->addr);
@@ -86,7 +87,7 @@ static void make_service(struct scenario *s)
 		if (one_in(s, 2))
 			client_bits -= 8;
 	}
-	s->service.netmask = s->v6 ? client_bits : htonl(UINT32_MAX << (32 - client_bits));
+	s->service.netmask = v6 ? client_bits : htonl(UINT32_MAX << (32 - client_bits));
 }
 
 static void make_flows(struct scenario *s)
