@@ -29,6 +29,7 @@
 enum {
 	BATCHES = 10,
 	FAILURES_PRINTED = 8, /* of a batch, which then ends */
+	PLACE_OF_REPEATS = 20000,
 };
 
 struct suite {
@@ -119,29 +120,52 @@ static void program(const struct ipvs_ruleset *desired)
 	}
 }
 
-static void test_batch(void **state)
+/* Those of indices[0..n), each in a place of its own from `place` on; the numbers of those that differ stay in indices. */
+static uint32_t run_scenarios(uint32_t *indices, uint32_t n, uint32_t place)
 {
 	static struct scenario scenarios[SCENARIO_BATCH_MAX];
 	_cleanup_(ipvs_ruleset_deinit) struct ipvs_ruleset desired = IPVS_RULESET_INIT;
-	uint32_t first = suite.next_batch++ * suite.per_batch, failed = 0;
+	uint32_t failed = 0;
 
-	(void)state;
-	for (uint32_t i = 0; i < suite.per_batch; i++) {
-		scenario_init(&scenarios[i], suite.seed, first + i);
+	for (uint32_t i = 0; i < n; i++) {
+		scenario_init(&scenarios[i], suite.seed, indices[i], place + i);
 		append_service(&desired, scenario_service(&scenarios[i]));
 	}
 	ipvs_ruleset_sort(&desired);
 	program(&desired);
-	for (uint32_t i = 0; i < suite.per_batch && failed < FAILURES_PRINTED; i++)
-		if (suite.only == UINT32_MAX || suite.only == first + i)
-			failed += !scenario_run(&scenarios[i], suite.rig, suite.compare,
-						&suite.steps);
-	for (uint32_t i = 0; i < suite.per_batch; i++)
+	for (uint32_t i = 0; i < n && failed < FAILURES_PRINTED; i++)
+		if (!scenario_run(&scenarios[i], suite.rig, suite.compare, &suite.steps))
+			indices[failed++] = indices[i];
+	for (uint32_t i = 0; i < n; i++)
 		scenario_deinit(&scenarios[i]);
-	/* Of one scenario alone, what it left behind helps to explain the difference. */
-	if (suite.only != UINT32_MAX)
-		(void)tallies_are_same(suite.rig);
-	assert_int_equal(failed, 0);
+	return failed;
+}
+
+/*
+ * What differs must differ again, with other addresses: the kernel ends a connection in whose place another one comes by
+ * its timer, and on a busy machine a packet may come before.
+ */
+static void test_batch(void **state)
+{
+	uint32_t indices[SCENARIO_BATCH_MAX], n = suite.per_batch, failed;
+	uint32_t first = suite.next_batch++ * suite.per_batch;
+
+	(void)state;
+	for (uint32_t i = 0; i < n; i++)
+		indices[i] = first + i;
+	if (suite.only != UINT32_MAX) {
+		if (suite.only < first || suite.only >= first + n)
+			return;
+		indices[0] = suite.only;
+		n = 1;
+	}
+	failed = run_scenarios(indices, n, first);
+	if (failed > 0) {
+		(void)fprintf(stderr, "# REPEAT: %u of %u scenarios\n", failed, n);
+		failed = run_scenarios(indices, failed, PLACE_OF_REPEATS + first);
+		assert_int_equal(failed, 0);
+		return; /* counters of what went another way the first time are in between */
+	}
 	assert_true(tallies_are_same(suite.rig));
 }
 

@@ -9,7 +9,7 @@
 #include "tests/conformance/steps.h"
 #include "tests/lab/lab.h"
 
-#define JIFFIES_USEC (5 * USEC_PER_MSEC) /* one of a kernel with CONFIG_HZ=250 */
+#define JIFFIES_USEC (8 * USEC_PER_MSEC) /* two of a kernel with CONFIG_HZ=250 */
 
 static const char *const schedulers[] = { "mh",	 "sh",	"dh", "rr", "wrr", "lc",
 					  "wlc", "sed", "nq", "fo", "ovf" };
@@ -72,8 +72,8 @@ static void make_service(struct scenario *s)
 
 	k->family = v6 ? AF_INET6 : AF_INET;
 	k->protocol = protocols[random_below(&s->random, ARRAY_SIZE(protocols))];
-	k->port = (uint16_t)(1024 + s->index);
-	rig_virtual(1 + s->index % SCENARIO_VIRTUALS, s->v6, &k->addr);
+	k->port = (uint16_t)(1024 + s->place);
+	rig_virtual(1 + s->place % SCENARIO_VIRTUALS, s->v6, &k->addr);
 	s->virtual_port = k->port;
 	(void)snprintf(s->service.scheduler, sizeof(s->service.scheduler), "%s",
 		       schedulers[random_below(&s->random, ARRAY_SIZE(schedulers))]);
@@ -97,18 +97,18 @@ static void make_flows(struct scenario *s)
 		struct scenario_flow *f = &s->flows[i];
 
 		/* Every second client has another port of the one before it. */
-		rig_client(s->index * SCENARIO_FLOWS_MAX + (i & ~1U) + 1, s->v6, &f->client);
+		rig_client(s->place * SCENARIO_FLOWS_MAX + (i & ~1U) + 1, s->v6, &f->client);
 		f->port = (uint16_t)(20000 + random_below(&s->random, 1000) * 4 + i);
 		f->seq = random_below(&s->random, UINT32_MAX);
 	}
 }
 
-void scenario_init(struct scenario *s, uint64_t seed, uint32_t index)
+void scenario_init(struct scenario *s, uint64_t seed, uint32_t index, uint32_t place)
 {
 	enum ipvs_tunnel tunnel;
 	enum ipvs_forward forward;
 
-	*s = (struct scenario){ .index = index };
+	*s = (struct scenario){ .index = index, .place = place };
 	s->random.state = (seed + 1) * 0x9e3779b97f4a7c15ULL ^ (index + 1) * 0xd1342543de82ef95ULL;
 	s->v6 = one_in(s, 3);
 	make_service(s);
@@ -191,7 +191,7 @@ static int settle(struct rig *rig, const struct scenario *s, const struct step *
 	static struct rig_output more;
 	int r = 0;
 
-	if (step->kind == STEP_CLIENT && s->flows[step->flow].delivered)
+	if (step_is_of_client(step->kind) && s->flows[step->flow].delivered)
 		lab_sleep(JIFFIES_USEC);
 	if (step->kind != STEP_CLIENT_FRAGMENTS)
 		return 0;

@@ -35,7 +35,7 @@ struct scenario_flow {
 };
 
 struct scenario {
-	uint32_t index;
+	uint32_t index, place;
 	struct random random;
 	bool v6, no_fragments;
 	struct ipvs_service service; /* owned; dests in dump order */
@@ -45,10 +45,10 @@ struct scenario {
 };
 
 /*
- * index < 50000. Each has a service of its own: the kernel would give a destination that was deleted within the last
- * 120 s its old object again.
+ * Everything follows from seed and index, but for addresses and ports, which follow from place (< 50000). A run uses no
+ * place twice: the kernel would give a destination that was deleted within the last 120 s its old object again.
  */
-void scenario_init(struct scenario *s, uint64_t seed, uint32_t index);
+void scenario_init(struct scenario *s, uint64_t seed, uint32_t index, uint32_t place);
 void scenario_deinit(struct scenario *s);
 
 /* What the gateways must have before it starts. */

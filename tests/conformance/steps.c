@@ -52,6 +52,12 @@ const char *step_kind_to_string(enum step_kind k)
 	return k < _STEP_KIND_MAX ? kind_names[k] : "?";
 }
 
+bool step_is_of_client(enum step_kind k)
+{
+	return k == STEP_CLIENT || k == STEP_CLIENT_FRAGMENTS || k == STEP_CLIENT_LAST_HOP ||
+	       k == STEP_CLIENT_BIG;
+}
+
 static bool one_in(struct scenario *s, uint32_t n)
 {
 	return random_below(&s->random, n) == 0;
@@ -216,7 +222,7 @@ static void make_error(struct scenario *s, struct scenario_flow *f, struct step 
 		error.src = f->client;
 		error.dst = s->service.key.addr;
 		if (one_in(s, 2)) /* of a router on the way */
-			rig_client(0xf0000 + s->index, s->v6, &error.src);
+			rig_client(0xf0000 + s->place, s->v6, &error.src);
 	}
 	frame_build_error(&error, about, &ret->frames[0]);
 	ret->n_frames = 1;

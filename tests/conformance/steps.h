@@ -35,6 +35,9 @@ struct step {
 
 const char *step_kind_to_string(enum step_kind k);
 
+/* Packets to the service. */
+bool step_is_of_client(enum step_kind k);
+
 void step_make(struct scenario *s, struct step *ret);
 
 /* The operation was accepted. */
