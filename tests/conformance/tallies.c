@@ -118,6 +118,7 @@ static bool settled(void *userdata)
 struct row {
 	char *text; /* owned; all but the time */
 	unsigned remaining_sec;
+	bool is_template, is_invalid;
 };
 
 static int compare_rows(const void *a, const void *b)
@@ -133,8 +134,8 @@ static bool read_row(const char *line, struct row *ret)
 	if (sscanf(line, "%7s %47s %x %47s %x %47s %x %23s %u", proto, from, &from_port, to,
 		   &to_port, dest, &dest_port, state, &ret->remaining_sec) != 9)
 		return false; /* the heading */
-	if (to_port == INVALID_TEMPLATE)
-		return false;
+	ret->is_template = from_port == 0;
+	ret->is_invalid = to_port == INVALID_TEMPLATE;
 	return asprintf(&ret->text, "%s %s:%u %s:%u %s:%u %s", proto, from, from_port, to, to_port,
 			dest, dest_port, state) > 0;
 }
@@ -189,7 +190,7 @@ static bool compare_connections(struct rig *rig, bool print)
 {
 	_cleanup_free_ char *a = rig_connections(rig, RIG_KERNEL);
 	_cleanup_free_ char *b = rig_connections(rig, RIG_FASTPATH);
-	size_t n_a, n_b, i = 0, j = 0;
+	size_t n_a, n_b, i = 0, j = 0, invalid = 0;
 	unsigned differences = 0;
 	struct row *rows_a, *rows_b;
 
@@ -197,11 +198,17 @@ static bool compare_connections(struct rig *rig, bool print)
 		return false;
 	rows_a = sorted_rows(a, &n_a);
 	rows_b = sorted_rows(b, &n_b);
+	for (size_t k = 0; k < n_a; k++)
+		invalid += rows_a[k].is_invalid;
 	while (i < n_a || j < n_b) {
 		int order = i == n_a ? 1 : j == n_b ? -1 : compare_rows(&rows_a[i], &rows_b[j]);
 
-		if (order < 0)
+		if (order < 0 && rows_a[i].is_invalid)
+			; /* nobody finds it any more */
+		else if (order < 0)
 			print_row("the oracle", &rows_a[i], print, &differences);
+		else if (order > 0 && rows_b[j].is_template && invalid > 0)
+			invalid--; /* it still names its destination there, and is not used either */
 		else if (order > 0)
 			print_row("the other", &rows_b[j], print, &differences);
 		else
