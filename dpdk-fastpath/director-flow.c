@@ -40,8 +40,9 @@ static bool begins_anew(const struct director_pass *pass, const struct flow *f,
 	return o->conn_reuse_mode != 0 && is_new_expected(f, o->conn_reuse_mode);
 }
 
-void director_advance(const struct director_pass *pass, uint32_t index, const struct packet *p,
-		      bool is_answer)
+/* The state that the packet leads to, and its timeout. */
+static void advance(const struct director_pass *pass, uint32_t index, const struct packet *p,
+		    bool is_answer)
 {
 	struct director *d = pass->d;
 	struct flow *f = flow_at(d->flows, index);
@@ -132,7 +133,7 @@ void director_on_request(const struct director_pass *pass, struct director_frame
 		return;
 	}
 	director_count_in(pass, dest, p);
-	director_advance(pass, index, p, false);
+	advance(pass, index, p, false);
 	f->in_packets += f->in_packets != UINT32_MAX;
 	follow_peer(&pass->d->peers, f, frame);
 	director_send_request(pass, frame, f, dest);
@@ -156,6 +157,6 @@ void director_on_answer(const struct director_pass *pass, struct director_frame 
 	if (!director_may_send_answer(pass, frame, f))
 		return;
 	director_count_out(pass, dest, &frame->packet);
-	director_advance(pass, index, &frame->packet, true);
+	advance(pass, index, &frame->packet, true);
 	director_send_answer(pass, frame, f);
 }

@@ -196,9 +196,6 @@ void director_expire(const struct director_pass *pass);
 void director_on_request(const struct director_pass *pass, struct director_frame *f,
 			 uint32_t index);
 void director_on_answer(const struct director_pass *pass, struct director_frame *f, uint32_t index);
-/* The state that the packet leads to, and its timeout. */
-void director_advance(const struct director_pass *pass, uint32_t index, const struct packet *p,
-		      bool is_answer);
 
 /* director-new.c: a PACKET_FLOW that belongs to no connection. */
 
