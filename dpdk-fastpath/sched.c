@@ -14,6 +14,7 @@ struct sched_view {
 	struct sched_rounds rounds;
 	/* wrr: `di` and `mw` of ip_vs_wrr.c. */
 	int32_t step, max;
+	struct sched_changes changes;
 	uint16_t table[]; /* mh, sh, dh */
 };
 
@@ -93,7 +94,54 @@ static void wrr_measure(const struct service_view *s, struct sched_view *v)
 	v->max = rounds_max(&v->rounds);
 }
 
-int sched_view_new(const struct service_view *s, enum sched_kind kind, struct sched_view **ret)
+static void changes_add(struct sched_changes *c, struct sched_change change)
+{
+	c->entries[c->n++ % SCHED_CHANGES_KEPT] = change;
+}
+
+/* The same twice in a row is the same once. */
+void sched_changes_add_rounds(struct sched_changes *c, const struct sched_rounds *r)
+{
+	const struct sched_rounds *last = &c->entries[(c->n - 1) % SCHED_CHANGES_KEPT].rounds;
+
+	if (c->n == 0 || last->divisor != r->divisor || last->highest != r->highest)
+		changes_add(c, (struct sched_change){ .rounds = *r });
+}
+
+void sched_changes_add_removal(struct sched_changes *c, uint32_t id, uint32_t id_before)
+{
+	changes_add(c, (struct sched_change){ .removed = { .id = id, .id_before = id_before } });
+}
+
+void sched_changes_publish(struct sched_changes *c, uint32_t generation)
+{
+	for (uint32_t i = 0; i < SCHED_CHANGES_KEPT && i < c->n; i++) {
+		struct sched_change *e = &c->entries[(c->n - 1 - i) % SCHED_CHANGES_KEPT];
+
+		if (e->generation > 0)
+			break;
+		e->generation = generation;
+	}
+}
+
+/* The next one that a worker has not seen which saw this generation; NULL: none. *at is 0 at first. */
+static const struct sched_change *changes_next(const struct sched_changes *c, uint32_t seen,
+					       uint32_t *at)
+{
+	uint32_t kept = MIN(c->n, (uint32_t)SCHED_CHANGES_KEPT);
+
+	while (*at < kept) {
+		const struct sched_change *e =
+			&c->entries[(c->n - kept + (*at)++) % SCHED_CHANGES_KEPT];
+
+		if (e->generation > seen)
+			return e;
+	}
+	return NULL;
+}
+
+int sched_view_new(const struct service_view *s, enum sched_kind kind,
+		   const struct sched_changes *changes, struct sched_view **ret)
 {
 	_cleanup_free_ struct sched_view *v = NULL;
 	size_t size = sched_hash_size(kind);
@@ -103,6 +151,7 @@ int sched_view_new(const struct service_view *s, enum sched_kind kind, struct sc
 	if (!v)
 		return -ENOMEM;
 	v->kind = kind;
+	v->changes = *changes;
 	if (kind == SCHED_KIND_WRR)
 		wrr_measure(s, v);
 	if (size > 0) {
@@ -129,11 +178,19 @@ static int use(const struct sched_input *in, size_t i)
 }
 
 /* Where the list has changed. A destination that is gone leaves its place to the one behind it. */
-static void rr_settle(const struct sched_input *in)
+static void rr_settle(const struct sched_input *in, const struct sched_view *v)
 {
 	struct sched_cursor *c = in->cursor;
 	const struct service_view *s = in->service;
+	const struct sched_change *change;
+	uint32_t at = 0;
 
+	while ((change = changes_next(&v->changes, c->generation, &at)))
+		if (c->last_id != 0 && change->removed.id == c->last_id) {
+			c->last_id = change->removed.id_before;
+			if (c->last_id == 0)
+				c->position = 0;
+		}
 	if (c->position == 0)
 		return;
 	for (size_t i = 0; i < s->n_dests; i++)
@@ -159,11 +216,20 @@ static int choose_rr(const struct sched_input *in)
 	return -1;
 }
 
-static void wrr_settle(const struct service_view *s, struct sched_cursor *c)
+static void wrr_settle(const struct service_view *s, const struct sched_view *v,
+		       struct sched_cursor *c)
 {
+	const struct sched_change *change;
+	uint32_t at = 0;
+
 	c->position = 0;
-	c->current_weight = sched_rounds_restart(&s->sched->rounds,
-						 c->generation == 0 ? s->round : c->current_weight);
+	if (c->generation == 0)
+		c->current_weight = s->round;
+	else
+		while ((change = changes_next(&v->changes, c->generation, &at)))
+			c->current_weight =
+				sched_rounds_restart(&change->rounds, c->current_weight);
+	c->current_weight = sched_rounds_restart(&v->rounds, c->current_weight);
 }
 
 /* Where ip_vs_wrr_schedule() stands when it has looked at all in vain: at the head, or after its last round. */
@@ -323,9 +389,9 @@ static void settle(const struct sched_input *in, const struct sched_view *v)
 	if (c->kind != v->kind || c->generation < in->service->born)
 		*c = (struct sched_cursor){ .kind = (uint8_t)v->kind };
 	if (v->kind == SCHED_KIND_RR)
-		rr_settle(in);
+		rr_settle(in, v);
 	if (v->kind == SCHED_KIND_WRR)
-		wrr_settle(in->service, c);
+		wrr_settle(in->service, v, c);
 	c->generation = in->service->generation;
 }
 

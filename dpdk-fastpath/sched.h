@@ -34,6 +34,10 @@ enum sched_kind {
 	_SCHED_KIND_MAX,
 };
 
+enum {
+	SCHED_CHANGES_KEPT = 16,
+};
+
 /* wrr: rounds go from the highest weight down by the greatest common divisor of all weights. Zero at first. */
 struct sched_rounds {
 	uint32_t divisor, highest;
@@ -47,6 +51,32 @@ void sched_rounds_add(struct sched_rounds *r, uint32_t weight);
  */
 int32_t sched_rounds_restart(const struct sched_rounds *r, int32_t current);
 
+/*
+ * Views are made for many changes of a list at once; where rr and wrr stand depends on each of them in turn. So a view
+ * has the last ones with it. A worker that missed more than those stands where the last list alone would put it.
+ */
+struct sched_change {
+	uint32_t generation; /* of the view in which it is visible; 0 = of the next one */
+	union {
+		struct sched_rounds rounds; /* wrr: of all weights */
+		struct {
+			uint32_t id,
+				id_before; /* rr: removed; the one before it, 0 = it was the first */
+		} removed;
+	};
+};
+
+struct sched_changes {
+	uint32_t n; /* ever; entry i is at i % SCHED_CHANGES_KEPT */
+	struct sched_change entries[SCHED_CHANGES_KEPT];
+};
+
+/* Visible in the next view. */
+void sched_changes_add_rounds(struct sched_changes *c, const struct sched_rounds *r);
+void sched_changes_add_removal(struct sched_changes *c, uint32_t id, uint32_t id_before);
+/* The next view has this generation. */
+void sched_changes_publish(struct sched_changes *c, uint32_t generation);
+
 /* What depends on the list alone: tables of mh, sh and dh (indices into the list); gcd and maximum of wrr. */
 struct sched_view;
 
@@ -54,8 +84,12 @@ struct sched_view;
 int sched_parse(const char *name, enum sched_kind *ret);
 const char *sched_to_string(enum sched_kind k);
 
-/* s->dests, flags and family are set. -EINVAL: more destinations than the table of mh has places; -ENOMEM. */
-int sched_view_new(const struct service_view *s, enum sched_kind kind, struct sched_view **ret);
+/*
+ * s->dests, flags and family are set; the changes are copied. -EINVAL: more destinations than the table of mh has
+ * places; -ENOMEM.
+ */
+int sched_view_new(const struct service_view *s, enum sched_kind kind,
+		   const struct sched_changes *changes, struct sched_view **ret);
 void sched_view_free(struct sched_view *v);
 enum sched_kind sched_view_kind(const struct sched_view *v);
 

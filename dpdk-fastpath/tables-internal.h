@@ -77,6 +77,7 @@ struct tables_service {
 	enum sched_kind sched;
 	uint32_t id, generation, born;
 	int32_t round;	 /* of wrr, nothing chosen yet */
+	struct sched_changes changes;
 	size_t position; /* in tables.services */
 	struct tables_service *bucket_next, *dirty_next, *queue_next;
 	struct tables_dest *

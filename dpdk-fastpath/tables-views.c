@@ -267,7 +267,8 @@ static int publish_service(struct tables *t, struct tables_service *s)
 	if (r < 0)
 		return r;
 	if (s->list_changed) {
-		r = sched_view_new(&v->view, s->sched, &sched);
+		sched_changes_publish(&s->changes, t->generation + 1);
+		r = sched_view_new(&v->view, s->sched, &s->changes, &sched);
 		if (r < 0) {
 			free_service_view(v);
 			return r;

@@ -46,6 +46,7 @@ static void follow_rounds(struct tables_service *s)
 	for (size_t i = 0; i < s->n_dests; i++)
 		sched_rounds_add(&rounds, s->dests[i]->conf.weight);
 	s->round = sched_rounds_restart(&rounds, s->round);
+	sched_changes_add_rounds(&s->changes, &rounds);
 }
 
 void tables_touch_service(struct tables *t, struct tables_service *s, bool list_changed)
@@ -118,6 +119,7 @@ static void configure_service(struct tables *t, struct tables_service *s,
 	if (other_scheduler) {
 		s->born = t->generation + 1;
 		s->round = 0;
+		s->changes = (struct sched_changes){ 0 };
 	}
 	if (conf->key.fwmark)
 		return;
@@ -489,6 +491,10 @@ int tables_dest_del(struct tables *t, const struct ipvs_service_key *k, const st
 	i = tables_find_dest(s, a, port);
 	if (i == s->n_dests)
 		return -ENOENT;
+	/* The list's order is from the end of the array. */
+	if (s->sched == SCHED_KIND_RR)
+		sched_changes_add_removal(&s->changes, s->dests[i]->id,
+					  i + 1 < s->n_dests ? s->dests[i + 1]->id : 0);
 	delete_dest(t, s->dests[i]);
 	s->n_dests--;
 	memmove(&s->dests[i], &s->dests[i + 1], (s->n_dests - i) * sizeof(struct tables_dest *));

@@ -50,7 +50,8 @@ void sched_rig_use(struct sched_rig *g, enum sched_kind kind)
 
 	sched_view_free((struct sched_view *)g->service->sched);
 	g->service->sched = NULL;
-	assert_int_equal(sched_view_new(g->service, kind, &v), 0);
+	sched_changes_publish(&g->changes, g->service->generation + 1);
+	assert_int_equal(sched_view_new(g->service, kind, &g->changes, &v), 0);
 	assert_int_equal(sched_view_kind(v), kind);
 	g->service->sched = v;
 	g->service->generation++;

@@ -22,6 +22,7 @@ struct sched_rig {
 	struct sched_load loads[SCHED_RIG_DESTS_MAX + 1]; /* by id */
 	bool overloaded[SCHED_RIG_DESTS_MAX + 1];
 	struct sched_cursor cursor;
+	struct sched_changes changes; /* of the list, to be seen with the next sched_rig_use() */
 	enum sched_kind kind;
 };
 

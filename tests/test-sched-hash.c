@@ -200,7 +200,7 @@ static void test_mh_limit(void **state)
 		sched_rig_add(g, 1, 1);
 	sched_rig_use(g, SCHED_KIND_MH);
 	sched_rig_add(g, 1, 1);
-	assert_int_equal(sched_view_new(g->service, SCHED_KIND_MH, &v), -EINVAL);
+	assert_int_equal(sched_view_new(g->service, SCHED_KIND_MH, &g->changes, &v), -EINVAL);
 }
 
 #define rig_test(f) cmocka_unit_test_setup_teardown(f, sched_rig_set_up, sched_rig_tear_down)

@@ -94,6 +94,19 @@ static int slow_wrr(const struct sched_rig *g, struct slow_mark *m)
 	}
 }
 
+static void change_weights(struct sched_rig *g, struct random *r, uint32_t step, uint32_t scale)
+{
+	struct sched_rounds rounds = { 0 };
+
+	for (size_t k = 0; k < g->service->n_dests; k++) {
+		if (random_below(r, 3) == 0)
+			g->dests[k].weight = step * random_below(r, scale);
+		sched_rounds_add(&rounds, g->dests[k].weight);
+	}
+	sched_changes_add_rounds(&g->changes, &rounds);
+}
+
+/* Several changes may become visible at once; the kernel's mark follows each. */
 static void test_wrr(void **state)
 {
 	struct random r = { .state = 3 };
@@ -106,14 +119,15 @@ static void test_wrr(void **state)
 
 		g->service->n_dests = 0;
 		g->cursor = (struct sched_cursor){ 0 };
+		g->changes = (struct sched_changes){ 0 };
 		for (uint32_t n = random_below(&r, 6); n > 0; n--)
 			sched_rig_add(g, step * random_below(&r, scale), 1);
 		for (unsigned changes = 0; changes < 4; changes++) {
-			for (size_t k = 0; k < g->service->n_dests; k++)
-				if (random_below(&r, 3) == 0)
-					g->dests[k].weight = step * random_below(&r, scale);
+			for (uint32_t n = changes == 0 ? 1 : 1 + random_below(&r, 8); n > 0; n--) {
+				change_weights(g, &r, step, scale);
+				slow_wrr_change(g, &m);
+			}
 			sched_rig_use(g, SCHED_KIND_WRR);
-			slow_wrr_change(g, &m);
 			for (unsigned n = 0; n < 40; n++) {
 				g->overloaded[1 + random_below(&r, 6)] = random_below(&r, 2);
 				assert_int_equal(sched_rig_choose(g), slow_wrr(g, &m));
@@ -161,10 +175,11 @@ static void test_rr(void **state)
 
 static void remove_dest(struct sched_rig *g, size_t at)
 {
+	sched_changes_add_removal(&g->changes, g->service->dests[at]->id,
+				  at > 0 ? g->service->dests[at - 1]->id : 0);
 	g->service->n_dests--;
 	memmove(&g->service->dests[at], &g->service->dests[at + 1],
 		(g->service->n_dests - at) * sizeof(g->service->dests[0]));
-	sched_rig_use(g, g->kind);
 }
 
 /* ip_vs_rr_del_dest(): the one behind the destination that is gone is next; others that go do not matter. */
@@ -178,10 +193,16 @@ static void test_rr_keeps_its_place(void **state)
 	for (int i = 0; i < 4; i++)
 		assert_int_equal(sched_rig_choose(g), i);
 	remove_dest(g, 1);
+	sched_rig_use(g, SCHED_KIND_RR);
 	assert_int_equal(g->service->dests[sched_rig_choose(g)]->id, 5);
 	remove_dest(g, 3); /* id 5, the one just used */
+	sched_rig_use(g, SCHED_KIND_RR);
 	assert_int_equal(g->service->dests[sched_rig_choose(g)]->id, 6);
-	remove_dest(g, 3); /* id 6, the last of the list */
+	/* At once: id 6, the last of the list, and 4 and 3 before it. */
+	for (size_t at = 4; at > 1; at--)
+		remove_dest(g, at - 1);
+	sched_rig_use(g, SCHED_KIND_RR);
+	assert_int_equal(g->service->n_dests, 1);
 	assert_int_equal(g->service->dests[sched_rig_choose(g)]->id, 1);
 	sched_rig_use(g, SCHED_KIND_WRR);
 	(void)sched_rig_choose(g);
