@@ -146,7 +146,6 @@ static void on_worker_trouble(const char *text, void *userdata)
 	manager_event(userdata, LOG_WARNING, "worker", "", "%s", text);
 }
 
-/* How many targets may be probed: not one where checks are off, and a record takes a kilobyte. */
 static size_t count_checked(const struct registry *r)
 {
 	size_t n = 0;
@@ -157,20 +156,41 @@ static size_t count_checked(const struct registry *r)
 	return n;
 }
 
+/* On the heap, of its own size. */
+static struct protocol_probe *copy_record(const struct protocol_probe_record *record)
+{
+	struct protocol_probe *p = malloc(record->probe.header.size);
+
+	return p ? memcpy(p, record, record->probe.header.size) : NULL;
+}
+
 int manager_sync_probes(struct manager *m)
 {
-	_cleanup_free_ struct protocol_probe *probes = NULL;
+	struct protocol_probe_record record;
+	struct protocol_probe **probes;
 	size_t n = 0;
+	int r = 0;
 
-	probes = reallocarray(NULL, count_checked(&m->registry) + 1, sizeof(*probes));
+	probes = reallocarray(NULL, count_checked(&m->registry) + 1,
+			      sizeof(struct protocol_probe *));
 	if (!probes)
 		return -ENOMEM;
-	for (size_t i = 0; i < m->registry.n; i++)
-		for (size_t j = 0; j < m->registry.groups[i].n; j++)
-			if (registry_probe(&m->registry.groups[i],
-					   &m->registry.groups[i].targets[j], &probes[n]))
-				n++;
-	return worker_link_sync(m->worker, probes, n);
+	for (size_t i = 0; i < m->registry.n && r == 0; i++) {
+		const struct target_group *g = &m->registry.groups[i];
+
+		for (size_t j = 0; j < g->n && r == 0; j++) {
+			if (!registry_probe(g, &g->targets[j], &record))
+				continue;
+			probes[n] = copy_record(&record);
+			r = probes[n++] ? 0 : -ENOMEM;
+		}
+	}
+	if (r == 0)
+		r = worker_link_sync(m->worker, probes, n);
+	while (n > 0)
+		free(probes[--n]);
+	free(probes);
+	return r;
 }
 
 /* Addresses go with their interface, and networkd removes those that it did not add when it restarts. */

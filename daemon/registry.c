@@ -445,57 +445,6 @@ void registry_shift_drains(struct registry *r, int64_t by_usec)
 	}
 }
 
-static uint16_t probe_port(const struct target_group *g, const struct target *t)
-{
-	if (g->conf->check.port)
-		return g->conf->check.port;
-	return t->port ? t->port : g->listener_port;
-}
-
-static uint64_t probe_hash(const struct protocol_probe *p)
-{
-	uint64_t words[sizeof(*p) / sizeof(uint64_t)], h = hash_start;
-
-	_Static_assert(sizeof(words) == sizeof(*p), "no byte is left out");
-	memcpy(words, p, sizeof(words));
-	for (size_t i = 0; i < ARRAY_SIZE(words); i++)
-		h = hash_word(h, words[i]);
-	return h;
-}
-
-bool registry_probe(const struct target_group *g, const struct target *t,
-		    struct protocol_probe *ret)
-{
-	const struct conf_health_check *check = &g->conf->check;
-	struct protocol_probe p = { 0 };
-
-	if (check->protocol == CONF_CHECK_NONE || !g->conf->in_use || !target_is_registered(t) ||
-	    !probe_port(g, t))
-		return false;
-	protocol_init(&p.header, PROTOCOL_PROBE_SET, sizeof(p));
-	p.id = t->id;
-	p.check = check->protocol == CONF_CHECK_HTTP ? PROTOCOL_CHECK_HTTP : PROTOCOL_CHECK_TCP;
-	p.addr = t->addr;
-	p.port = probe_port(g, t);
-	p.source = check->source;
-	p.interval_usec = check->interval_usec;
-	p.timeout_usec = check->timeout_usec;
-	memcpy(p.interface, check->interface, sizeof(p.interface));
-	if (p.check == PROTOCOL_CHECK_HTTP) {
-		for (unsigned i = 0; i < check->matcher.n; i++)
-			p.matcher[i] = (struct protocol_range){ check->matcher.ranges[i].low,
-								check->matcher.ranges[i].high };
-		p.n_matcher = (uint8_t)check->matcher.n;
-		strncpy(p.path, check->path ? check->path : "/", sizeof(p.path) - 1);
-		if (check->host_header)
-			strncpy(p.host_header, check->host_header, sizeof(p.host_header) - 1);
-	}
-	p.generation = (uint32_t)probe_hash(&p);
-	p.has_history = t->health.checked_usec != 0;
-	*ret = p;
-	return true;
-}
-
 static int compute_group(struct target_group *g)
 {
 	const struct weight_minimum minimum = {

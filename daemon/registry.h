@@ -112,9 +112,9 @@ int registry_finish_drains(struct registry *r, registry_connections_fn connectio
 /* The wall clock was set: drains end when they would have ended. */
 void registry_shift_drains(struct registry *r, int64_t by_usec);
 
-/* Probe specification of a target; false when it is not to be probed now. */
+/* Probe specification of a target, texts included; false when it is not to be probed now. */
 bool registry_probe(const struct target_group *g, const struct target *t,
-		    struct protocol_probe *ret);
+		    struct protocol_probe_record *ret);
 
 /* Recomputes every target's weight and every group's summary. -ENOMEM. */
 int registry_compute_weights(struct registry *r);

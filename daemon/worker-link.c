@@ -28,7 +28,7 @@ enum {
 
 /* One specification and whether the worker has been told. */
 struct held {
-	struct protocol_probe probe;
+	struct protocol_probe *probe; /* owned: a whole record, with its texts */
 	bool unsent;
 	bool remove; /* to be forgotten once the worker has been told */
 };
@@ -82,7 +82,9 @@ static void forget_removed(struct worker_link *l)
 	size_t n = 0;
 
 	for (size_t i = 0; i < l->n_held; i++)
-		if (!l->held[i].remove)
+		if (l->held[i].remove)
+			free(l->held[i].probe);
+		else
 			l->held[n++] = l->held[i];
 	l->n_held = n;
 	l->next_unsent = n;
@@ -90,10 +92,10 @@ static void forget_removed(struct worker_link *l)
 
 static ssize_t send_held(struct worker_link *l, const struct held *h)
 {
-	struct protocol_probe_del del = { .id = h->probe.id };
+	struct protocol_probe_del del = { .id = h->probe->id };
 
 	if (!h->remove)
-		return send(l->fd, &h->probe, sizeof(h->probe), MSG_DONTWAIT | MSG_NOSIGNAL);
+		return send(l->fd, h->probe, h->probe->header.size, MSG_DONTWAIT | MSG_NOSIGNAL);
 	protocol_init(&del.header, PROTOCOL_PROBE_DEL, sizeof(del));
 	return send(l->fd, &del, sizeof(del), MSG_DONTWAIT | MSG_NOSIGNAL);
 }
@@ -129,9 +131,9 @@ static struct held *find_held(const struct worker_link *l, uint64_t id)
 	while (low < high) {
 		size_t middle = low + (high - low) / 2;
 
-		if (l->held[middle].probe.id == id)
+		if (l->held[middle].probe->id == id)
 			return &l->held[middle];
-		if (l->held[middle].probe.id < id)
+		if (l->held[middle].probe->id < id)
 			low = middle + 1;
 		else
 			high = middle;
@@ -144,9 +146,9 @@ static void take_result(struct worker_link *l, const struct protocol_result *res
 	struct held *h = find_held(l, result->id);
 
 	/* A result of a specification that has been replaced or removed meanwhile says nothing. */
-	if (!h || h->remove || h->probe.generation != result->generation)
+	if (!h || h->remove || h->probe->generation != result->generation)
 		return;
-	h->probe.has_history = 1;
+	h->probe->flags |= PROTOCOL_PROBE_HISTORY;
 	l->handlers.on_result(result, l->handlers.userdata);
 }
 
@@ -184,8 +186,9 @@ static bool receive_records(struct worker_link *l, int max)
 {
 	union {
 		struct protocol_header header;
-		struct protocol_probe largest;
-	} record;
+		struct protocol_result result;
+		struct protocol_heartbeat heartbeat;
+	} record; /* the largest that a worker sends: with MSG_TRUNC, n tells what is larger */
 
 	for (int i = 0; i < max; i++) {
 		ssize_t n = recv(l->fd, &record, sizeof(record), MSG_DONTWAIT | MSG_TRUNC);
@@ -194,6 +197,10 @@ static bool receive_records(struct worker_link *l, int max)
 			return true;
 		if (n <= 0) {
 			drop_worker(l, "closed its socket");
+			return false;
+		}
+		if (n > (ssize_t)sizeof(record)) {
+			drop_worker(l, "sent a malformed record");
 			return false;
 		}
 		if (!take_record(l, &record, (size_t)n))
@@ -378,6 +385,8 @@ void worker_link_free(struct worker_link *l)
 		(void)kill(l->pid, SIGKILL);
 		(void)waitpid(l->pid, NULL, 0); /* SIGKILL ends it: bounded */
 	}
+	for (size_t i = 0; i < l->n_held; i++)
+		free(l->held[i].probe);
 	free(l->held);
 	free(l->user);
 	sd_event_unref(l->event);
@@ -393,40 +402,41 @@ static int held_cmp(const void *a, const void *b)
 {
 	const struct held *x = a, *y = b;
 
-	return (x->probe.id > y->probe.id) - (x->probe.id < y->probe.id);
+	return (x->probe->id > y->probe->id) - (x->probe->id < y->probe->id);
 }
 
-/* has_history speaks of the past, not of what to do. */
+/* PROTOCOL_PROBE_HISTORY speaks of the past, not of what to do. */
 static bool probe_eq(const struct protocol_probe *a, const struct protocol_probe *b)
 {
-	const size_t before = offsetof(struct protocol_probe, has_history);
-	const size_t after = before + sizeof(a->has_history);
+	struct protocol_probe x = *a, y = *b;
 
+	x.flags &= ~(uint32_t)PROTOCOL_PROBE_HISTORY;
+	y.flags &= ~(uint32_t)PROTOCOL_PROBE_HISTORY;
 	/* Records have no padding, and what an address does not use is zero: health/protocol.h. */
-	return memcmp(a, b, before) == 0 &&
-	       memcmp((const char *)a + after, (const char *)b + after, sizeof(*a) - after) == 0;
+	return memcmp(&x, &y, sizeof(x)) == 0 &&
+	       memcmp(a + 1, b + 1, a->header.size - sizeof(*a)) == 0;
 }
 
 /* What the worker has of this probe, or is being sent; NULL when it must be told. */
-static const struct held *find_equal(const struct worker_link *l, const struct protocol_probe *p)
+static struct held *find_equal(const struct worker_link *l, const struct protocol_probe *p)
 {
-	const struct held *known = find_held(l, p->id);
+	struct held *known = find_held(l, p->id);
 
-	return known && !known->remove && probe_eq(p, &known->probe) ? known : NULL;
+	return known && !known->remove && probe_eq(p, known->probe) ? known : NULL;
 }
 
-/* The usual reload changes no probe, and ten thousand of them are copied and sorted for nothing. */
-static bool is_in_sync(const struct worker_link *l, const struct protocol_probe *probes, size_t n)
+/* The usual reload changes no probe, and ten thousand of them are sorted for nothing. */
+static bool is_in_sync(const struct worker_link *l, struct protocol_probe *const *probes, size_t n)
 {
 	if (n != l->n_held)
 		return false;
 	for (size_t i = 0; i < n; i++)
-		if (!find_equal(l, &probes[i]))
+		if (!find_equal(l, probes[i]))
 			return false;
 	return true;
 }
 
-int worker_link_sync(struct worker_link *l, const struct protocol_probe *probes, size_t n)
+int worker_link_sync(struct worker_link *l, struct protocol_probe **probes, size_t n)
 {
 	struct held *merged;
 	size_t n_merged = n;
@@ -437,18 +447,22 @@ int worker_link_sync(struct worker_link *l, const struct protocol_probe *probes,
 	if (!merged)
 		return -ENOMEM;
 	for (size_t i = 0; i < n; i++) {
-		const struct held *known = find_equal(l, &probes[i]);
+		const struct held *known = find_equal(l, probes[i]);
 
-		merged[i] = (struct held){ .probe = probes[i], .unsent = true };
-		if (known)
-			merged[i] = *known;
+		merged[i] = (struct held){ .probe = take_ptr(probes[i]), .unsent = true };
+		if (known) {
+			merged[i].unsent = known->unsent;
+			merged[i].probe->flags = known->probe->flags;
+		}
 	}
 	qsort(merged, n, sizeof(*merged), held_cmp);
 	for (size_t i = 0; i < l->n_held; i++) {
-		const struct held *old = &l->held[i];
+		struct held *old = &l->held[i];
 
-		if (bsearch(old, merged, n, sizeof(*merged), held_cmp))
+		if (bsearch(old, merged, n, sizeof(*merged), held_cmp)) {
+			free(old->probe);
 			continue;
+		}
 		merged[n_merged] = *old;
 		merged[n_merged].remove = merged[n_merged].unsent = true;
 		n_merged++;

@@ -46,9 +46,10 @@ const char *worker_link_user(const struct worker_link *l);
 
 /*
  * The probes that shall run, any order, ids unique; what is equal to what the worker has already is left alone.
- * Takes a copy. -ENOMEM: nothing has changed.
+ * Each is a whole record, texts included, on the heap; those that are taken over are NULL afterwards, the others stay
+ * the caller's. -ENOMEM: nothing has changed.
  */
-int worker_link_sync(struct worker_link *l, const struct protocol_probe *probes, size_t n);
+int worker_link_sync(struct worker_link *l, struct protocol_probe **probes, size_t n);
 
 /* Has it reported within WORKER_LATE_USEC, or been started within that time? */
 bool worker_link_on_time(const struct worker_link *l, usec_t now_usec);

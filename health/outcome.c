@@ -46,6 +46,19 @@ const char *probe_outcome_to_string(enum probe_outcome o)
 		[PROBE_WRONG_STATUS] = "wrong status",
 		[PROBE_WRONG_BODY] = "wrong body",
 		[PROBE_INTERNAL_ERROR] = "internal error",
+		[PROBE_TLS_TIMEOUT] = "TLS handshake timed out",
+		[PROBE_HEADER_TIMEOUT] = "response header timed out",
+		[PROBE_BODY_TIMEOUT] = "response body timed out",
+		[PROBE_TLS_ERROR] = "TLS handshake failed",
+		[PROBE_CERTIFICATE] = "certificate not valid",
+		[PROBE_RESOLVER] = "name not resolved",
+		[PROBE_WRONG_ANSWER] = "wrong answer",
+		[PROBE_NOT_SERVING] = "not serving",
+		[PROBE_AGENT_DOWN] = "agent reports down",
+		[PROBE_EXIT_STATUS] = "exit status",
+		[PROBE_KILLED] = "killed by signal",
+		[PROBE_TOO_LARGE] = "response too large",
+		[PROBE_PASSIVE] = "connections get no answer",
 	};
 
 	assert(o < _PROBE_OUTCOME_MAX);
@@ -59,7 +72,7 @@ const char *probe_outcome_describe(enum probe_outcome o, int32_t detail,
 
 	if (o == PROBE_OK && detail)
 		(void)snprintf(buf, PROBE_OUTCOME_TEXT_MAX, "%s (%d)", name, detail);
-	else if (o == PROBE_WRONG_STATUS)
+	else if (o == PROBE_WRONG_STATUS || o == PROBE_EXIT_STATUS || o == PROBE_KILLED)
 		(void)snprintf(buf, PROBE_OUTCOME_TEXT_MAX, "%s %d", name, detail);
 	else if ((o == PROBE_INTERNAL_ERROR || o == PROBE_UNREACHABLE) && detail)
 		(void)snprintf(buf, PROBE_OUTCOME_TEXT_MAX, "%s: %s", name,

@@ -12,13 +12,42 @@ enum probe_outcome {
 	PROBE_REFUSED,	       /* RST, or ICMP port unreachable */
 	PROBE_UNREACHABLE,     /* no route, ICMP host or net unreachable */
 	PROBE_CONNECT_TIMEOUT, /* no connection within the timeout */
-	PROBE_TIMEOUT,	       /* connected, but no complete answer within the timeout */
+	PROBE_TIMEOUT,	       /* no complete answer within the timeout, of checks without stages */
 	PROBE_RESET,	       /* closed or reset before the answer was complete */
-	PROBE_BAD_RESPONSE,    /* not HTTP, or over the limits */
+	PROBE_BAD_RESPONSE,    /* not what the protocol demands */
 	PROBE_WRONG_STATUS,    /* the status did not match; detail = status code */
 	PROBE_WRONG_BODY,
 	PROBE_INTERNAL_ERROR, /* ours: no socket, no memory; never counts; detail = errno */
+	PROBE_TLS_TIMEOUT,    /* connected, but no end of the TLS handshake within the timeout */
+	PROBE_HEADER_TIMEOUT, /* no complete header, where there is one */
+	PROBE_BODY_TIMEOUT,   /* a header, but no complete body */
+	PROBE_TLS_ERROR,      /* the handshake failed */
+	PROBE_CERTIFICATE,    /* it is to be verified, and is not valid */
+	PROBE_RESOLVER,	      /* the target's name has no address */
+	PROBE_WRONG_ANSWER,   /* not what was expected; detail = the code in a DNS answer */
+	PROBE_NOT_SERVING,    /* grpc; detail = grpc.health.v1's status */
+	PROBE_AGENT_DOWN,     /* the agent says that the target is down */
+	PROBE_EXIT_STATUS,    /* detail = the program's exit status */
+	PROBE_KILLED,	      /* detail = the signal that ended the program */
+	PROBE_TOO_LARGE,      /* the answer is over our limits */
+	PROBE_PASSIVE,	      /* the data plane's connections get no answer; said by the daemon */
 	_PROBE_OUTCOME_MAX,
+};
+
+/* What an agent or a program says about its target beside well or not well. Part of the protocol: append only. */
+enum probe_advice {
+	PROBE_ADVICE_NONE,
+	PROBE_ADVICE_UP,
+	PROBE_ADVICE_DOWN,
+	PROBE_ADVICE_DRAIN,
+	PROBE_ADVICE_MAINT,
+	PROBE_ADVICE_READY,
+	_PROBE_ADVICE_MAX,
+};
+
+enum {
+	PROBE_WEIGHT_PERCENT_MAX =
+		256 * 100, /* HAProxy's largest weight in per cent of the smallest */
 };
 
 /*

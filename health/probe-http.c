@@ -19,6 +19,7 @@ struct probe_http {
 	probe_done_t done;
 	void *userdata; /* borrowed */
 	size_t header_bytes, body_bytes;
+	bool has_header;  /* the final answer's is complete */
 	int socket_errno; /* our own socket calls failed */
 };
 
@@ -47,9 +48,13 @@ static curl_socket_t on_open_socket(void *userdata, curlsocktype purpose,
 static size_t on_header(char *data, size_t size, size_t n, void *userdata)
 {
 	struct probe_http *p = userdata;
+	long status = 0;
 
-	(void)data;
 	p->header_bytes += size * n;
+	if (data[0] == '\r' || data[0] == '\n') {
+		(void)libcurl.easy_getinfo(p->easy, CURLINFO_RESPONSE_CODE, &status);
+		p->has_header = status >= 200;
+	}
 	return p->header_bytes > PROBE_HTTP_HEADER_MAX ? 0 : size * n;
 }
 
@@ -87,6 +92,13 @@ static bool is_connected(struct probe_http *p)
 	return connect_usec > 0;
 }
 
+static enum probe_outcome judge_deadline(struct probe_http *p)
+{
+	if (!is_connected(p))
+		return PROBE_CONNECT_TIMEOUT;
+	return p->has_header ? PROBE_BODY_TIMEOUT : PROBE_HEADER_TIMEOUT;
+}
+
 static enum probe_outcome judge_connect(struct probe_http *p, long error, int32_t *ret_detail)
 {
 	if (p->socket_errno)
@@ -113,7 +125,7 @@ static enum probe_outcome judge(struct probe_http *p, CURLcode code, int32_t *re
 	case CURLE_COULDNT_CONNECT:
 		return judge_connect(p, error, ret_detail);
 	case CURLE_OPERATION_TIMEDOUT:
-		return is_connected(p) ? PROBE_TIMEOUT : PROBE_CONNECT_TIMEOUT;
+		return judge_deadline(p);
 	case CURLE_GOT_NOTHING:
 	case CURLE_PARTIAL_FILE:
 	case CURLE_SEND_ERROR:
@@ -348,7 +360,8 @@ static CURLcode set_request(struct probe_http *p)
 	(void)addr_port_format(&spec->addr, spec->port, where);
 	(void)snprintf(url, sizeof(url), "http://%s/", where);
 	(void)snprintf(host, sizeof(host), "Host: %s",
-		       spec->host_header[0] ? spec->host_header : where);
+		       spec->text_size[PROTOCOL_TEXT_HOST] ? spec->text[PROTOCOL_TEXT_HOST]
+							   : where);
 	p->headers = libcurl.slist_append(NULL, host);
 	more = libcurl.slist_append(p->headers, "Connection: close");
 	if (!p->headers || !more)
@@ -356,7 +369,8 @@ static CURLcode set_request(struct probe_http *p)
 	code = libcurl.easy_setopt(p->easy, CURLOPT_URL, url);
 	/* The path goes out as it was written, unnormalised. */
 	if (code == CURLE_OK)
-		code = libcurl.easy_setopt(p->easy, CURLOPT_REQUEST_TARGET, spec->path);
+		code = libcurl.easy_setopt(p->easy, CURLOPT_REQUEST_TARGET,
+					   spec->text[PROTOCOL_TEXT_PATH]);
 	if (code == CURLE_OK)
 		code = libcurl.easy_setopt(p->easy, CURLOPT_HTTPHEADER, p->headers);
 	if (code == CURLE_OK) /* a second line of defence behind the prober's deadline */
@@ -377,6 +391,7 @@ int probe_http_start(struct probe_http_engine *e, const struct probe_spec *spec,
 	p->userdata = userdata;
 	p->header_bytes = 0;
 	p->body_bytes = 0;
+	p->has_header = false;
 	p->socket_errno = 0;
 	if (set_request(p) != CURLE_OK || libcurl.multi_add_handle(e->multi, p->easy) != CURLM_OK) {
 		make_idle(p);
@@ -388,7 +403,7 @@ int probe_http_start(struct probe_http_engine *e, const struct probe_spec *spec,
 
 enum probe_outcome probe_http_cancel(struct probe_http *p)
 {
-	enum probe_outcome outcome = is_connected(p) ? PROBE_TIMEOUT : PROBE_CONNECT_TIMEOUT;
+	enum probe_outcome outcome = judge_deadline(p);
 
 	make_idle(p);
 	return outcome;

@@ -3,7 +3,12 @@
 
 /*
  * What is to be probed, and how one attempt reports. An attempt has no clock: the prober ends it at the deadline by
- * cancelling it, and the cancel function tells which kind of timeout that was.
+ * cancelling it, and the cancel function tells which kind of timeout that was. Each kind of check has
+ *
+ *   probe_X_start(event or engine, spec, done, userdata, …)   spec outlives the attempt
+ *   enum probe_outcome probe_X_cancel(attempt)                no call of done; what a deadline means now
+ *
+ * and calls done once, unless it is cancelled.
  */
 
 #include "base/addr.h"
@@ -23,9 +28,15 @@ struct probe_spec {
 	char interface[PROTOCOL_IFNAME_MAX]; /* "" = by route */
 	uint8_t n_matcher;
 	struct protocol_range matcher[PROTOCOL_MATCHER_RANGES];
-	char *path;	   /* owned */
-	char *host_header; /* owned; "" = address:port */
+	uint32_t flags;			/* PROTOCOL_PROBE_* */
+	char *texts;			/* owned: what the next point into */
+	char *text[_PROTOCOL_TEXT_MAX]; /* borrowed; each terminated, "" when absent */
+	size_t text_size[_PROTOCOL_TEXT_MAX];
 };
+
+/* From a record that passed protocol_check() and is whole in memory, texts included. -ENOMEM. */
+int probe_spec_init(struct probe_spec *spec, const struct protocol_probe *from);
+void probe_spec_deinit(struct probe_spec *spec);
 
 /* May be called before the start function returns. The attempt is over then and its memory is its owner's again. */
 typedef void (*probe_done_t)(void *userdata, enum probe_outcome outcome, int32_t detail);

@@ -75,8 +75,7 @@ static void probe_free(struct probe *p)
 	if (p->running)
 		(void)probe_cancel(p);
 	wakeup_remove(&p->prober->queue, &p->wakeup);
-	free(p->spec.path);
-	free(p->spec.host_header);
+	probe_spec_deinit(&p->spec);
 	free(p);
 }
 
@@ -107,6 +106,7 @@ static void report(struct probe *p, enum probe_outcome outcome, int32_t detail)
 		.outcome = outcome,
 		.detail = detail,
 		.duration_usec = (uint32_t)MIN(duration, (usec_t)UINT32_MAX),
+		.weight_percent = -1,
 		.due_usec = p->attempt_due_usec,
 		.start_usec = p->attempt_start_usec,
 	};
@@ -246,27 +246,6 @@ void prober_free(struct prober *pr)
 	free(pr);
 }
 
-static int spec_init(struct probe_spec *spec, const struct protocol_probe *from)
-{
-	*spec = (struct probe_spec){
-		.id = from->id,
-		.generation = from->generation,
-		.check = (enum protocol_check)from->check,
-		.addr = from->addr,
-		.source = from->source,
-		.port = from->port,
-		.firewall_mark = from->firewall_mark,
-		.interval_usec = from->interval_usec,
-		.timeout_usec = from->timeout_usec,
-		.n_matcher = from->n_matcher,
-	};
-	memcpy(spec->matcher, from->matcher, sizeof(spec->matcher));
-	memcpy(spec->interface, from->interface, sizeof(spec->interface));
-	spec->path = strdup(from->path);
-	spec->host_header = strdup(from->host_header);
-	return spec->path && spec->host_header ? 0 : -ENOMEM;
-}
-
 int prober_set(struct prober *pr, const struct protocol_probe *probe)
 {
 	usec_t now_usec = clock_monotonic_usec();
@@ -281,14 +260,14 @@ int prober_set(struct prober *pr, const struct protocol_probe *probe)
 	if (!p)
 		return -ENOMEM;
 	p->prober = pr;
-	r = spec_init(&p->spec, probe);
+	r = probe_spec_init(&p->spec, probe);
 	if (r < 0 || !tsearch(p, &pr->probes, probe_cmp)) {
 		probe_free(p);
 		return -ENOMEM;
 	}
 	pr->stats.probes++;
 	p->phase_usec = schedule_phase(probe->id, probe->interval_usec);
-	p->due_usec = probe->has_history
+	p->due_usec = (probe->flags & PROTOCOL_PROBE_HISTORY)
 			      ? schedule_next(p->phase_usec, probe->interval_usec, now_usec)
 			      : schedule_first(probe->id, probe->interval_usec, FIRST_SPREAD_USEC,
 					       now_usec);

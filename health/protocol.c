@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "health/protocol.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <string.h>
 
 #include "base/cleanup.h"
 #include "health/outcome.h"
 
+/* Least sizes; a specification is as long as its texts make it. */
 static const size_t record_sizes[_PROTOCOL_KIND_MAX] = {
 	[PROTOCOL_HELLO] = sizeof(struct protocol_hello),
 	[PROTOCOL_PROBE_SET] = sizeof(struct protocol_probe),
@@ -24,17 +26,53 @@ void protocol_init(struct protocol_header *h, enum protocol_kind kind, size_t si
 	};
 }
 
-/* Terminated, and visible ASCII only: what goes into a request line or a header field. */
-static bool text_is_sane(const char *text, size_t size)
-{
-	size_t len = strnlen(text, size);
+static const size_t text_limits[_PROTOCOL_TEXT_MAX] = {
+	[PROTOCOL_TEXT_PATH] = PROTOCOL_PATH_MAX,
+	[PROTOCOL_TEXT_HOST] = PROTOCOL_HOST_MAX,
+	[PROTOCOL_TEXT_SERVER_NAME] = PROTOCOL_HOST_MAX,
+	[PROTOCOL_TEXT_SEND] = PROTOCOL_PAYLOAD_MAX,
+	[PROTOCOL_TEXT_EXPECT] = PROTOCOL_PAYLOAD_MAX,
+	[PROTOCOL_TEXT_COMMAND] = PROTOCOL_COMMAND_MAX,
+};
 
-	if (len == size)
-		return false;
+int protocol_probe_append(struct protocol_probe_record *r, enum protocol_text which,
+			  const char *text, size_t size)
+{
+	struct protocol_probe *p = &r->probe;
+
+	if (size > text_limits[which])
+		return -E2BIG;
+	for (size_t i = which; i < _PROTOCOL_TEXT_MAX; i++)
+		assert(p->text_size[i] == 0);
+	memcpy((char *)r + p->header.size, text, size);
+	p->text_size[which] = (uint16_t)size;
+	p->header.size += (uint32_t)size;
+	return 0;
+}
+
+const char *protocol_probe_text(const struct protocol_probe *p, enum protocol_text which)
+{
+	const char *text = (const char *)(p + 1);
+
+	for (size_t i = 0; i < which; i++)
+		text += p->text_size[i];
+	return text;
+}
+
+/* Visible ASCII only: what goes into a request line or a header field. */
+static bool is_visible(const char *text, size_t len)
+{
 	for (size_t i = 0; i < len; i++)
 		if (text[i] <= ' ' || text[i] > '~')
 			return false;
 	return true;
+}
+
+static bool interface_is_sane(const char *name)
+{
+	size_t len = strnlen(name, PROTOCOL_IFNAME_MAX);
+
+	return len < PROTOCOL_IFNAME_MAX && is_visible(name, len);
 }
 
 static bool source_is_sane(const struct addr *source, const struct addr *target)
@@ -44,11 +82,22 @@ static bool source_is_sane(const struct addr *source, const struct addr *target)
 	return source->family == target->family && addr_is_host(source);
 }
 
+static bool check_has_path(uint8_t check)
+{
+	return check == PROTOCOL_CHECK_HTTP || check == PROTOCOL_CHECK_HTTPS ||
+	       check == PROTOCOL_CHECK_GRPC;
+}
+
+static bool check_has_port(uint8_t check)
+{
+	return check != PROTOCOL_CHECK_ICMP && check != PROTOCOL_CHECK_EXEC;
+}
+
 static bool matcher_is_sane(const struct protocol_probe *p)
 {
 	if (p->n_matcher > PROTOCOL_MATCHER_RANGES)
 		return false;
-	if (p->check == PROTOCOL_CHECK_HTTP && p->n_matcher == 0)
+	if (check_has_path(p->check) && p->n_matcher == 0)
 		return false;
 	for (size_t i = 0; i < p->n_matcher; i++)
 		if (p->matcher[i].low > p->matcher[i].high)
@@ -56,26 +105,51 @@ static bool matcher_is_sane(const struct protocol_probe *p)
 	return true;
 }
 
-static bool probe_is_sane(const struct protocol_probe *p)
+/* texts: what follows the fixed part, `size` bytes. */
+static bool texts_are_sane(const struct protocol_probe *p, const char *texts, size_t size)
 {
-	return p->check < _PROTOCOL_CHECK_MAX && p->port > 0 && addr_is_host(&p->addr) &&
-	       source_is_sane(&p->source, &p->addr) && matcher_is_sane(p) &&
-	       p->interval_usec >= PROTOCOL_INTERVAL_MIN_USEC &&
+	size_t offset[_PROTOCOL_TEXT_MAX], end = 0;
+
+	for (size_t i = 0; i < _PROTOCOL_TEXT_MAX; i++) {
+		if (p->text_size[i] > text_limits[i])
+			return false;
+		offset[i] = end;
+		end += p->text_size[i];
+	}
+	if (end != size)
+		return false;
+	for (size_t i = PROTOCOL_TEXT_PATH; i <= PROTOCOL_TEXT_SERVER_NAME; i++)
+		if (!is_visible(texts + offset[i], p->text_size[i]))
+			return false;
+	if (check_has_path(p->check) &&
+	    (p->text_size[PROTOCOL_TEXT_PATH] == 0 || texts[offset[PROTOCOL_TEXT_PATH]] != '/'))
+		return false;
+	if (p->check == PROTOCOL_CHECK_EXEC && p->text_size[PROTOCOL_TEXT_COMMAND] == 0)
+		return false;
+	return p->text_size[PROTOCOL_TEXT_COMMAND] == 0 ||
+	       !memchr(texts + offset[PROTOCOL_TEXT_COMMAND], 0,
+		       p->text_size[PROTOCOL_TEXT_COMMAND]);
+}
+
+static bool probe_is_sane(const struct protocol_probe *p, const char *texts, size_t texts_size)
+{
+	return p->check < _PROTOCOL_CHECK_MAX && (p->port > 0 || !check_has_port(p->check)) &&
+	       addr_is_host(&p->addr) && source_is_sane(&p->source, &p->addr) &&
+	       matcher_is_sane(p) && p->interval_usec >= PROTOCOL_INTERVAL_MIN_USEC &&
 	       p->interval_usec <= PROTOCOL_INTERVAL_MAX_USEC && p->timeout_usec > 0 &&
-	       p->timeout_usec <= p->interval_usec &&
-	       text_is_sane(p->interface, sizeof(p->interface)) &&
-	       text_is_sane(p->host_header, sizeof(p->host_header)) &&
-	       text_is_sane(p->path, sizeof(p->path)) &&
-	       (p->check != PROTOCOL_CHECK_HTTP || p->path[0] == '/') && p->has_history <= 1;
+	       p->timeout_usec <= p->interval_usec && interface_is_sane(p->interface) &&
+	       (p->flags & ~(uint32_t)PROTOCOL_PROBE_FLAGS) == 0 &&
+	       texts_are_sane(p, texts, texts_size);
 }
 
 static bool result_is_sane(const struct protocol_result *r)
 {
 	return r->outcome < _PROBE_OUTCOME_MAX && r->detail >= 0 && r->start_usec >= r->due_usec &&
-	       r->start_usec <= INT64_MAX;
+	       r->start_usec <= INT64_MAX && r->agent_state < _PROBE_ADVICE_MAX &&
+	       r->weight_percent >= -1 && r->weight_percent <= PROBE_WEIGHT_PERCENT_MAX;
 }
 
-static bool payload_is_sane(const void *record, enum protocol_kind kind)
+static bool payload_is_sane(const void *record, size_t size, enum protocol_kind kind)
 {
 	union {
 		struct protocol_probe probe;
@@ -87,7 +161,8 @@ static bool payload_is_sane(const void *record, enum protocol_kind kind)
 	switch (kind) {
 	case PROTOCOL_PROBE_SET:
 		memcpy(&u.probe, record, sizeof(u.probe));
-		return probe_is_sane(&u.probe);
+		return probe_is_sane(&u.probe, (const char *)record + sizeof(u.probe),
+				     size - sizeof(u.probe));
 	case PROTOCOL_RESULT:
 		memcpy(&u.result, record, sizeof(u.result));
 		return result_is_sane(&u.result);
@@ -111,9 +186,10 @@ int protocol_check(const void *record, size_t size, enum protocol_kind *ret_kind
 		return -EPROTONOSUPPORT;
 	if (h.kind == 0 || h.kind >= _PROTOCOL_KIND_MAX)
 		return -EBADMSG;
-	if (h.size != size || size != record_sizes[h.kind])
+	if (h.size != size || size < record_sizes[h.kind] ||
+	    (size > record_sizes[h.kind] && h.kind != PROTOCOL_PROBE_SET))
 		return -EBADMSG;
-	if (!payload_is_sane(record, (enum protocol_kind)h.kind))
+	if (!payload_is_sane(record, size, (enum protocol_kind)h.kind))
 		return -EBADMSG;
 	*ret_kind = (enum protocol_kind)h.kind;
 	return 0;

@@ -2,9 +2,10 @@
 #pragma once
 
 /*
- * What the daemon and a health worker say to each other: one fixed-width record per datagram of an AF_UNIX
- * SOCK_SEQPACKET pair, same machine and same binary, versioned because an upgraded daemon may find an old worker.
- * Pure. The daemon does not trust the worker: every record is validated by protocol_check_*().
+ * What the daemon and a health worker say to each other: one record per datagram of an AF_UNIX SOCK_SEQPACKET pair,
+ * same machine and same binary, versioned because an upgraded daemon may find an old worker. Records have a fixed
+ * size, but for a specification, which is followed by its texts. Pure. Neither side trusts the other: every record is
+ * validated by protocol_check().
  */
 
 #include <stdbool.h>
@@ -15,11 +16,15 @@
 #include "base/clock.h"
 
 enum {
-	PROTOCOL_VERSION = 1,
+	PROTOCOL_VERSION = 2,
 	PROTOCOL_PATH_MAX = 1024,
-	PROTOCOL_HOST_MAX = 256,
+	PROTOCOL_HOST_MAX = 255,
+	PROTOCOL_PAYLOAD_MAX = 1024,
+	PROTOCOL_COMMAND_MAX = 4096,
 	PROTOCOL_IFNAME_MAX = 16,
 	PROTOCOL_MATCHER_RANGES = 16,
+	PROTOCOL_TEXTS_MAX = PROTOCOL_PATH_MAX + 2 * PROTOCOL_HOST_MAX + 2 * PROTOCOL_PAYLOAD_MAX +
+			     PROTOCOL_COMMAND_MAX,
 };
 
 enum protocol_kind {
@@ -36,7 +41,35 @@ enum protocol_kind {
 enum protocol_check {
 	PROTOCOL_CHECK_TCP,
 	PROTOCOL_CHECK_HTTP,
+	PROTOCOL_CHECK_HTTPS,
+	PROTOCOL_CHECK_TLS,
+	PROTOCOL_CHECK_GRPC,
+	PROTOCOL_CHECK_UDP,
+	PROTOCOL_CHECK_DNS,
+	PROTOCOL_CHECK_ICMP,
+	PROTOCOL_CHECK_EXEC,
+	PROTOCOL_CHECK_AGENT,
 	_PROTOCOL_CHECK_MAX,
+};
+
+/* The texts of a specification, in the order in which they follow it. SEND and EXPECT may hold any byte. */
+enum protocol_text {
+	PROTOCOL_TEXT_PATH, /* request target, "/…" */
+	PROTOCOL_TEXT_HOST, /* Host header; absent = address:port */
+	PROTOCOL_TEXT_SERVER_NAME,
+	PROTOCOL_TEXT_SEND,
+	PROTOCOL_TEXT_EXPECT,
+	PROTOCOL_TEXT_COMMAND,
+	_PROTOCOL_TEXT_MAX,
+};
+
+enum {
+	PROTOCOL_PROBE_HISTORY = 1 << 0, /* probed before: no early first probe */
+	PROTOCOL_PROBE_VERIFY_CERTIFICATE = 1 << 1,
+	PROTOCOL_PROBE_HTTP2 = 1 << 2,
+	PROTOCOL_PROBE_TLS = 1 << 3,	  /* grpc: not in the clear */
+	PROTOCOL_PROBE_PROXY_V2 = 1 << 4, /* begins with a PROXY protocol header */
+	PROTOCOL_PROBE_FLAGS = (1 << 5) - 1,
 };
 
 struct protocol_header {
@@ -56,24 +89,28 @@ struct protocol_range {
 };
 
 struct protocol_probe {
-	struct protocol_header header;
-	uint64_t id;	     /* the daemon's; stable over restarts, decides the phase */
+	struct protocol_header header; /* .size includes the texts */
+	uint64_t id;		       /* the daemon's; stable over restarts, decides the phase */
 	uint32_t generation; /* echoed in results: results of an older specification are dropped */
 	uint8_t check;	     /* enum protocol_check */
 	uint8_t n_matcher;
-	uint16_t port;
+	uint16_t port; /* 0 where the check has none */
 	struct addr addr;
 	struct addr source; /* AF_UNSPEC = the kernel's choice */
 	uint32_t firewall_mark;
-	uint32_t zero; /* no padding anywhere: records are compared and hashed as bytes */
+	uint32_t flags; /* PROTOCOL_PROBE_* */
 	uint64_t interval_usec;
 	uint64_t timeout_usec;
 	struct protocol_range matcher[PROTOCOL_MATCHER_RANGES];
 	char interface[PROTOCOL_IFNAME_MAX];
-	char host_header[PROTOCOL_HOST_MAX]; /* "" = address:port */
-	char path[PROTOCOL_PATH_MAX + 1];
-	uint8_t has_history; /* probed before: no early first probe */
-	uint8_t reserved[6];
+	uint16_t text_size[_PROTOCOL_TEXT_MAX]; /* bytes; 0 = absent */
+	uint16_t zero[2]; /* no padding anywhere: records are compared and hashed as bytes */
+};
+
+/* A specification with room for its texts, which have no terminators and no padding between them. */
+struct protocol_probe_record {
+	struct protocol_probe probe;
+	char texts[PROTOCOL_TEXTS_MAX];
 };
 
 struct protocol_probe_del {
@@ -88,8 +125,10 @@ struct protocol_result {
 	uint32_t outcome; /* enum probe_outcome */
 	int32_t detail;
 	uint32_t duration_usec;
-	uint64_t due_usec;   /* monotonic: when the schedule wanted it */
-	uint64_t start_usec; /* monotonic: when it began; start - due = lateness */
+	int32_t weight_percent; /* what an agent or a program said of the target's weight; -1 = nothing */
+	uint32_t agent_state; /* enum probe_advice */
+	uint64_t due_usec;    /* monotonic: when the schedule wanted it */
+	uint64_t start_usec;  /* monotonic: when it began; start - due = lateness */
 };
 
 struct protocol_heartbeat {
@@ -106,12 +145,19 @@ struct protocol_heartbeat {
 /* Fills the header. */
 void protocol_init(struct protocol_header *h, enum protocol_kind kind, size_t size);
 
+/* Appends a text to a record whose header protocol_init() has filled: each once, in their order. -E2BIG: too long. */
+int protocol_probe_append(struct protocol_probe_record *r, enum protocol_text which,
+			  const char *text, size_t size);
+
+/* Where the text begins in a checked record that is whole in memory; its length is p->text_size[which]. */
+const char *protocol_probe_text(const struct protocol_probe *p, enum protocol_text which);
+
 #define PROTOCOL_INTERVAL_MIN_USEC (10 * USEC_PER_MSEC)
 #define PROTOCOL_INTERVAL_MAX_USEC (86400 * USEC_PER_SEC)
 
 /*
- * Is this datagram a whole, sane record? Checks version, size, kind, enum ranges, string termination, address
- * family, interval and timeout (timeout <= interval), and that no byte of path and host_header can leave its place
- * in an HTTP request. 0 and *ret_kind, -EPROTONOSUPPORT on another version, -EBADMSG otherwise.
+ * Is this datagram a whole, sane record? Checks version, size, kind, enum ranges, address family, interval and timeout
+ * (timeout <= interval), that the texts fill the record exactly, and that no byte of path, host and server name can
+ * leave its place in a request. 0 and *ret_kind, -EPROTONOSUPPORT on another version, -EBADMSG otherwise.
  */
 int protocol_check(const void *record, size_t size, enum protocol_kind *ret_kind);

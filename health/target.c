@@ -69,6 +69,9 @@ static enum target_reason reason_from_outcome(enum probe_outcome o)
 	switch (o) {
 	case PROBE_CONNECT_TIMEOUT:
 	case PROBE_TIMEOUT:
+	case PROBE_TLS_TIMEOUT:
+	case PROBE_HEADER_TIMEOUT:
+	case PROBE_BODY_TIMEOUT:
 		return TARGET_REASON_TIMEOUT;
 	case PROBE_WRONG_STATUS:
 		return TARGET_REASON_RESPONSE_CODE_MISMATCH;

@@ -153,9 +153,9 @@ static int on_heartbeat(sd_event_source *s, uint64_t usec, void *userdata)
 	return 0;
 }
 
+/* record: aligned as the largest. */
 static int take_record(struct worker *w, const void *record, enum protocol_kind kind)
 {
-	struct protocol_probe probe;
 	struct protocol_probe_del del;
 
 	if (!w->greeted && kind != PROTOCOL_HELLO)
@@ -165,8 +165,7 @@ static int take_record(struct worker *w, const void *record, enum protocol_kind 
 		w->greeted = true;
 		return 0;
 	case PROTOCOL_PROBE_SET:
-		memcpy(&probe, record, sizeof(probe));
-		return prober_set(w->prober, &probe);
+		return prober_set(w->prober, record);
 	case PROTOCOL_PROBE_DEL:
 		memcpy(&del, record, sizeof(del));
 		prober_del(w->prober, del.id);
@@ -179,10 +178,10 @@ static int take_record(struct worker *w, const void *record, enum protocol_kind 
 /* 1 = a record was taken, 0 = none is there, or the loop ends. */
 static int receive_record(struct worker *w)
 {
-	char buffer[sizeof(struct protocol_probe) +
-		    1]; /* + 1: the largest record with something behind it */
+	struct protocol_probe_record record; /* the largest */
 	enum protocol_kind kind = _PROTOCOL_KIND_MAX;
-	ssize_t n = recv(w->fd, buffer, sizeof(buffer), MSG_DONTWAIT);
+	/* MSG_TRUNC: the true size of what is larger still. */
+	ssize_t n = recv(w->fd, &record, sizeof(record), MSG_DONTWAIT | MSG_TRUNC);
 	int r;
 
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
@@ -191,9 +190,14 @@ static int receive_record(struct worker *w)
 		(void)sd_event_exit(w->event, EXIT_SUCCESS);
 		return 0;
 	}
-	r = n < 0 ? -errno : protocol_check(buffer, (size_t)n, &kind);
+	if (n < 0)
+		r = -errno;
+	else if ((size_t)n > sizeof(record))
+		r = -EMSGSIZE;
+	else
+		r = protocol_check(&record, (size_t)n, &kind);
 	if (r >= 0)
-		r = take_record(w, buffer, kind);
+		r = take_record(w, &record, kind);
 	if (r >= 0)
 		return 1;
 	log_err("health worker: bad record of %zd bytes from the daemon: %s", n, strerror(-r));

@@ -87,22 +87,24 @@ static void wait_for(struct rig *rig, const unsigned *value, unsigned at_least)
 static void set_probe(struct rig *rig, uint64_t id, uint32_t generation, enum protocol_check check,
 		      uint16_t port, usec_t timeout_usec)
 {
-	struct protocol_probe p = {
-		.id = id,
-		.generation = generation,
-		.check = (uint8_t)check,
-		.port = port,
-		.interval_usec = MAX(timeout_usec, 20 * USEC_PER_MSEC),
-		.timeout_usec = timeout_usec,
-		.n_matcher = 1,
-		.matcher = { { 200, 200 } },
-		.path = "/",
-		.host_header = "a.example",
+	struct protocol_probe_record r = {
+		.probe = {
+			.id = id,
+			.generation = generation,
+			.check = (uint8_t)check,
+			.port = port,
+			.interval_usec = MAX(timeout_usec, 20 * USEC_PER_MSEC),
+			.timeout_usec = timeout_usec,
+			.n_matcher = 1,
+			.matcher = { { 200, 200 } },
+		},
 	};
 
-	assert_int_equal(addr_parse("127.0.0.1", &p.addr), 0);
-	protocol_init(&p.header, PROTOCOL_PROBE_SET, sizeof(p));
-	assert_int_equal(prober_set(rig->prober, &p), 0);
+	assert_int_equal(addr_parse("127.0.0.1", &r.probe.addr), 0);
+	protocol_init(&r.probe.header, PROTOCOL_PROBE_SET, sizeof(r.probe));
+	assert_int_equal(protocol_probe_append(&r, PROTOCOL_TEXT_PATH, "/", 1), 0);
+	assert_int_equal(protocol_probe_append(&r, PROTOCOL_TEXT_HOST, "a.example", 9), 0);
+	assert_int_equal(prober_set(rig->prober, &r.probe), 0);
 }
 
 static struct prober_stats stats(const struct rig *rig)
@@ -141,7 +143,7 @@ static void test_ends_of_an_attempt(void **state)
 	assert_int_equal(rig.generation[5], 2);
 	assert_int_equal(rig.outcome[5], PROBE_OK);
 	wait_for(&rig, &rig.results[6], 3);
-	assert_int_equal(rig.outcome[6], PROBE_TIMEOUT);
+	assert_int_equal(rig.outcome[6], PROBE_HEADER_TIMEOUT);
 	for (uint64_t id = 0; id < 4; id++) {
 		wait_for(&rig, &rig.results[id], 3);
 		assert_int_equal(rig.outcome[id], PROBE_OK);

@@ -16,10 +16,16 @@ union record {
 	struct protocol_header header;
 	struct protocol_hello hello;
 	struct protocol_probe probe;
+	struct protocol_probe_record whole;
 	struct protocol_probe_del del;
 	struct protocol_result result;
 	struct protocol_heartbeat heartbeat;
 };
+
+static void append(union record *r, enum protocol_text which, const char *text)
+{
+	assert_int_equal(protocol_probe_append(&r->whole, which, text, strlen(text)), 0);
+}
 
 static size_t make(enum protocol_kind kind, union record *r)
 {
@@ -41,7 +47,6 @@ static size_t make(enum protocol_kind kind, union record *r)
 		r->probe.timeout_usec = 2 * USEC_PER_SEC;
 		r->probe.n_matcher = 1;
 		r->probe.matcher[0] = (struct protocol_range){ 200, 399 };
-		strcpy(r->probe.path, "/");
 		break;
 	case PROTOCOL_RESULT:
 		r->result.outcome = PROBE_WRONG_STATUS;
@@ -58,7 +63,9 @@ static size_t make(enum protocol_kind kind, union record *r)
 		break;
 	}
 	protocol_init(&r->header, kind, sizes[kind]);
-	return sizes[kind];
+	if (kind == PROTOCOL_PROBE_SET)
+		append(r, PROTOCOL_TEXT_PATH, "/a");
+	return r->header.size;
 }
 
 /* Every kind: whole it passes, cut or extended at every length it does not. From unaligned memory. */
@@ -143,20 +150,23 @@ static void test_values(void **state)
 		PROBE(n_matcher, 0),
 		PROBE(n_matcher, PROTOCOL_MATCHER_RANGES + 1),
 		PROBE(matcher[0].low, 400), /* above its high */
-		PROBE(has_history, 2),
-		PROBE(path[0], 0),
-		PROBE(path[0], 'x'),
-		PROBE(path[1], '\r'),
-		PROBE(path[1], ' '),
-		PROBE(path[1], 0x7f),
-		PROBE(path[1], 0x80),
-		PROBE(host_header[0], '\n'),
+		PROBE(flags, PROTOCOL_PROBE_FLAGS + 1),
+		PROBE(text_size[PROTOCOL_TEXT_PATH], 0),
+		PROBE(text_size[PROTOCOL_TEXT_PATH], 1),
+		PROBE(text_size[PROTOCOL_TEXT_PATH], 3),
+		PROBE(text_size[PROTOCOL_TEXT_PATH], PROTOCOL_PATH_MAX + 1),
+		PROBE(text_size[PROTOCOL_TEXT_COMMAND], 1),
+		PROBE(text_size[PROTOCOL_TEXT_COMMAND], UINT16_MAX),
+		PROBE(check, PROTOCOL_CHECK_EXEC), /* without a command */
 		PROBE(interface[0], ' '),
 		RESULT(outcome, _PROBE_OUTCOME_MAX),
 		RESULT(outcome, UINT32_MAX),
 		RESULT(detail, UINT32_MAX), /* -1 */
 		RESULT(start_usec, 999),
 		RESULT(start_usec, UINT64_MAX),
+		RESULT(weight_percent, UINT32_MAX - 1), /* -2 */
+		RESULT(weight_percent, PROBE_WEIGHT_PERCENT_MAX + 1),
+		RESULT(agent_state, _PROBE_ADVICE_MAX),
 	};
 	enum protocol_kind kind;
 	union record r;
@@ -171,33 +181,94 @@ static void test_values(void **state)
 	}
 }
 
-static void test_limits_that_pass(void **state)
+/* What may stand in a text, by its kind: one byte put into an otherwise good one. */
+static void test_texts(void **state)
 {
+	static const struct {
+		enum protocol_text which;
+		const char *text;
+		size_t size;
+		bool good;
+	} cases[] = {
+		{ PROTOCOL_TEXT_PATH, "/a", 2, true },
+		{ PROTOCOL_TEXT_PATH, "a", 1, false },
+		{ PROTOCOL_TEXT_PATH, "/\r", 2, false },
+		{ PROTOCOL_TEXT_PATH, "/ ", 2, false },
+		{ PROTOCOL_TEXT_PATH, "/\x7f", 2, false },
+		{ PROTOCOL_TEXT_PATH, "/\x80", 2, false },
+		{ PROTOCOL_TEXT_PATH, "/\0", 2, false },
+		{ PROTOCOL_TEXT_HOST, "a.example:80", 12, true },
+		{ PROTOCOL_TEXT_HOST, "a\n", 2, false },
+		{ PROTOCOL_TEXT_SERVER_NAME, "a.example", 9, true },
+		{ PROTOCOL_TEXT_SERVER_NAME, "a\0b", 3, false },
+		{ PROTOCOL_TEXT_SEND, "\0\r\n\xff", 4, true },
+		{ PROTOCOL_TEXT_EXPECT, "\0\r\n\xff", 4, true },
+		{ PROTOCOL_TEXT_COMMAND, "/bin/true a\xff", 12, true },
+		{ PROTOCOL_TEXT_COMMAND, "/bin/true\0", 10, false },
+	};
 	enum protocol_kind kind;
 	union record r;
-	size_t size = make(PROTOCOL_PROBE_SET, &r);
 
 	(void)state;
-	memset(r.probe.path, '/', PROTOCOL_PATH_MAX);
-	memset(r.probe.host_header, 'h', PROTOCOL_HOST_MAX - 1);
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		(void)make(PROTOCOL_PROBE_SET, &r);
+		if (cases[i].which == PROTOCOL_TEXT_PATH) {
+			r.probe.text_size[PROTOCOL_TEXT_PATH] = 0;
+			r.header.size = sizeof(r.probe);
+		}
+		assert_int_equal(protocol_probe_append(&r.whole, cases[i].which, cases[i].text,
+						       cases[i].size),
+				 0);
+		assert_memory_equal(protocol_probe_text(&r.probe, cases[i].which), cases[i].text,
+				    cases[i].size);
+		if (protocol_check(&r, r.header.size, &kind) != (cases[i].good ? 0 : -EBADMSG))
+			fail_msg("case %zu", i);
+	}
+}
+
+static void test_limits_that_pass(void **state)
+{
+	static const size_t limits[_PROTOCOL_TEXT_MAX] = {
+		[PROTOCOL_TEXT_PATH] = 1024,	   [PROTOCOL_TEXT_HOST] = 255,
+		[PROTOCOL_TEXT_SERVER_NAME] = 255, [PROTOCOL_TEXT_SEND] = 1024,
+		[PROTOCOL_TEXT_EXPECT] = 1024,	   [PROTOCOL_TEXT_COMMAND] = 4096,
+	};
+	enum protocol_kind kind;
+	char text[4097];
+	union record r;
+
+	(void)state;
+	memset(text, '/', sizeof(text));
+	(void)make(PROTOCOL_PROBE_SET, &r);
+	r.probe.text_size[PROTOCOL_TEXT_PATH] = 0;
+	r.header.size = sizeof(r.probe);
 	r.probe.n_matcher = PROTOCOL_MATCHER_RANGES;
+	r.probe.flags = PROTOCOL_PROBE_FLAGS;
 	r.probe.timeout_usec = r.probe.interval_usec = PROTOCOL_INTERVAL_MAX_USEC;
 	assert_int_equal(addr_parse("10.0.0.2", &r.probe.source), 0);
-	assert_int_equal(protocol_check(&r, size, &kind), 0);
-	r.probe.path[PROTOCOL_PATH_MAX] = '/'; /* no terminator is left */
-	assert_int_equal(protocol_check(&r, size, &kind), -EBADMSG);
-	r.probe.path[PROTOCOL_PATH_MAX] = 0;
-	r.probe.host_header[PROTOCOL_HOST_MAX - 1] = 'h';
-	assert_int_equal(protocol_check(&r, size, &kind), -EBADMSG);
-	/* A TCP check needs neither path nor matcher. */
-	size = make(PROTOCOL_PROBE_SET, &r);
-	r.probe.check = PROTOCOL_CHECK_TCP;
-	r.probe.path[0] = 0;
+	for (int i = 0; i < _PROTOCOL_TEXT_MAX; i++) {
+		assert_int_equal(protocol_probe_append(&r.whole, (enum protocol_text)i, text,
+						       limits[i] + 1),
+				 -E2BIG);
+		assert_int_equal(
+			protocol_probe_append(&r.whole, (enum protocol_text)i, text, limits[i]), 0);
+	}
+	assert_int_equal(r.header.size, sizeof(struct protocol_probe) + PROTOCOL_TEXTS_MAX);
+	assert_int_equal(protocol_check(&r, r.header.size, &kind), 0);
+	/* A check without a request needs neither path nor matcher; some need no port. */
+	(void)make(PROTOCOL_PROBE_SET, &r);
+	r.probe.text_size[PROTOCOL_TEXT_PATH] = 0;
 	r.probe.n_matcher = 0;
-	assert_int_equal(protocol_check(&r, size, &kind), 0);
-	size = make(PROTOCOL_HEARTBEAT, &r);
+	r.header.size = sizeof(r.probe);
+	r.probe.check = PROTOCOL_CHECK_TCP;
+	assert_int_equal(protocol_check(&r, r.header.size, &kind), 0);
+	r.probe.port = 0;
+	assert_int_equal(protocol_check(&r, r.header.size, &kind), -EBADMSG);
+	r.probe.check = PROTOCOL_CHECK_ICMP;
+	assert_int_equal(protocol_check(&r, r.header.size, &kind), 0);
+	(void)make(PROTOCOL_HEARTBEAT, &r);
 	r.heartbeat.in_flight = 3;
-	assert_int_equal(protocol_check(&r, size, &kind), -EBADMSG);
+	assert_int_equal(protocol_check(&r, r.header.size, &kind), -EBADMSG);
 }
 
 static void test_outcomes(void **state)
@@ -231,7 +302,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_sizes),	 cmocka_unit_test(test_header),
 		cmocka_unit_test(test_values),	 cmocka_unit_test(test_limits_that_pass),
-		cmocka_unit_test(test_outcomes),
+		cmocka_unit_test(test_outcomes), cmocka_unit_test(test_texts),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

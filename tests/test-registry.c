@@ -141,14 +141,15 @@ static void test_reload_without_change_is_identity(void **state)
 	assert_int_equal(registry_build(&f.conf, &a, NOW + USEC_PER_SEC, &b), 0);
 	assert_int_equal(a.groups[0].n, b.groups[0].n);
 	for (size_t i = 0; i < a.groups[0].n; i++) {
-		struct protocol_probe p, q;
+		struct protocol_probe_record p, q;
 
 		assert_memory_equal(&a.groups[0].targets[i].health, &b.groups[0].targets[i].health,
 				    sizeof(struct target_health));
 		assert_int_equal(b.groups[0].targets[i].weight.weight, 10);
 		assert_true(registry_probe(&a.groups[0], &a.groups[0].targets[i], &p));
 		assert_true(registry_probe(&b.groups[0], &b.groups[0].targets[i], &q));
-		assert_memory_equal(&p, &q, sizeof(p));
+		assert_int_equal(p.probe.header.size, q.probe.header.size);
+		assert_memory_equal(&p, &q, p.probe.header.size);
 	}
 	registry_deinit(&a);
 	registry_deinit(&b);
@@ -319,7 +320,7 @@ static void test_a_target_that_comes_back_resumes(void **state)
 static void test_probe_specification(void **state)
 {
 	struct registry none = REGISTRY_INIT, r;
-	struct protocol_probe p, q;
+	struct protocol_probe_record p, q;
 	struct fixture f;
 
 	(void)state;
@@ -327,11 +328,11 @@ static void test_probe_specification(void **state)
 	f.group.port = 0;
 	assert_int_equal(registry_build(&f.conf, &none, NOW, &r), 0);
 	assert_true(registry_probe(&r.groups[0], &r.groups[0].targets[0], &p));
-	assert_int_equal(p.port, 8080); /* traffic-port of a target on the listener's port */
+	assert_int_equal(p.probe.port, 8080); /* traffic-port of a target on the listener's port */
 	f.group.check.port = 9000;
 	assert_true(registry_probe(&r.groups[0], &r.groups[0].targets[0], &q));
-	assert_int_equal(q.port, 9000);
-	assert_int_not_equal(p.generation, q.generation);
+	assert_int_equal(q.probe.port, 9000);
+	assert_int_not_equal(p.probe.generation, q.probe.generation);
 	f.group.in_use = false;
 	assert_false(registry_probe(&r.groups[0], &r.groups[0].targets[0], &q));
 	f.group.in_use = true;

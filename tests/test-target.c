@@ -24,6 +24,9 @@ static bool event(struct target_health *t, char c, usec_t now)
 	} results[] = {
 		{ '+', PROBE_OK, 200 },
 		{ 't', PROBE_TIMEOUT, 0 },
+		{ 'l', PROBE_TLS_TIMEOUT, 0 },
+		{ 'h', PROBE_HEADER_TIMEOUT, 0 },
+		{ 'y', PROBE_BODY_TIMEOUT, 0 },
 		{ 'c', PROBE_CONNECT_TIMEOUT, 0 },
 		{ 'r', PROBE_REFUSED, ECONNREFUSED },
 		{ 'x', PROBE_RESET, ECONNRESET },
@@ -91,6 +94,7 @@ static void test_stories(void **state)
 		{ TARGET_USE_CHECKED, "rr++r+++", "IUuuuuuH", "" },
 		{ TARGET_USE_CHECKED, "rr++i+", "IUuuuH", "" },
 		{ TARGET_USE_CHECKED, "rrtc", "IUUu", "Request timed out" },
+		{ TARGET_USE_CHECKED, "rrlhy", "IUUuu", "Request timed out" },
 		{ TARGET_USE_CHECKED, "44", "IU", "Health checks failed with these codes: [404]" },
 		{ TARGET_USE_CHECKED, "445", "IUu",
 		  "Health checks failed with these codes: [503]" },

@@ -72,12 +72,15 @@ static const struct {
 	  false },
 	{ "endless body, bad status", SERVER_ENDLESS, "HTTP/1.1 500 No\r\n\r\n", FILLER,
 	  PROBE_WRONG_STATUS, 500, false },
-	{ "says nothing", SERVER_SILENT, NULL, NULL, PROBE_TIMEOUT, 0, true },
-	{ "stops in the headers", SERVER_ANSWER_STAY, OK_HEAD, NULL, PROBE_TIMEOUT, 0, true },
+	{ "says nothing", SERVER_SILENT, NULL, NULL, PROBE_HEADER_TIMEOUT, 0, true },
+	{ "stops in the headers", SERVER_ANSWER_STAY, OK_HEAD, NULL, PROBE_HEADER_TIMEOUT, 0,
+	  true },
 	{ "stops in the body", SERVER_ANSWER_STAY, OK_HEAD "Content-Length: 9\r\n\r\nok", NULL,
-	  PROBE_TIMEOUT, 0, true },
+	  PROBE_BODY_TIMEOUT, 0, true },
+	{ "stops after 100", SERVER_ANSWER_STAY, "HTTP/1.1 100 Continue\r\n\r\n", NULL,
+	  PROBE_HEADER_TIMEOUT, 0, true },
 	{ "a byte every 50 ms", SERVER_DRIP, OK_HEAD "Content-Length: 99\r\n\r\n", NULL,
-	  PROBE_TIMEOUT, 0, true },
+	  PROBE_HEADER_TIMEOUT, 0, true },
 	{ "full backlog", SERVER_FULL_BACKLOG, NULL, NULL, PROBE_CONNECT_TIMEOUT, 0, true },
 };
 
@@ -100,12 +103,14 @@ static void test_http_outcomes(void **state)
 	for (size_t i = 0; i < ARRAY_SIZE(http_cases); i++) {
 		struct scripted_server *s =
 			rig_server(&rig, AF_INET, http_cases[i].script, http_cases[i].answer);
-		struct protocol_probe p = probe_make(i, PROTOCOL_CHECK_HTTP, "127.0.0.1", s->port);
+		struct protocol_probe_record p =
+			probe_make(i, PROTOCOL_CHECK_HTTP, "127.0.0.1", s->port);
 
+		probe_text(&p, PROTOCOL_TEXT_PATH, "/healthz?a=b");
 		s->filler = http_cases[i].filler;
 		if (http_cases[i].to_deadline)
-			p.timeout_usec = SHORT_TIMEOUT_USEC;
-		rig_send(&rig, &p, sizeof(p));
+			p.probe.timeout_usec = SHORT_TIMEOUT_USEC;
+		rig_send_probe(&rig, &p);
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(http_cases); i++) {
 		const struct protocol_result *r = rig_wait_result(&rig, i, 1);
@@ -142,12 +147,12 @@ static void test_http_request(void **state)
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		struct scripted_server *s = rig_server(&rig, cases[i].family, SERVER_ANSWER,
 						       OK_HEAD "Content-Length: 0\r\n\r\n");
-		struct protocol_probe p =
+		struct protocol_probe_record p =
 			probe_make(i, PROTOCOL_CHECK_HTTP, cases[i].address, s->port);
 
-		strcpy(p.host_header, cases[i].host_header);
-		strcpy(p.path, "/a/../b//?x=%20");
-		rig_send(&rig, &p, sizeof(p));
+		probe_text(&p, PROTOCOL_TEXT_PATH, "/a/../b//?x=%20");
+		probe_text(&p, PROTOCOL_TEXT_HOST, cases[i].host_header);
+		rig_send_probe(&rig, &p);
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		const struct scripted_server *s = &rig.servers[i];
@@ -218,23 +223,24 @@ static void test_connect_outcomes(void **state)
 	rig_send_hello(&rig);
 	for (size_t i = 0; i < ARRAY_SIZE(connect_cases) * ARRAY_SIZE(checks); i++) {
 		size_t c = i / ARRAY_SIZE(checks);
-		struct protocol_probe p = probe_make(i, checks[i % ARRAY_SIZE(checks)],
-						     connect_cases[c].address, closed_port());
+		struct protocol_probe_record p = probe_make(
+			i, checks[i % ARRAY_SIZE(checks)], connect_cases[c].address, closed_port());
 
 		if (connect_cases[c].place != PLACE_CLOSED)
-			p.port = rig_server(&rig, p.addr.family,
-					    connect_cases[c].place == PLACE_FULL
-						    ? SERVER_FULL_BACKLOG
-						    : SERVER_ANSWER,
-					    OK_HEAD "Content-Length: 0\r\n\r\n")
-					 ->port;
+			p.probe.port = rig_server(&rig, p.probe.addr.family,
+						  connect_cases[c].place == PLACE_FULL
+							  ? SERVER_FULL_BACKLOG
+							  : SERVER_ANSWER,
+						  OK_HEAD "Content-Length: 0\r\n\r\n")
+					       ->port;
 		if (connect_cases[c].source)
-			assert_int_equal(addr_parse(connect_cases[c].source, &p.source), 0);
+			assert_int_equal(addr_parse(connect_cases[c].source, &p.probe.source), 0);
 		if (connect_cases[c].place == PLACE_FULL)
-			p.timeout_usec = SHORT_TIMEOUT_USEC;
-		p.firewall_mark = connect_cases[c].mark;
-		strcpy(p.interface, connect_cases[c].interface);
-		rig_send(&rig, &p, sizeof(p));
+			p.probe.timeout_usec = SHORT_TIMEOUT_USEC;
+		probe_text(&p, PROTOCOL_TEXT_PATH, "/");
+		p.probe.firewall_mark = connect_cases[c].mark;
+		strcpy(p.probe.interface, connect_cases[c].interface);
+		rig_send_probe(&rig, &p);
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(connect_cases) * ARRAY_SIZE(checks); i++) {
 		size_t c = i / ARRAY_SIZE(checks);

@@ -61,7 +61,7 @@ static void test_fixed_rate(void **state)
 	static const usec_t interval_usec = 120 * USEC_PER_MSEC;
 	static struct rig rig;
 	struct scripted_server *quick, *silent;
-	struct protocol_probe p;
+	struct protocol_probe_record p;
 
 	(void)state;
 	rig_init(&rig);
@@ -71,10 +71,11 @@ static void test_fixed_rate(void **state)
 	for (uint64_t id = 0; id < 3; id++) {
 		p = probe_make(id, PROTOCOL_CHECK_HTTP, "127.0.0.1",
 			       id == 0 ? quick->port : silent->port);
-		p.interval_usec = interval_usec;
+		probe_text(&p, PROTOCOL_TEXT_PATH, "/");
+		p.probe.interval_usec = interval_usec;
 		/* Nothing is skipped where the timeout is the whole interval. */
-		p.timeout_usec = id == 2 ? interval_usec : interval_usec / 2;
-		rig_send(&rig, &p, sizeof(p));
+		p.probe.timeout_usec = id == 2 ? interval_usec : interval_usec / 2;
+		rig_send_probe(&rig, &p);
 	}
 	rig_wait_results(&rig, 24);
 	for (uint64_t id = 0; id < 3; id++)
@@ -86,7 +87,7 @@ static void test_del_and_replace(void **state)
 {
 	static struct rig rig;
 	struct scripted_server *s;
-	struct protocol_probe p;
+	struct protocol_probe_record p;
 	size_t n;
 
 	(void)state;
@@ -94,13 +95,14 @@ static void test_del_and_replace(void **state)
 	rig_send_hello(&rig);
 	s = rig_server(&rig, AF_INET, SERVER_ANSWER, "HTTP/1.1 418 Teapot\r\n\r\n");
 	p = probe_make(7, PROTOCOL_CHECK_HTTP, "127.0.0.1", s->port);
-	p.interval_usec = p.timeout_usec = 100 * USEC_PER_MSEC;
-	rig_send(&rig, &p, sizeof(p));
+	probe_text(&p, PROTOCOL_TEXT_PATH, "/");
+	p.probe.interval_usec = p.probe.timeout_usec = 100 * USEC_PER_MSEC;
+	rig_send_probe(&rig, &p);
 	assert_int_equal(rig_wait_result(&rig, 7, 1)->outcome, PROBE_WRONG_STATUS);
-	p.generation = 2;
-	p.has_history = 1;
-	p.matcher[0] = (struct protocol_range){ 418, 418 };
-	rig_send(&rig, &p, sizeof(p));
+	p.probe.generation = 2;
+	p.probe.flags = PROTOCOL_PROBE_HISTORY;
+	p.probe.matcher[0] = (struct protocol_range){ 418, 418 };
+	rig_send_probe(&rig, &p);
 	assert_int_equal(rig_wait_result(&rig, 7, 2)->outcome, PROBE_OK);
 	/* What was under way when the first was replaced is not reported. */
 	rig_wait_results(&rig, rig.n_results + 3);
@@ -138,7 +140,7 @@ static void test_hello_and_heartbeat(void **state)
 static void test_slow_daemon(void **state)
 {
 	static struct rig rig;
-	struct protocol_probe p;
+	struct protocol_probe_record p;
 	struct protocol_result last = { 0 }, r;
 	struct pollfd nobody = { .fd = -1 };
 	usec_t end;
@@ -150,8 +152,8 @@ static void test_slow_daemon(void **state)
 	rig_send_hello(&rig);
 	for (uint64_t id = 0; id < 100; id++) {
 		p = probe_make(id, PROTOCOL_CHECK_TCP, "127.0.0.1", closed_port());
-		p.interval_usec = p.timeout_usec = 50 * USEC_PER_MSEC;
-		rig_send(&rig, &p, sizeof(p));
+		p.probe.interval_usec = p.probe.timeout_usec = 50 * USEC_PER_MSEC;
+		rig_send_probe(&rig, &p);
 	}
 	end = clock_monotonic_usec() + 300 * USEC_PER_MSEC;
 	while (clock_monotonic_usec() < end)
@@ -197,28 +199,28 @@ static void test_bad_records(void **state)
 
 	(void)state;
 	for (unsigned i = 0; i < N_CASES; i++) {
-		struct protocol_probe p = probe_make(1, PROTOCOL_CHECK_TCP, "127.0.0.1", 1);
+		struct protocol_probe_record p = probe_make(1, PROTOCOL_CHECK_TCP, "127.0.0.1", 1);
 		struct protocol_heartbeat beat = { .now_usec = 1 };
-		char large[4096] = { 0 };
+		char large[PROTOCOL_TEXTS_MAX] = { 0 };
 
 		rig_init(&rig);
 		if (i != NO_HELLO)
 			rig_send_hello(&rig);
 		protocol_init(&beat.header, PROTOCOL_HEARTBEAT, sizeof(beat));
 		if (i == OLD_VERSION)
-			p.header.version = 0;
+			p.probe.header.version = 0;
 		if (i == BAD_KIND)
-			p.header.kind = 99;
+			p.probe.header.kind = 99;
 		if (i == INSANE)
-			p.interval_usec = 0;
-		memcpy(large, &p, sizeof(p));
+			p.probe.interval_usec = 0;
+		memcpy(large, &p, sizeof(p.probe));
 		if (i == WORKERS_KIND)
 			rig_send(&rig, &beat, sizeof(beat));
 		else
 			rig_send(&rig, large,
-				 i == SHORT  ? sizeof(p) - 1
+				 i == SHORT  ? sizeof(p.probe) - 1
 				 : i == LONG ? sizeof(large)
-					     : sizeof(p));
+					     : sizeof(p.probe));
 		expect_failure(&rig, "health worker: bad record");
 		rig_deinit(&rig);
 	}
@@ -228,15 +230,15 @@ static void test_bad_records(void **state)
 static void test_complaint(void **state)
 {
 	static struct rig rig;
-	struct protocol_probe p = probe_make(1, PROTOCOL_CHECK_TCP, "127.0.0.1", 1);
+	struct protocol_probe_record p = probe_make(1, PROTOCOL_CHECK_TCP, "127.0.0.1", 1);
 	char text[STDERR_MAX] = { 0 };
 
 	(void)state;
 	rig_init(&rig);
 	rig_send_hello(&rig);
-	p.firewall_mark = 9;
-	p.interval_usec = p.timeout_usec = 20 * USEC_PER_MSEC;
-	rig_send(&rig, &p, sizeof(p));
+	p.probe.firewall_mark = 9;
+	p.probe.interval_usec = p.probe.timeout_usec = 20 * USEC_PER_MSEC;
+	rig_send_probe(&rig, &p);
 	rig_wait_results(&rig, 3);
 	assert_int_equal(rig.results[0].outcome, PROBE_INTERNAL_ERROR);
 	assert_true(pread(rig.stderr_fd, text, sizeof(text) - 1, 0) > 0);

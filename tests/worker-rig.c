@@ -191,24 +191,35 @@ void rig_send_hello(struct rig *rig)
 	rig_send(rig, &hello, sizeof(hello));
 }
 
-struct protocol_probe probe_make(uint64_t id, enum protocol_check check, const char *address,
-				 uint16_t port)
+struct protocol_probe_record probe_make(uint64_t id, enum protocol_check check, const char *address,
+					uint16_t port)
 {
-	struct protocol_probe p = {
-		.id = id,
-		.generation = 1,
-		.check = (uint8_t)check,
-		.port = port,
-		.interval_usec = 2 * USEC_PER_SEC,
-		.timeout_usec = 2 * USEC_PER_SEC,
-		.n_matcher = 1,
-		.matcher = { { 200, 299 } },
-		.path = "/healthz?a=b",
+	struct protocol_probe_record r = {
+		.probe = {
+			.id = id,
+			.generation = 1,
+			.check = (uint8_t)check,
+			.port = port,
+			.interval_usec = 2 * USEC_PER_SEC,
+			.timeout_usec = 2 * USEC_PER_SEC,
+			.n_matcher = 1,
+			.matcher = { { 200, 299 } },
+		},
 	};
 
-	assert_int_equal(addr_parse(address, &p.addr), 0);
-	protocol_init(&p.header, PROTOCOL_PROBE_SET, sizeof(p));
-	return p;
+	assert_int_equal(addr_parse(address, &r.probe.addr), 0);
+	protocol_init(&r.probe.header, PROTOCOL_PROBE_SET, sizeof(r.probe));
+	return r;
+}
+
+void probe_text(struct protocol_probe_record *r, enum protocol_text which, const char *text)
+{
+	assert_int_equal(protocol_probe_append(r, which, text, strlen(text)), 0);
+}
+
+void rig_send_probe(struct rig *rig, const struct protocol_probe_record *r)
+{
+	rig_send(rig, r, r->probe.header.size);
 }
 
 void rig_send_del(struct rig *rig, uint64_t id)

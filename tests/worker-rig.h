@@ -59,6 +59,10 @@ void rig_send(struct rig *rig, const void *record, size_t size);
 void rig_send_hello(struct rig *rig);
 void rig_send_del(struct rig *rig, uint64_t id);
 
-/* A specification to change and to send: generation 1, an interval and a timeout of 2 s, 200-299. */
-struct protocol_probe probe_make(uint64_t id, enum protocol_check check, const char *address,
-				 uint16_t port);
+/* A specification to change and to send: generation 1, an interval and a timeout of 2 s, 200-299, no texts. */
+struct protocol_probe_record probe_make(uint64_t id, enum protocol_check check, const char *address,
+					uint16_t port);
+
+/* Appends a text, in the order of enum protocol_text; then sends. */
+void probe_text(struct protocol_probe_record *r, enum protocol_text which, const char *text);
+void rig_send_probe(struct rig *rig, const struct protocol_probe_record *r);

@@ -42,22 +42,24 @@ static void send_specs(const struct bench *b, int fd)
 	protocol_init(&hello.header, PROTOCOL_HELLO, sizeof(hello));
 	(void)send(fd, &hello, sizeof(hello), 0);
 	for (unsigned i = 0; i < b->probes; i++) {
-		struct protocol_probe p = {
-			.id = i,
-			.check = (uint8_t)b->check,
-			.port = b->port,
-			.addr = { .family = AF_INET,
-				  .bytes = { 127, 1, (uint8_t)(i / 250), (uint8_t)(1 + i % 250) } },
-			.interval_usec = b->interval_usec,
-			.timeout_usec = b->interval_usec,
-			.n_matcher = 1,
-			.matcher = { { 200, 299 } },
-			.path = "/",
-			.has_history = 1,
-		};
+		struct protocol_probe_record
+			r = { .probe = {
+				      .id = i,
+				      .check = (uint8_t)b->check,
+				      .port = b->port,
+				      .addr = { .family = AF_INET,
+						.bytes = { 127, 1, (uint8_t)(i / 250),
+							   (uint8_t)(1 + i % 250) } },
+				      .flags = PROTOCOL_PROBE_HISTORY,
+				      .interval_usec = b->interval_usec,
+				      .timeout_usec = b->interval_usec,
+				      .n_matcher = 1,
+				      .matcher = { { 200, 299 } },
+			      } };
 
-		protocol_init(&p.header, PROTOCOL_PROBE_SET, sizeof(p));
-		if (send(fd, &p, sizeof(p), 0) < 0)
+		protocol_init(&r.probe.header, PROTOCOL_PROBE_SET, sizeof(r.probe));
+		(void)protocol_probe_append(&r, PROTOCOL_TEXT_PATH, "/", 1);
+		if (send(fd, &r, r.probe.header.size, 0) < 0)
 			perror("send");
 	}
 }

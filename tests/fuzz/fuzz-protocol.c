@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "health/outcome.h"
+#include "health/probe.h"
 #include "health/protocol.h"
 #include "health/schedule.h"
 #include "health/target.h"
@@ -37,6 +38,7 @@ static void use_result(const struct protocol_result *r)
 	(void)target_health_describe(&t, description);
 	(void)probe_outcome_to_string(report.outcome);
 	assert(r->start_usec - r->due_usec <= r->start_usec);
+	assert(r->weight_percent >= -1 && r->agent_state < _PROBE_ADVICE_MAX);
 }
 
 static void use_probe(const struct protocol_probe *p)
@@ -44,11 +46,18 @@ static void use_probe(const struct protocol_probe *p)
 	usec_t phase = schedule_phase(p->id, p->interval_usec);
 	usec_t next = schedule_next(phase, p->interval_usec, p->id >> 1);
 	char where[ADDR_PORT_STR_MAX];
+	struct probe_spec spec;
 
 	assert(phase < p->interval_usec);
 	assert(next >= p->id >> 1 && (next == phase || next - (p->id >> 1) < p->interval_usec));
-	assert(strlen(p->path) <= PROTOCOL_PATH_MAX);
-	assert(!strpbrk(p->path, "\r\n \t") && !strpbrk(p->host_header, "\r\n \t"));
+	assert(probe_spec_init(&spec, p) == 0);
+	assert(strlen(spec.text[PROTOCOL_TEXT_PATH]) == spec.text_size[PROTOCOL_TEXT_PATH]);
+	assert(strlen(spec.text[PROTOCOL_TEXT_COMMAND]) == spec.text_size[PROTOCOL_TEXT_COMMAND]);
+	for (size_t i = PROTOCOL_TEXT_PATH; i <= PROTOCOL_TEXT_SERVER_NAME; i++)
+		assert(!strpbrk(spec.text[i], "\r\n \t"));
+	for (size_t i = 0; i < _PROTOCOL_TEXT_MAX; i++)
+		assert(spec.text[i][spec.text_size[i]] == 0);
+	probe_spec_deinit(&spec);
 	assert(strlen(p->interface) < PROTOCOL_IFNAME_MAX);
 	assert(p->n_matcher <= PROTOCOL_MATCHER_RANGES);
 	assert(strcmp(addr_port_format(&p->addr, p->port, where), "-") != 0);
@@ -58,7 +67,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	enum protocol_kind kind;
 	union {
-		struct protocol_probe probe;
+		struct protocol_probe_record probe;
 		struct protocol_result result;
 	} u;
 
@@ -69,6 +78,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (kind == PROTOCOL_RESULT)
 		use_result(&u.result);
 	if (kind == PROTOCOL_PROBE_SET)
-		use_probe(&u.probe);
+		use_probe(&u.probe.probe);
 	return 0;
 }

@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+/* The probe specification of a target, from its group's configuration. */
+
+#include <assert.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "daemon/registry.h"
+
+static const enum protocol_check checks[_CONF_CHECK_MAX] = {
+	[CONF_CHECK_TCP] = PROTOCOL_CHECK_TCP,	 [CONF_CHECK_TLS] = PROTOCOL_CHECK_TLS,
+	[CONF_CHECK_HTTP] = PROTOCOL_CHECK_HTTP, [CONF_CHECK_HTTPS] = PROTOCOL_CHECK_HTTPS,
+	[CONF_CHECK_GRPC] = PROTOCOL_CHECK_GRPC, [CONF_CHECK_UDP] = PROTOCOL_CHECK_UDP,
+	[CONF_CHECK_DNS] = PROTOCOL_CHECK_DNS,	 [CONF_CHECK_ICMP] = PROTOCOL_CHECK_ICMP,
+	[CONF_CHECK_EXEC] = PROTOCOL_CHECK_EXEC, [CONF_CHECK_AGENT] = PROTOCOL_CHECK_AGENT,
+};
+
+static uint16_t probe_port(const struct target_group *g, const struct target *t)
+{
+	if (g->conf->check.port)
+		return g->conf->check.port;
+	return t->port ? t->port : g->listener_port;
+}
+
+/* Every byte of the record counts; a multiplication and a fold a word. */
+static uint32_t record_hash(const struct protocol_probe_record *r)
+{
+	uint64_t h = 0xcbf29ce484222325ULL;
+
+	for (size_t i = 0; i < r->probe.header.size; i += sizeof(uint64_t)) {
+		uint64_t word = 0;
+
+		memcpy(&word, (const char *)r + i, MIN(sizeof(word), r->probe.header.size - i));
+		h = (h ^ word) * 0x9e3779b97f4a7c15ULL;
+		h ^= h >> 32;
+	}
+	return (uint32_t)h;
+}
+
+static void append(struct protocol_probe_record *r, enum protocol_text which, const char *text)
+{
+	int err = text ? protocol_probe_append(r, which, text, strlen(text)) : 0;
+
+	assert(err == 0); /* the configuration has the protocol's limits */
+}
+
+static bool is_request(enum conf_check check)
+{
+	return check == CONF_CHECK_HTTP || check == CONF_CHECK_HTTPS || check == CONF_CHECK_GRPC;
+}
+
+static void append_texts(struct protocol_probe_record *r, const struct conf_health_check *check)
+{
+	if (is_request(check->protocol)) {
+		append(r, PROTOCOL_TEXT_PATH, check->path ? check->path : "/");
+		append(r, PROTOCOL_TEXT_HOST, check->host_header);
+	}
+	append(r, PROTOCOL_TEXT_SERVER_NAME, check->server_name);
+	append(r, PROTOCOL_TEXT_SEND, check->send);
+	append(r, PROTOCOL_TEXT_EXPECT, check->expect);
+	append(r, PROTOCOL_TEXT_COMMAND, check->command);
+}
+
+bool registry_probe(const struct target_group *g, const struct target *t,
+		    struct protocol_probe_record *ret)
+{
+	const struct conf_health_check *check = &g->conf->check;
+	struct protocol_probe *p = &ret->probe;
+
+	if (check->protocol == CONF_CHECK_NONE || !g->conf->in_use || !target_is_registered(t) ||
+	    !probe_port(g, t))
+		return false;
+	*p = (struct protocol_probe){
+		.id = t->id,
+		.check = (uint8_t)checks[check->protocol],
+		.addr = t->addr,
+		.port = probe_port(g, t),
+		.source = check->source,
+		.firewall_mark = check->firewall_mark,
+		.interval_usec = check->interval_usec,
+		.timeout_usec = check->timeout_usec,
+	};
+	protocol_init(&p->header, PROTOCOL_PROBE_SET, sizeof(*p));
+	memcpy(p->interface, check->interface, sizeof(p->interface));
+	if (is_request(check->protocol)) {
+		for (unsigned i = 0; i < check->matcher.n; i++)
+			p->matcher[i] = (struct protocol_range){ check->matcher.ranges[i].low,
+								 check->matcher.ranges[i].high };
+		p->n_matcher = (uint8_t)check->matcher.n;
+	}
+	append_texts(ret, check);
+	p->generation = record_hash(ret);
+	if (t->health.checked_usec != 0)
+		p->flags |= PROTOCOL_PROBE_HISTORY;
+	return true;
+}
