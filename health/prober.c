@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
-#include "health/probe-http.h"
+#include "health/probe-curl.h"
 #include "health/probe-tcp.h"
 #include "health/schedule.h"
 #include "health/wakeup.h"
@@ -28,14 +28,14 @@ struct probe {
 	usec_t attempt_due_usec, attempt_start_usec, deadline_usec;
 	union {
 		struct probe_tcp tcp;
-		struct probe_http *http; /* borrowed from the engine while running */
+		struct probe_curl *http; /* borrowed from the engine while running */
 	} attempt;
 };
 
 struct prober {
 	sd_event *event;		/* owned reference */
 	sd_event_source *timer;		/* owned */
-	struct probe_http_engine *http; /* owned */
+	struct probe_curl_engine *http; /* owned */
 	void *probes;			/* tsearch(3) tree by id; owned */
 	struct wakeup_queue queue;
 	usec_t armed_usec;
@@ -62,7 +62,7 @@ static enum probe_outcome probe_cancel(struct probe *p)
 	p->prober->stats.in_flight--;
 	switch (p->spec.check) {
 	case PROTOCOL_CHECK_HTTP:
-		return probe_http_cancel(p->attempt.http);
+		return probe_curl_cancel(p->attempt.http);
 	default:
 		return probe_tcp_cancel(&p->attempt.tcp);
 	}
@@ -155,7 +155,7 @@ static void probe_start(struct probe *p, usec_t due_usec)
 		MAX(pr->stats.max_lateness_usec, p->attempt_start_usec - due_usec);
 	switch (p->spec.check) {
 	case PROTOCOL_CHECK_HTTP:
-		r = probe_http_start(pr->http, &p->spec, on_done, p, &p->attempt.http);
+		r = probe_curl_start(pr->http, &p->spec, on_done, p, &p->attempt.http);
 		if (r < 0)
 			on_done(p, PROBE_INTERNAL_ERROR, -r);
 		break;
@@ -220,7 +220,7 @@ int prober_new(sd_event *event, prober_result_t on_result, void *userdata, struc
 	if (r >= 0)
 		r = sd_event_source_set_enabled(pr->timer, SD_EVENT_OFF);
 	if (r >= 0)
-		r = probe_http_engine_new(event, &pr->http);
+		r = probe_curl_engine_new(event, &pr->http);
 	if (r < 0) {
 		prober_free(pr);
 		return r;
@@ -239,7 +239,7 @@ void prober_free(struct prober *pr)
 	if (!pr)
 		return;
 	tdestroy(pr->probes, free_node);
-	probe_http_engine_free(pr->http);
+	probe_curl_engine_free(pr->http);
 	wakeup_queue_deinit(&pr->queue);
 	sd_event_source_disable_unref(pr->timer);
 	sd_event_unref(pr->event);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "health/probe-http.h"
+#include "health/probe-curl.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -10,9 +10,9 @@
 #include "base/cleanup.h"
 #include "base/libcurl.h"
 
-struct probe_http {
-	struct probe_http_engine *engine; /* borrowed */
-	struct probe_http *next_idle;
+struct probe_curl {
+	struct probe_curl_engine *engine; /* borrowed */
+	struct probe_curl *next_idle;
 	CURL *easy;		       /* owned */
 	struct curl_slist *headers;    /* owned */
 	const struct probe_spec *spec; /* borrowed */
@@ -23,17 +23,17 @@ struct probe_http {
 	int socket_errno; /* our own socket calls failed */
 };
 
-struct probe_http_engine {
+struct probe_curl_engine {
 	sd_event *event;	/* owned reference */
 	sd_event_source *timer; /* owned */
 	CURLM *multi;		/* owned */
-	struct probe_http *idle;
+	struct probe_curl *idle;
 };
 
 static curl_socket_t on_open_socket(void *userdata, curlsocktype purpose,
 				    struct curl_sockaddr *address)
 {
-	struct probe_http *p = userdata;
+	struct probe_curl *p = userdata;
 	int fd;
 
 	(void)purpose;
@@ -47,7 +47,7 @@ static curl_socket_t on_open_socket(void *userdata, curlsocktype purpose,
 
 static size_t on_header(char *data, size_t size, size_t n, void *userdata)
 {
-	struct probe_http *p = userdata;
+	struct probe_curl *p = userdata;
 	long status = 0;
 
 	p->header_bytes += size * n;
@@ -55,16 +55,16 @@ static size_t on_header(char *data, size_t size, size_t n, void *userdata)
 		(void)libcurl.easy_getinfo(p->easy, CURLINFO_RESPONSE_CODE, &status);
 		p->has_header = status >= 200;
 	}
-	return p->header_bytes > PROBE_HTTP_HEADER_MAX ? 0 : size * n;
+	return p->header_bytes > PROBE_CURL_HEADER_MAX ? 0 : size * n;
 }
 
 static size_t on_body(char *data, size_t size, size_t n, void *userdata)
 {
-	struct probe_http *p = userdata;
+	struct probe_curl *p = userdata;
 
 	(void)data;
 	p->body_bytes += size * n;
-	return p->body_bytes > PROBE_HTTP_BODY_MAX ? 0 : size * n;
+	return p->body_bytes > PROBE_CURL_BODY_MAX ? 0 : size * n;
 }
 
 static bool status_matches(const struct probe_spec *spec, long status)
@@ -75,7 +75,7 @@ static bool status_matches(const struct probe_spec *spec, long status)
 	return false;
 }
 
-static enum probe_outcome judge_status(struct probe_http *p, int32_t *ret_detail)
+static enum probe_outcome judge_status(struct probe_curl *p, int32_t *ret_detail)
 {
 	long status = 0;
 
@@ -84,7 +84,7 @@ static enum probe_outcome judge_status(struct probe_http *p, int32_t *ret_detail
 	return status_matches(p->spec, status) ? PROBE_OK : PROBE_WRONG_STATUS;
 }
 
-static bool is_connected(struct probe_http *p)
+static bool is_connected(struct probe_curl *p)
 {
 	curl_off_t connect_usec = 0;
 
@@ -92,14 +92,14 @@ static bool is_connected(struct probe_http *p)
 	return connect_usec > 0;
 }
 
-static enum probe_outcome judge_deadline(struct probe_http *p)
+static enum probe_outcome judge_deadline(struct probe_curl *p)
 {
 	if (!is_connected(p))
 		return PROBE_CONNECT_TIMEOUT;
 	return p->has_header ? PROBE_BODY_TIMEOUT : PROBE_HEADER_TIMEOUT;
 }
 
-static enum probe_outcome judge_connect(struct probe_http *p, long error, int32_t *ret_detail)
+static enum probe_outcome judge_connect(struct probe_curl *p, long error, int32_t *ret_detail)
 {
 	if (p->socket_errno)
 		error = p->socket_errno;
@@ -109,7 +109,7 @@ static enum probe_outcome judge_connect(struct probe_http *p, long error, int32_
 	return probe_outcome_from_errno((int)error);
 }
 
-static enum probe_outcome judge(struct probe_http *p, CURLcode code, int32_t *ret_detail)
+static enum probe_outcome judge(struct probe_curl *p, CURLcode code, int32_t *ret_detail)
 {
 	long error = 0;
 
@@ -119,7 +119,7 @@ static enum probe_outcome judge(struct probe_http *p, CURLcode code, int32_t *re
 	case CURLE_OK:
 		return judge_status(p, ret_detail);
 	case CURLE_WRITE_ERROR: /* our callbacks refused more */
-		if (p->header_bytes > PROBE_HTTP_HEADER_MAX)
+		if (p->header_bytes > PROBE_CURL_HEADER_MAX)
 			return PROBE_BAD_RESPONSE;
 		return judge_status(p, ret_detail);
 	case CURLE_COULDNT_CONNECT:
@@ -146,7 +146,7 @@ static enum probe_outcome judge(struct probe_http *p, CURLcode code, int32_t *re
 	}
 }
 
-static void make_idle(struct probe_http *p)
+static void make_idle(struct probe_curl *p)
 {
 	(void)libcurl.multi_remove_handle(p->engine->multi, p->easy);
 	libcurl.slist_free_all(p->headers);
@@ -155,13 +155,13 @@ static void make_idle(struct probe_http *p)
 	p->engine->idle = p;
 }
 
-static void collect_finished(struct probe_http_engine *e)
+static void collect_finished(struct probe_curl_engine *e)
 {
 	CURLMsg *message;
 	int left;
 
 	while ((message = libcurl.multi_info_read(e->multi, &left))) {
-		struct probe_http *p = NULL;
+		struct probe_curl *p = NULL;
 		enum probe_outcome outcome;
 		int32_t detail;
 
@@ -176,7 +176,7 @@ static void collect_finished(struct probe_http_engine *e)
 
 static int on_io(sd_event_source *s, int fd, uint32_t revents, void *userdata)
 {
-	struct probe_http_engine *e = userdata;
+	struct probe_curl_engine *e = userdata;
 	int mask = 0, running;
 
 	(void)s;
@@ -193,7 +193,7 @@ static int on_io(sd_event_source *s, int fd, uint32_t revents, void *userdata)
 
 static int on_timer(sd_event_source *s, uint64_t usec, void *userdata)
 {
-	struct probe_http_engine *e = userdata;
+	struct probe_curl_engine *e = userdata;
 	int running;
 
 	(void)s;
@@ -206,7 +206,7 @@ static int on_timer(sd_event_source *s, uint64_t usec, void *userdata)
 /* libcurl wants `fd` watched for `what`; it keeps our event source as the socket's pointer. */
 static int on_curl_socket(CURL *easy, curl_socket_t fd, int what, void *userdata, void *socket_data)
 {
-	struct probe_http_engine *e = userdata;
+	struct probe_curl_engine *e = userdata;
 	sd_event_source *source = socket_data;
 	uint32_t events = 0;
 
@@ -230,7 +230,7 @@ static int on_curl_socket(CURL *easy, curl_socket_t fd, int what, void *userdata
 
 static int on_curl_timer(CURLM *multi, long timeout_msec, void *userdata)
 {
-	struct probe_http_engine *e = userdata;
+	struct probe_curl_engine *e = userdata;
 	int r;
 
 	(void)multi;
@@ -245,9 +245,9 @@ static int on_curl_timer(CURLM *multi, long timeout_msec, void *userdata)
 	return r < 0 ? -1 : 0;
 }
 
-int probe_http_engine_new(sd_event *event, struct probe_http_engine **ret)
+int probe_curl_engine_new(sd_event *event, struct probe_curl_engine **ret)
 {
-	struct probe_http_engine *e;
+	struct probe_curl_engine *e;
 	int r;
 
 	r = libcurl_load();
@@ -264,7 +264,7 @@ int probe_http_engine_new(sd_event *event, struct probe_http_engine **ret)
 	if (r >= 0)
 		r = sd_event_source_set_enabled(e->timer, SD_EVENT_OFF);
 	if (r < 0) {
-		probe_http_engine_free(e);
+		probe_curl_engine_free(e);
 		return r;
 	}
 	(void)libcurl.multi_setopt(e->multi, CURLMOPT_SOCKETFUNCTION, on_curl_socket);
@@ -275,12 +275,12 @@ int probe_http_engine_new(sd_event *event, struct probe_http_engine **ret)
 	return 0;
 }
 
-void probe_http_engine_free(struct probe_http_engine *e)
+void probe_curl_engine_free(struct probe_curl_engine *e)
 {
 	if (!e)
 		return;
 	while (e->idle) {
-		struct probe_http *p = e->idle;
+		struct probe_curl *p = e->idle;
 
 		e->idle = p->next_idle;
 		libcurl.easy_cleanup(p->easy);
@@ -293,7 +293,7 @@ void probe_http_engine_free(struct probe_http_engine *e)
 }
 
 /* The options that no specification changes. */
-static CURLcode set_constant_options(struct probe_http *p)
+static CURLcode set_constant_options(struct probe_curl *p)
 {
 	static const struct {
 		CURLoption option;
@@ -329,9 +329,9 @@ static CURLcode set_constant_options(struct probe_http *p)
 }
 
 /* Easy handles are expensive to make and are used again, with the options above still set. */
-static struct probe_http *take_idle(struct probe_http_engine *e)
+static struct probe_curl *take_idle(struct probe_curl_engine *e)
 {
-	struct probe_http *p = e->idle;
+	struct probe_curl *p = e->idle;
 
 	if (p) {
 		e->idle = p->next_idle;
@@ -349,7 +349,7 @@ static struct probe_http *take_idle(struct probe_http_engine *e)
 	return NULL;
 }
 
-static CURLcode set_request(struct probe_http *p)
+static CURLcode set_request(struct probe_curl *p)
 {
 	const struct probe_spec *spec = p->spec;
 	char where[ADDR_PORT_STR_MAX], url[ADDR_PORT_STR_MAX + 16];
@@ -379,10 +379,10 @@ static CURLcode set_request(struct probe_http *p)
 	return code;
 }
 
-int probe_http_start(struct probe_http_engine *e, const struct probe_spec *spec, probe_done_t done,
-		     void *userdata, struct probe_http **ret)
+int probe_curl_start(struct probe_curl_engine *e, const struct probe_spec *spec, probe_done_t done,
+		     void *userdata, struct probe_curl **ret)
 {
-	struct probe_http *p = take_idle(e);
+	struct probe_curl *p = take_idle(e);
 
 	if (!p)
 		return -ENOMEM;
@@ -401,7 +401,7 @@ int probe_http_start(struct probe_http_engine *e, const struct probe_spec *spec,
 	return 0;
 }
 
-enum probe_outcome probe_http_cancel(struct probe_http *p)
+enum probe_outcome probe_curl_cancel(struct probe_curl *p)
 {
 	enum probe_outcome outcome = judge_deadline(p);
 
