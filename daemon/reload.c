@@ -105,11 +105,10 @@ static void collect_restarts(const struct manager *m, const struct conf *conf, j
 	warn_of_restart(warnings, "event-history", running, wanted);
 }
 
-/* Kernel settings and addresses that are not as the configuration needs them: said, not fatal. */
-static json_t *collect_warnings(struct manager *m, const struct conf *conf)
+/* Kernel settings that are not as the configuration needs them: said, not fatal. An array, owned by the caller. */
+static json_t *prepare_kernel(const struct conf *conf)
 {
 	_cleanup_(json_decref_p) json_t *findings = kernel_prepare(conf);
-	_cleanup_(json_decref_p) json_t *missing = vip_set_missing(m->vips, conf);
 	json_t *warnings = json_array();
 	json_t *item;
 	size_t i;
@@ -129,11 +128,20 @@ static json_t *collect_warnings(struct manager *m, const struct conf *conf)
 					    json_sprintf("%s is %s, should be %s: %s (%s)", name,
 							 actual, wanted, reason, remedy));
 	}
+	return warnings;
+}
+
+/* What does not hold up the traffic is looked at when it runs. */
+static void collect_warnings(struct manager *m, const struct conf *conf, json_t *warnings)
+{
+	_cleanup_(json_decref_p) json_t *missing = vip_set_missing(m->vips, conf);
+	json_t *item;
+	size_t i;
+
 	(void)json_array_extend(warnings, missing);
 	collect_restarts(m, conf, warnings);
 	json_array_foreach (warnings, i, item)
 		log_warning("%s", json_string_value(item));
-	return warnings;
 }
 
 /* The state timeouts of all connections of this network namespace; 0 = as the kernel has it. */
@@ -182,8 +190,9 @@ int reload_first(struct manager *m, char **ret_error)
 	_cleanup_(reconcile_report_deinit) struct reconcile_report report = RECONCILE_REPORT_INIT;
 	int r;
 
-	m->warnings = collect_warnings(m, m->conf);
+	m->warnings = prepare_kernel(m->conf);
 	r = apply_all(m, m->conf, &m->registry, &report, ret_error);
+	collect_warnings(m, m->conf, m->warnings); /* they may be why it failed */
 	if (r < 0)
 		return r;
 	vip_set_remove_unwanted(m->vips, m->conf);
@@ -260,8 +269,9 @@ static int reload(struct manager *m, struct diag_list *diags, json_t **ret_repor
 		*ret_report = error_report(diags, "%s; nothing was changed", strerror(-r));
 		return r;
 	}
-	warnings = collect_warnings(m, conf);
+	warnings = prepare_kernel(conf);
 	r = apply_all(m, conf, &registry, &report, &error);
+	collect_warnings(m, conf, warnings);
 	if (r < 0) {
 		json_decref(warnings);
 		roll_back(m);

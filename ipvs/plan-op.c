@@ -1,9 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/cleanup.h"
 #include "ipvs/plan.h"
+
+enum {
+	DESCRIPTION_MAX = 512,
+};
 
 static const char *const kind_names[_PLAN_OP_MAX] = {
 	[PLAN_SERVICE_NEW] = "add-service",    [PLAN_SERVICE_SET] = "set-service",
@@ -214,15 +220,35 @@ static const char *sched_flags_name(const char *scheduler, uint32_t flags)
 	return names[bits];
 }
 
-static void describe_new_service(FILE *f, const struct ipvs_service *s, bool bare)
+/* Two hundred are written before each large change is sent: a stream for each would cost more than the text. */
+struct description {
+	size_t len;
+	char text[DESCRIPTION_MAX];
+};
+
+/* What is too long is cut. */
+__attribute__((format(printf, 2, 3))) static void add(struct description *d, const char *format,
+						      ...)
 {
-	fprintf(f, ": scheduler %s", bare ? PLAN_BARE_SCHEDULER : s->scheduler);
+	va_list ap;
+	int n;
+
+	va_start(ap, format);
+	n = vsnprintf(d->text + d->len, sizeof(d->text) - d->len, format, ap);
+	va_end(ap);
+	if (n > 0)
+		d->len = MIN(d->len + (size_t)n, sizeof(d->text) - 1);
+}
+
+static void describe_new_service(struct description *d, const struct ipvs_service *s, bool bare)
+{
+	add(d, ": scheduler %s", bare ? PLAN_BARE_SCHEDULER : s->scheduler);
 	if (s->flags & (IPVS_SVC_SCHED1 | IPVS_SVC_SCHED2 | IPVS_SVC_SCHED3))
-		fprintf(f, " (%s)", sched_flags_name(s->scheduler, s->flags));
+		add(d, " (%s)", sched_flags_name(s->scheduler, s->flags));
 	if (s->flags & IPVS_SVC_PERSISTENT)
-		fprintf(f, ", persistent %u s", s->timeout_sec);
+		add(d, ", persistent %u s", s->timeout_sec);
 	if (s->flags & IPVS_SVC_ONEPACKET)
-		fprintf(f, ", one-packet");
+		add(d, ", one-packet");
 }
 
 static unsigned persistence_sec(const struct ipvs_service *s)
@@ -230,64 +256,64 @@ static unsigned persistence_sec(const struct ipvs_service *s)
 	return s->flags & IPVS_SVC_PERSISTENT ? s->timeout_sec : 0;
 }
 
-static void describe_changed_service(FILE *f, const struct ipvs_service *a,
+static void describe_changed_service(struct description *d, const struct ipvs_service *a,
 				     const struct ipvs_service *b, bool bare)
 {
 	const char *old = bare ? PLAN_BARE_SCHEDULER : a->scheduler;
 	const char *separator = ":";
 
 	if (strcmp(old, b->scheduler) != 0) {
-		fprintf(f, "%s scheduler %s -> %s", separator, old, b->scheduler);
+		add(d, "%s scheduler %s -> %s", separator, old, b->scheduler);
 		separator = ",";
 	}
 	if ((a->flags ^ b->flags) & (IPVS_SVC_SCHED1 | IPVS_SVC_SCHED2 | IPVS_SVC_SCHED3)) {
-		fprintf(f, "%s scheduler flags %s -> %s", separator,
-			sched_flags_name(a->scheduler, a->flags),
-			sched_flags_name(b->scheduler, b->flags));
+		add(d, "%s scheduler flags %s -> %s", separator,
+		    sched_flags_name(a->scheduler, a->flags),
+		    sched_flags_name(b->scheduler, b->flags));
 		separator = ",";
 	}
 	if (persistence_sec(a) != persistence_sec(b)) {
-		fprintf(f, "%s persistence %u -> %u s", separator, persistence_sec(a),
-			persistence_sec(b));
+		add(d, "%s persistence %u -> %u s", separator, persistence_sec(a),
+		    persistence_sec(b));
 		separator = ",";
 	}
 	if ((b->flags & IPVS_SVC_PERSISTENT) && a->netmask != b->netmask) {
-		fprintf(f, "%s persistence netmask", separator);
+		add(d, "%s persistence netmask", separator);
 		separator = ",";
 	}
 	if ((a->flags ^ b->flags) & IPVS_SVC_ONEPACKET) {
-		fprintf(f, "%s one-packet %s", separator,
-			b->flags & IPVS_SVC_ONEPACKET ? "on" : "off");
+		add(d, "%s one-packet %s", separator, b->flags & IPVS_SVC_ONEPACKET ? "on" : "off");
 		separator = ",";
 	}
 	if (strcmp(a->pe, b->pe) != 0)
-		fprintf(f, "%s persistence engine %s -> %s", separator, a->pe[0] ? a->pe : "none",
-			b->pe[0] ? b->pe : "none");
+		add(d, "%s persistence engine %s -> %s", separator, a->pe[0] ? a->pe : "none",
+		    b->pe[0] ? b->pe : "none");
 }
 
-static void describe_changed_dest(FILE *f, const struct ipvs_dest *a, const struct ipvs_dest *b)
+static void describe_changed_dest(struct description *d, const struct ipvs_dest *a,
+				  const struct ipvs_dest *b)
 {
 	const char *separator = ":";
 
 	if (a->weight != b->weight) {
-		fprintf(f, "%s weight %u -> %u", separator, a->weight, b->weight);
+		add(d, "%s weight %u -> %u", separator, a->weight, b->weight);
 		separator = ",";
 	}
 	if (a->forward != b->forward || strcmp(forward_name(a), forward_name(b)) != 0) {
-		fprintf(f, "%s forwarding %s -> %s", separator, forward_name(a), forward_name(b));
+		add(d, "%s forwarding %s -> %s", separator, forward_name(a), forward_name(b));
 		separator = ",";
 	} else if (b->forward == IPVS_FORWARD_TUNNEL &&
 		   (a->tunnel_port != b->tunnel_port || a->tunnel_flags != b->tunnel_flags)) {
-		fprintf(f, "%s tunnel port %u flags %u -> port %u flags %u", separator,
-			a->tunnel_port, a->tunnel_flags, b->tunnel_port, b->tunnel_flags);
+		add(d, "%s tunnel port %u flags %u -> port %u flags %u", separator, a->tunnel_port,
+		    a->tunnel_flags, b->tunnel_port, b->tunnel_flags);
 		separator = ",";
 	}
 	if (a->upper_threshold != b->upper_threshold || a->lower_threshold != b->lower_threshold)
-		fprintf(f, "%s connection limits %u/%u -> %u/%u", separator, a->lower_threshold,
-			a->upper_threshold, b->lower_threshold, b->upper_threshold);
+		add(d, "%s connection limits %u/%u -> %u/%u", separator, a->lower_threshold,
+		    a->upper_threshold, b->lower_threshold, b->upper_threshold);
 }
 
-static void describe_connections(FILE *f, const struct ipvs_dest *dests, size_t n)
+static void describe_connections(struct description *d, const struct ipvs_dest *dests, size_t n)
 {
 	uint64_t active = 0, inactive = 0;
 
@@ -296,61 +322,51 @@ static void describe_connections(FILE *f, const struct ipvs_dest *dests, size_t 
 		inactive += dests[i].inactive_conns;
 	}
 	if (active || inactive)
-		fprintf(f, " (%llu active, %llu inactive connections)", (unsigned long long)active,
-			(unsigned long long)inactive);
+		add(d, " (%llu active, %llu inactive connections)", (unsigned long long)active,
+		    (unsigned long long)inactive);
 }
 
-static void describe_dest(FILE *f, const struct plan_op *op, const char *service)
+static void describe_dest(struct description *d, const struct plan_op *op, const char *service)
 {
 	char where[ADDR_PORT_STR_MAX];
 
 	addr_port_format(&op->dest->addr, op->dest->port, where);
 	if (op->kind == PLAN_DEST_NEW) {
-		fprintf(f, "%s destination %s %s %s: weight %u, %s", op->reorder ? "re-add" : "add",
-			where, op->reorder ? "of" : "to", service, op->dest->weight,
-			forward_name(op->dest));
+		add(d, "%s destination %s %s %s: weight %u, %s", op->reorder ? "re-add" : "add",
+		    where, op->reorder ? "of" : "to", service, op->dest->weight,
+		    forward_name(op->dest));
 	} else if (op->kind == PLAN_DEST_SET) {
-		fprintf(f, "set destination %s of %s", where, service);
-		describe_changed_dest(f, op->old_dest, op->dest);
+		add(d, "set destination %s of %s", where, service);
+		describe_changed_dest(d, op->old_dest, op->dest);
 	} else if (op->reorder) {
-		fprintf(f, "take out destination %s of %s to move it in the list", where, service);
+		add(d, "take out destination %s of %s to move it in the list", where, service);
 	} else {
-		fprintf(f, "remove destination %s of %s", where, service);
-		describe_connections(f, op->dest, 1);
+		add(d, "remove destination %s of %s", where, service);
+		describe_connections(d, op->dest, 1);
 	}
 }
 
 char *plan_op_describe(const struct plan_op *op)
 {
+	struct description description = { .len = 0 }, *d = &description;
 	char service[IPVS_KEY_STR_MAX];
-	char *text = NULL;
-	size_t len;
-	bool failed;
-	FILE *f = open_memstream(&text, &len);
 
-	if (!f)
-		return NULL;
 	ipvs_service_key_format(&op->service->key, service);
 	switch (op->kind) {
 	case PLAN_SERVICE_NEW:
-		fprintf(f, "add service %s", service);
-		describe_new_service(f, op->service, op->bare);
+		add(d, "add service %s", service);
+		describe_new_service(d, op->service, op->bare);
 		break;
 	case PLAN_SERVICE_SET:
-		fprintf(f, "set service %s", service);
-		describe_changed_service(f, op->old_service, op->service, op->bare);
+		add(d, "set service %s", service);
+		describe_changed_service(d, op->old_service, op->service, op->bare);
 		break;
 	case PLAN_SERVICE_DEL:
-		fprintf(f, "remove service %s", service);
-		describe_connections(f, op->service->dests, op->service->n_dests);
+		add(d, "remove service %s", service);
+		describe_connections(d, op->service->dests, op->service->n_dests);
 		break;
 	default:
-		describe_dest(f, op, service);
+		describe_dest(d, op, service);
 	}
-	failed = ferror(f) != 0;
-	if (fclose(f) != 0 || failed) {
-		free(text);
-		return NULL;
-	}
-	return text;
+	return strdup(d->text);
 }
