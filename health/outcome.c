@@ -33,6 +33,20 @@ enum probe_outcome probe_outcome_from_errno(int error)
 	}
 }
 
+bool probe_outcome_is_timeout(enum probe_outcome o)
+{
+	switch (o) {
+	case PROBE_CONNECT_TIMEOUT:
+	case PROBE_TIMEOUT:
+	case PROBE_TLS_TIMEOUT:
+	case PROBE_HEADER_TIMEOUT:
+	case PROBE_BODY_TIMEOUT:
+		return true;
+	default:
+		return false;
+	}
+}
+
 const char *probe_outcome_to_string(enum probe_outcome o)
 {
 	static const char *const names[_PROBE_OUTCOME_MAX] = {

@@ -5,6 +5,7 @@
  * What one probe found. Values are part of the worker protocol and of the persisted state: append only.
  */
 
+#include <stdbool.h>
 #include <stdint.h>
 
 enum probe_outcome {
@@ -55,6 +56,9 @@ enum {
  * memory, no permission) are PROBE_INTERNAL_ERROR.
  */
 enum probe_outcome probe_outcome_from_errno(int error);
+
+/* No answer, or not all of it, in time. */
+bool probe_outcome_is_timeout(enum probe_outcome o);
 
 enum {
 	PROBE_OUTCOME_TEXT_MAX = 64,
