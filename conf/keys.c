@@ -22,7 +22,7 @@
 
 static const char later_zones[] = "zones";
 static const char later_health[] = "the further health checks";
-static const char later_security[] = "enforcement of security groups";
+static const char later_egress[] = "enforcement of egress rules";
 static const char later_fastpath[] = "the fast path";
 static const char later_drain[] = "connection termination";
 
@@ -225,8 +225,10 @@ static const struct key listener_keys[] = {
 		  "its "
 		  "targets; 0 gives none. Required." },
 	{ LISTENER(security_group_names), COUNT(struct conf_listener, n_security_groups),
-	  .name = "security-groups", .type = KEY_NAMES, .later = later_security,
-	  .help = "The security groups whose rules admit clients. None admits everybody." },
+	  .name = "security-groups", .type = KEY_NAMES,
+	  .help = "The security groups whose rules admit clients. None admits everybody. The fast "
+		  "path enforces them, while it has the traffic; the kernel plane admits "
+		  "everybody, and so does a listener by firewall-mark." },
 	{ LISTENER(vip_interface), .name = "vip-interface", .type = KEY_INTERFACE, .zero = "none",
 	  .help = "As in [ipvsd], for this listener; none leaves this address to the "
 		  "administrator." },
@@ -439,11 +441,14 @@ static const struct key group_keys[] = {
 
 static const struct key security_keys[] = {
 	{ SECURITY(ingress), COUNT(struct conf_security_group, n_ingress), .name = "ingress",
-	  .type = KEY_RULES, .later = later_security,
+	  .type = KEY_RULES,
 	  .help = "Rules, a line each: PROTOCOL [PORTS] from PREFIX. PROTOCOL is tcp, udp, sctp, "
-		  "icmp, icmpv6 or all; PORTS a port or a range, all ports by default." },
+		  "icmp, icmpv6 or all; PORTS a port or a range of the listener, all ports by "
+		  "default. A client whom no rule of any of the listener's groups names gets no "
+		  "answer. Connections go on when a rule goes. Rules for icmp and icmpv6 have no "
+		  "effect yet: who may ping is the kernel's." },
 	{ SECURITY(egress), COUNT(struct conf_security_group, n_egress), .name = "egress",
-	  .type = KEY_RULES, .later = later_security,
+	  .type = KEY_RULES, .later = later_egress,
 	  .help = "The same with to PREFIX, for what leaves towards targets." },
 };
 

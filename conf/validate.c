@@ -114,6 +114,25 @@ static void check_fastpath(const struct parse *p, const struct parse_section *s)
 			 "enabled: the fast path needs at least one port; give ports");
 }
 
+/* Who believes to be protected must know when not. */
+static void check_security(const struct parse *p, const struct parse_section *s)
+{
+	const struct conf_listener *l = &p->conf->listeners[s->index];
+	const char *text = "security-groups: enforced while the fast path has the traffic; the "
+			   "kernel plane admits everybody";
+
+	if (l->n_security_groups == 0)
+		return;
+	if (l->firewall_mark)
+		text = "security-groups: not enforced: a listener by firewall-mark is the kernel "
+		       "plane's, which admits everybody; let the marking rule choose";
+	else if (p->conf->fastpath.n_ports == 0)
+		text = "security-groups: not enforced: that is done by the fast path alone, and "
+		       "there is no [fastpath] with ports; the kernel plane admits everybody";
+	diag_add(p->diags, DIAG_WARNING, s->origin.path, parse_line_of(s, "security-groups"), "%s",
+		 text);
+}
+
 int validate(struct parse *p)
 {
 	_cleanup_free_ const struct parse_section **sorted =
@@ -132,9 +151,10 @@ int validate(struct parse *p)
 
 		if (s->kind == KEY_SECTION_GLOBAL)
 			check_global(p, s);
-		else if (s->kind == KEY_SECTION_LISTENER)
+		else if (s->kind == KEY_SECTION_LISTENER) {
 			validate_listener(p, s);
-		else if (s->kind == KEY_SECTION_GROUP)
+			check_security(p, s);
+		} else if (s->kind == KEY_SECTION_GROUP)
 			r = validate_group(p, s);
 		else if (s->kind == KEY_SECTION_FASTPATH)
 			check_fastpath(p, s);

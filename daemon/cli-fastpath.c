@@ -42,6 +42,28 @@ static void print_ports(const json_t *ports)
 	}
 }
 
+static void print_listeners(const json_t *names, const char *what)
+{
+	const json_t *name;
+	size_t i;
+
+	if (json_array_size(names) == 0)
+		return;
+	(void)printf("  security groups %s:", what);
+	json_array_foreach (names, i, name) {
+		(void)fputs(i ? ", " : " ", stdout);
+		table_put_text(stdout, json_string_value(name));
+	}
+	(void)putchar('\n');
+}
+
+static void print_security(const json_t *groups)
+{
+	print_listeners(json_object_get(groups, "enforced"), "enforced of listeners");
+	print_listeners(json_object_get(groups, "not_enforced"),
+			"NOT enforced (the kernel plane admits everybody) of listeners");
+}
+
 /* Sums over the workers, the zeros left out. */
 static void print_counters(const json_t *workers)
 {
@@ -86,6 +108,7 @@ static int show(const struct cli *cli, const json_t *report)
 		return cli_print_json(report);
 	print_state(report);
 	print_ports(json_object_get(report, "ports"));
+	print_security(json_object_get(report, "security_groups"));
 	print_counters(json_object_get(report, "workers"));
 	return CLI_OK;
 }

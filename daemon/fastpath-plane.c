@@ -39,6 +39,7 @@ void fastpath_plane_close(struct fastpath_plane *p)
 {
 	channel_free(p->channel);
 	ipvs_ruleset_deinit(&p->actual);
+	fastpath_rules_deinit(&p->rules);
 	*p = FASTPATH_PLANE_INIT;
 }
 
@@ -161,6 +162,112 @@ static int apply_once(struct fastpath_plane *p, const struct ipvs_ruleset *desir
 	return 0;
 }
 
+static struct ipvs_service_key key_of(const struct fastpath_rules_entry *e, unsigned port)
+{
+	struct ipvs_service_key key = e->key;
+
+	key.port = (uint16_t)port;
+	return key;
+}
+
+/* Services that are to have rules and are not there yet: made without a scheduler, so that nobody gets in before. */
+static int make_restricted(struct fastpath_plane *p, struct fastpath_rules *rules,
+			   struct reconcile_report *report)
+{
+	_cleanup_(ipvs_ruleset_deinit) struct ipvs_ruleset with = IPVS_RULESET_INIT;
+	int r = ipvs_ruleset_copy(&p->actual, &with);
+
+	for (size_t i = 0; r == 0 && i < rules->n; i++) {
+		struct fastpath_rules_entry *e = &rules->entries[i];
+
+		for (unsigned port = e->key.port; e->restricted && port <= e->port_high; port++) {
+			const struct ipvs_service_key key = key_of(e, port);
+			struct ipvs_service *s;
+
+			if (ipvs_ruleset_find(&p->actual, &key))
+				continue;
+			s = ipvs_ruleset_append(&with, &key);
+			if (!s)
+				return -ENOMEM;
+			strcpy(s->scheduler, PLAN_BARE_SCHEDULER);
+			s->netmask = key.family == AF_INET6 ? 128 : UINT32_MAX;
+			e->fresh = true;
+		}
+	}
+	if (r < 0 || with.n == p->actual.n)
+		return r;
+	ipvs_ruleset_sort(&with);
+	return apply_once(p, &with, report);
+}
+
+static int refuse_rules(const struct fastpath_rules_entry *e, struct reconcile_report *report)
+{
+	if (asprintf(&report->error,
+		     "listener %s: %zu rules of its security groups, and the fast path takes %d of "
+		     "a listener: join prefixes",
+		     e->listener, e->n, PRIVATE_RULES_MAX) < 0)
+		report->error = NULL;
+	return -EIO;
+}
+
+static void describe_rules(const struct fastpath_rules_entry *e, struct reconcile_report *report)
+{
+	const char *protocol = e->key.protocol == IPPROTO_TCP	? "tcp"
+			       : e->key.protocol == IPPROTO_UDP ? "udp"
+								: "sctp";
+
+	if (!report->changes || json_array_size(report->changes) >= RECONCILE_CHANGES_MAX)
+		return;
+	(void)json_array_append_new(report->changes,
+				    e->restricted
+					    ? json_sprintf("admit to %s of listener %s: %zu rules",
+							   protocol, e->listener, e->n)
+					    : json_sprintf("admit to %s of listener %s: everybody",
+							   protocol, e->listener));
+}
+
+/* As apply_once(). A service that nobody restricts, and that is made by the plan, needs no word. */
+static int set_rules(struct fastpath_plane *p, const struct fastpath_rules_entry *e)
+{
+	for (unsigned port = e->key.port; port <= e->port_high; port++) {
+		const struct ipvs_service_key key = key_of(e, port);
+		int r;
+
+		if (!ipvs_ruleset_find(&p->actual, &key))
+			continue;
+		r = channel_set_rules(p->channel, &key, e->restricted ? e->rules : NULL, e->n);
+		if (r < 0)
+			return r == -ESRCH ? 1 : r;
+	}
+	return 0;
+}
+
+static int apply_rules(struct fastpath_plane *p, const struct conf *conf,
+		       struct reconcile_report *report)
+{
+	_cleanup_(fastpath_rules_deinit) struct fastpath_rules rules = FASTPATH_RULES_INIT;
+	bool first = p->rules.n == 0;
+	int r = fastpath_rules_compute(conf, &rules);
+
+	for (size_t i = 0; r == 0 && i < rules.n; i++)
+		if (rules.entries[i].n > PRIVATE_RULES_MAX)
+			return refuse_rules(&rules.entries[i], report);
+	if (r == 0)
+		r = make_restricted(p, &rules, report);
+	for (size_t i = 0; r == 0 && i < rules.n; i++) {
+		if (fastpath_rules_has(&p->rules, &rules.entries[i]))
+			continue;
+		r = set_rules(p, &rules.entries[i]);
+		if (r == 0 && !first)
+			describe_rules(&rules.entries[i], report);
+	}
+	if (r == 0)
+		fastpath_rules_take(&p->rules, &rules);
+	else
+		fastpath_rules_deinit(&p->rules); /* some have been told */
+	return r;
+}
+
 int fastpath_plane_apply(struct fastpath_plane *p, const struct conf *conf,
 			 const struct registry *registry, const struct linger_set *linger,
 			 struct reconcile_report *report)
@@ -169,6 +276,8 @@ int fastpath_plane_apply(struct fastpath_plane *p, const struct conf *conf,
 		_cleanup_(ipvs_ruleset_deinit) struct ipvs_ruleset desired = IPVS_RULESET_INIT;
 		int r = attempt > 0 ? fastpath_plane_dump(p) : 0;
 
+		if (r == 0)
+			r = apply_rules(p, conf, report);
 		if (r == 0)
 			r = compute(p, conf, registry, linger, &desired);
 		if (r == 0)

@@ -9,6 +9,7 @@
 #include <stdbool.h>
 
 #include "base/clock.h"
+#include "daemon/fastpath-rules.h"
 #include "ipvs/ruleset.h"
 
 struct channel;
@@ -18,8 +19,9 @@ struct reconcile_report;
 struct registry;
 
 struct fastpath_plane {
-	struct channel *channel;    /* owned; NULL = closed */
-	struct ipvs_ruleset actual; /* the last dump with what was applied since */
+	struct channel *channel;     /* owned; NULL = closed */
+	struct ipvs_ruleset actual;  /* the last dump with what was applied since */
+	struct fastpath_rules rules; /* what it was told; empty = anything may be in there */
 };
 
 #define FASTPATH_PLANE_INIT ((struct fastpath_plane){ 0 })
@@ -38,6 +40,7 @@ int fastpath_plane_set_up(struct fastpath_plane *p, struct channel *kernel,
 int fastpath_plane_dump(struct fastpath_plane *p);
 
 /*
+ * Services, destinations and who may come: a service with security groups has its rules before its first destination.
  * 0; -EIO: it refuses something, see report->error; other negative errno: it cannot be talked to.
  */
 int fastpath_plane_apply(struct fastpath_plane *p, const struct conf *conf,

@@ -201,6 +201,23 @@ static json_t *workers_to_json(struct fastpath *f)
 	return list;
 }
 
+/* Who enforces the security groups of which listeners, now. */
+static json_t *security_to_json(const struct fastpath *f)
+{
+	const struct conf *conf = f->manager->conf;
+	bool active = f->machine.state == FASTPATH_ACTIVE;
+	json_t *enforced = json_array(), *open = json_array();
+
+	for (size_t i = 0; i < conf->n_listeners; i++) {
+		const struct conf_listener *l = &conf->listeners[i];
+
+		if (l->n_security_groups > 0)
+			(void)json_array_append_new(active && !l->firewall_mark ? enforced : open,
+						    json_string(l->name));
+	}
+	return json_pack("{s:o?,s:o?}", "enforced", enforced, "not_enforced", open);
+}
+
 int fastpath_report(struct fastpath *f, bool counters, json_t **ret_report)
 {
 	const struct fastpath_machine *x = &f->machine;
@@ -209,13 +226,14 @@ int fastpath_report(struct fastpath *f, bool counters, json_t **ret_report)
 	char since[RFC3339_MAX];
 
 	*ret_report = json_pack(
-		"{s:s,s:b,s:b,s:b,s:s,s:s?,s:I,s:f,s:I,s:s,s:o?,s:o*}", "state",
+		"{s:s,s:b,s:b,s:b,s:s,s:s?,s:I,s:f,s:I,s:s,s:o?,s:o?,s:o*}", "state",
 		fastpath_state_to_string(x->state), "settled", fastpath_machine_is_settled(x),
 		"enabled", f->manager->conf->fastpath.enabled, "wanted", x->wanted, "since",
 		rfc3339_format(wall - (now - x->since_usec), since), "reason",
 		*x->reason ? x->reason : NULL, "failures", (json_int_t)x->failures, "retry_seconds",
 		waits ? (double)(x->deadline_usec - now) / (double)USEC_PER_SEC : 0.0, "pid",
 		(json_int_t)f->process.pid, "program", f->manager->conf->fastpath.program, "ports",
-		ports_to_json(f), "workers", counters ? workers_to_json(f) : NULL);
+		ports_to_json(f), "security_groups", security_to_json(f), "workers",
+		counters ? workers_to_json(f) : NULL);
 	return *ret_report ? 0 : -ENOMEM;
 }

@@ -461,6 +461,107 @@ static void test_cannot(void **state)
 	}
 }
 
+static void admit(const char *groups)
+{
+	char program[LAB_PATH_MAX];
+
+	assert_int_equal(
+		gateway_configure(f.gateway,
+				  LAB_CONF_GLOBAL
+				  "[listener web]\naddress = " LAB_VIP "\nport = 80\n"
+				  "forward = blue\n%s"
+				  "[target-group blue]\ntargets = 10.0.1.10:8080\n" FIXTURE_CHECKS
+				  "[fastpath]\nprogram = %s\nports = %s0,iface=public "
+				  "%s1,iface=zone-a %s2,iface=zone-b\n"
+				  "lcores = 0\nhugepages = no\nmemory = 128\n"
+				  "max-connections = 16384\n",
+				  groups, lab_program("../dpdk-fastpath/ipvsd-fastpath", program),
+				  driver, driver, driver),
+		0);
+}
+
+#define GROUP(rule) "security-groups = s\n[security-group s]\ningress = " rule "\n"
+
+static void assert_admitted(bool internet, bool router)
+{
+	const struct lab_url url = { LAB_VIP, 80, "/" };
+	const struct lab_host *from[] = { &f.lab->internet, &f.lab->router };
+	bool expected[] = { internet, router };
+
+	for (size_t i = 0; i < ARRAY_SIZE(from); i++) {
+		struct lab_reply reply;
+
+		/* A refused client asks once and once again. */
+		assert_int_equal(lab_http_get(from[i], &url,
+					      expected[i] ? 10 * USEC_PER_SEC
+							  : 1500 * USEC_PER_MSEC,
+					      &reply, NULL),
+				 0);
+		if (reply.outcome == (expected[i] ? LAB_ANSWERED : LAB_TIMED_OUT))
+			continue;
+		gateway_print_log(f.gateway);
+		fail_msg("%s: %s", from[i]->name, lab_outcome_to_string(reply.outcome));
+	}
+}
+
+static void assert_status_says(const char *text)
+{
+	_cleanup_(lab_result_deinit) struct lab_result result = LAB_RESULT_INIT;
+
+	assert_int_equal(gateway_command(f.gateway, &result, "fastpath", "--socket",
+					 LAB_CONTROL_SOCKET, "status", NULL),
+			 0);
+	if (!strstr(result.out, text))
+		fail_msg("no \"%s\" in: %s", text, result.out);
+}
+
+/* Who may come: by the fast path, from the first packet on, after a reload and from daemon to daemon. */
+static void test_security_groups(void **state)
+{
+	_cleanup_(lab_result_deinit) struct lab_result result = LAB_RESULT_INIT, again = result,
+						       third = result;
+	const struct lab_url url = { LAB_VIP, 80, "/slow?bytes=400000&rate=100000" };
+	struct lab_download old;
+
+	(void)state;
+	shell(&f.lab->router, "ethtool -K public tx off >/dev/null"); /* a client here */
+	admit(GROUP("tcp 80 from 198.51.100.0/24"));
+	fixture_start(&f, "blue");
+	assert_status_says("NOT enforced (the kernel plane admits everybody) of listeners: web");
+	assert_admitted(true, true);
+	order("on", 0);
+	assert_admitted(true, false);
+	assert_true(counter("drop-rules") >= 2);
+	assert_status_says("enforced of listeners: web");
+	assert_status_says("drop-rules");
+
+	/* The other way round: who is connected stays. */
+	assert_int_equal(lab_download_start(&old, &f.lab->internet, &url, 20 * USEC_PER_SEC), 0);
+	while (atomic_load(&old.received_bytes) == 0)
+		lab_sleep(5 * USEC_PER_MSEC);
+	admit(GROUP("tcp 80 from 10.0.0.1"));
+	fixture_reload(&f, 0, &result);
+	assert_non_null(strstr(result.out, "admit to tcp of listener web: 1 rules"));
+	assert_admitted(false, true);
+	lab_download_wait(&old);
+	assert_string_equal(lab_outcome_to_string(old.reply.outcome), "answered");
+	assert_int_equal(old.reply.body_bytes, 400000);
+	fixture_reload(&f, 0, &again);
+	assert_null(strstr(again.out, "admit"));
+
+	/* A daemon that finds the program does not know what it was told. */
+	assert_true(gateway_stop(f.gateway, SIGKILL) >= 0);
+	admit("");
+	assert_int_equal(gateway_start(f.gateway), 0);
+	wait_state("active");
+	assert_admitted(true, true);
+	admit(GROUP("udp from 0.0.0.0/0"));
+	fixture_reload(&f, 0, &third);
+	assert_admitted(false, false);
+	order("off", 0);
+	assert_admitted(true, true);
+}
+
 static void test_af_xdp(void **state)
 {
 	_cleanup_free_ char *before = NULL;
@@ -496,6 +597,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test_setup_teardown(test_enabled, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_daemon_restarts, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_cannot, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_security_groups, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_af_xdp, set_up, tear_down),
 	};
 
