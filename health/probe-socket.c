@@ -46,3 +46,17 @@ int probe_socket_open(const struct probe_spec *spec)
 	}
 	return take_fd(&fd);
 }
+
+/* haproxy.org, proxy-protocol.txt 2.2: the signature, version 2 and LOCAL, AF_UNSPEC, no addresses. */
+const char probe_proxy_header[PROBE_PROXY_HEADER_LEN] = {
+	'\r', '\n', '\r', '\n', '\0', '\r', '\n', 'Q', 'U', 'I', 'T', '\n', 0x20, 0, 0, 0,
+};
+
+int probe_socket_send_proxy_header(int fd)
+{
+	ssize_t n = send(fd, probe_proxy_header, PROBE_PROXY_HEADER_LEN, MSG_NOSIGNAL);
+
+	if (n < 0)
+		return -errno;
+	return n == PROBE_PROXY_HEADER_LEN ? 0 : -ENOBUFS;
+}

@@ -16,6 +16,13 @@ static void finish(struct probe_tcp *p, int error)
 	p->done(p->userdata, outcome, error);
 }
 
+static void on_end_of_connect(struct probe_tcp *p, int error)
+{
+	if (error == 0 && p->proxy)
+		error = -probe_socket_send_proxy_header(p->fd);
+	finish(p, error);
+}
+
 static int on_connected(sd_event_source *s, int fd, uint32_t revents, void *userdata)
 {
 	struct probe_tcp *p = userdata;
@@ -26,7 +33,7 @@ static int on_connected(sd_event_source *s, int fd, uint32_t revents, void *user
 	(void)revents;
 	if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len) < 0)
 		error = errno;
-	finish(p, error);
+	on_end_of_connect(p, error);
 	return 0;
 }
 
@@ -37,7 +44,12 @@ void probe_tcp_start(struct probe_tcp *p, sd_event *event, const struct probe_sp
 	socklen_t len = addr_to_sockaddr(&spec->addr, spec->port, &ss);
 	int off = 0, fd, r;
 
-	*p = (struct probe_tcp){ .fd = -1, .done = done, .userdata = userdata };
+	*p = (struct probe_tcp){
+		.fd = -1,
+		.proxy = spec->flags & PROTOCOL_PROBE_PROXY_V2,
+		.done = done,
+		.userdata = userdata,
+	};
 	fd = probe_socket_open(spec);
 	if (fd < 0) {
 		p->done(p->userdata, PROBE_INTERNAL_ERROR, -fd);
@@ -47,7 +59,7 @@ void probe_tcp_start(struct probe_tcp *p, sd_event *event, const struct probe_sp
 	/* Ignoring a failure: the probe works with the ACK as well. */
 	(void)setsockopt(fd, IPPROTO_TCP, TCP_QUICKACK, &off, sizeof(off));
 	if (connect(fd, (struct sockaddr *)&ss, len) == 0) {
-		finish(p, 0);
+		on_end_of_connect(p, 0);
 		return;
 	}
 	if (errno != EINPROGRESS) {

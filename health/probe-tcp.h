@@ -6,6 +6,7 @@
  * reset takes its place, so that the application behind the port is not woken for a connection that is gone.
  */
 
+#include <stdbool.h>
 #include <systemd/sd-event.h>
 
 #include "health/probe.h"
@@ -13,6 +14,7 @@
 /* Embedded by its owner; zero-initialised = not running. */
 struct probe_tcp {
 	int fd;			 /* owned while running */
+	bool proxy;		 /* a PROXY header goes first; then the application is woken */
 	sd_event_source *source; /* owned */
 	probe_done_t done;
 	void *userdata; /* borrowed */

@@ -49,3 +49,17 @@ typedef void (*probe_done_t)(void *userdata, enum probe_outcome outcome, int32_t
  * on the target.
  */
 int probe_socket_open(const struct probe_spec *spec);
+
+enum {
+	PROBE_PROXY_HEADER_LEN = 16,
+};
+
+/*
+ * What a probe with PROTOCOL_PROBE_PROXY_V2 begins with, right after the connection is made and before a handshake
+ * of TLS: a PROXY protocol version 2 header with the command LOCAL, as the protocol's text asks of health checks; it
+ * names no client.
+ */
+extern const char probe_proxy_header[PROBE_PROXY_HEADER_LEN];
+
+/* Sends it; the buffer of a fresh connection has room for all of it. Negative errno. */
+int probe_socket_send_proxy_header(int fd);
