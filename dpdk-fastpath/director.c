@@ -41,6 +41,8 @@ int director_new(const struct director_config *c, struct director **ret)
 	r = local_ports_new(c->worker, c->n_workers, c->seed, &d->ports);
 	if (r < 0)
 		return r;
+	if (c->n_workers > 1)
+		local_ports_set_rss(d->ports, c->port_rss, c->port_rss ? c->n_ports : 0);
 	*ret = take_ptr(d);
 	return 0;
 }

@@ -20,6 +20,7 @@
 #include "dpdk-fastpath/snapshot.h"
 
 struct director;
+struct rss_slot;
 
 enum director_verdict {
 	DIRECTOR_SEND,	    /* out of .port as it is now: addresses of the frame are set */
@@ -57,6 +58,7 @@ struct director_config {
 	_Atomic uint8_t *overloaded; /* by id, shared by all workers */
 	const uint8_t (*port_macs)[PACKET_MAC_LEN]; /* our address on each port; borrowed */
 	const uint16_t *port_mtus; /* of IP packets, for answers; borrowed; NULL = no limit */
+	const struct rss_slot *port_rss; /* by port; borrowed; NULL = not known of any */
 	size_t n_ports;
 };
 

@@ -164,6 +164,7 @@ static int make_workers(struct plane *p)
 		.overloaded = p->overloaded,
 		.port_macs = (const uint8_t(*)[PACKET_MAC_LEN])p->macs,
 		.port_mtus = p->mtus,
+		.port_rss = p->rss,
 		.n_ports = p->options->n_ports,
 	};
 
@@ -205,7 +206,7 @@ static void detach(struct plane *p)
 {
 	port_watch_free(take_ptr(p->watch));
 	for (size_t i = 0; i < p->options->n_ports; i++)
-		atomic_store(&p->ports[i].enabled, false);
+		port_disable(&p->ports[i]);
 	p->shared.exception = NULL;
 	reclaim_synchronize(p->reclaim);
 	exception_free(take_ptr(p->exception));
@@ -303,6 +304,7 @@ static int attach_ports(struct plane *p)
 			.queue_size = (uint16_t)o->queue_size,
 			.mtu = o->mtu,
 			.interrupts = o->idle_sleep,
+			.rss_slot = &p->rss[i],
 		};
 
 		r = port_attach(&p->ports[i], i, &config);

@@ -40,6 +40,7 @@ struct plane {
 	struct port ports[OPTIONS_PORTS_MAX];
 	uint8_t macs[OPTIONS_PORTS_MAX][PACKET_MAC_LEN];
 	uint16_t mtus[OPTIONS_PORTS_MAX];
+	struct rss_slot rss[OPTIONS_PORTS_MAX];
 	struct rte_mempool *pool;
 	struct exception *exception;
 	struct port_watch *watch;

@@ -55,7 +55,7 @@ static void reset(struct port_watch *watch, struct watched *w)
 	if (start < w->retry_usec || !atomic_exchange(&w->reset_wanted, false))
 		return;
 	log_warning("port %s: the device asks to be reset", p->config.spec);
-	atomic_store(&p->enabled, false);
+	port_disable(p);
 	reclaim_synchronize(watch->reclaim);
 	if (port_reset(p) < 0) {
 		atomic_store(&w->reset_wanted, true);

@@ -16,13 +16,13 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "dpdk-fastpath/port-rss.h"
 
 enum {
 	/* Ethernet header, two tags, FCS: some drivers count the last as well. */
 	FRAME_OVERHEAD = RTE_ETHER_HDR_LEN + 2 * RTE_VLAN_HLEN + RTE_ETHER_CRC_LEN,
 	BUFFER_ROUND = 1024,
 	BUFFER_MIN = 2048,
-	RETA_GROUPS_MAX = RTE_ETH_RSS_RETA_SIZE_512 / RTE_ETH_RETA_GROUP_SIZE,
 };
 
 /* The part of a vdev string before the first comma, and PCI addresses as they are. */
@@ -277,8 +277,7 @@ static int check_queues(const struct port *p, const struct rte_eth_dev_info *inf
 
 static int configure(struct port *p, const struct rte_eth_dev_info *info, bool interrupts)
 {
-	const uint64_t rss = info->flow_type_rss_offloads & (RTE_ETH_RSS_IP | RTE_ETH_RSS_TCP |
-							     RTE_ETH_RSS_UDP | RTE_ETH_RSS_SCTP);
+	const uint64_t rss = port_rss_wanted(info);
 	struct rte_eth_conf conf = { 0 };
 	int r;
 
@@ -321,23 +320,6 @@ static int set_up_queues(struct port *p)
 	return r;
 }
 
-/* Entry i of the redirection table to queue i modulo n: the table's size is the device's (ENA: 128 or more). */
-static int spread_rss(struct port *p, const struct rte_eth_dev_info *info)
-{
-	struct rte_eth_rss_reta_entry64 table[RETA_GROUPS_MAX] = { 0 };
-
-	if (p->config.n_queues < 2 || info->reta_size == 0 ||
-	    info->reta_size > RTE_ETH_RSS_RETA_SIZE_512)
-		return 0;
-	for (unsigned i = 0; i < info->reta_size; i++) {
-		struct rte_eth_rss_reta_entry64 *group = &table[i / RTE_ETH_RETA_GROUP_SIZE];
-
-		group->mask |= UINT64_C(1) << (i % RTE_ETH_RETA_GROUP_SIZE);
-		group->reta[i % RTE_ETH_RETA_GROUP_SIZE] = (uint16_t)(i % p->config.n_queues);
-	}
-	return rte_eth_dev_rss_reta_update(p->id, table, info->reta_size);
-}
-
 /* What a port may lack (ENA has neither) costs a line at most, never the start. */
 static void set_filters(struct port *p, const struct rte_eth_dev_info *info)
 {
@@ -347,11 +329,20 @@ static void set_filters(struct port *p, const struct rte_eth_dev_info *info)
 	if (r < 0 && r != -ENOTSUP)
 		log_warning("port %s: cannot receive all multicast: %s", p->config.spec,
 			    strerror(-r));
-	r = spread_rss(p, info);
+	r = port_rss_spread(p, info);
 	if (r < 0)
 		log_warning("port %s: RSS stays as the device has it (%s): workers hand over what "
 			    "reaches the wrong one",
 			    p->config.spec, strerror(-r));
+	if (p->config.n_queues < 2 || !p->config.rss_slot)
+		return;
+	r = port_rss_read(p, info);
+	if (r == 0)
+		atomic_store_explicit(&p->config.rss_slot->rss, &p->rss, memory_order_release);
+	else
+		log_info("port %s: does not tell how it spreads packets (%s): full NAT chooses its "
+			 "source ports without regard to it",
+			 p->config.spec, strerror(-r));
 }
 
 /* Most virtual devices take the request for interrupts and have none: not worth an error line of ethdev's. */
@@ -404,6 +395,13 @@ int port_start(struct port *p, struct rte_mempool *pool)
 	set_filters(p, &info);
 	atomic_fetch_add(&p->epoch, 1);
 	return 0;
+}
+
+void port_disable(struct port *p)
+{
+	atomic_store(&p->enabled, false);
+	if (p->config.rss_slot)
+		atomic_store(&p->config.rss_slot->rss, NULL);
 }
 
 int port_reset(struct port *p)

@@ -15,6 +15,7 @@
 
 #include "dpdk-fastpath/options.h"
 #include "dpdk-fastpath/packet.h"
+#include "dpdk-fastpath/rss.h"
 
 struct rte_mempool;
 
@@ -23,8 +24,9 @@ struct port_config {
 	bool is_pci;
 	unsigned n_queues;
 	uint16_t queue_size;
-	uint32_t mtu;	 /* 0 = as it has it */
-	bool interrupts; /* ask for Rx interrupts */
+	uint32_t mtu;		   /* 0 = as it has it */
+	bool interrupts;	   /* ask for Rx interrupts */
+	struct rss_slot *rss_slot; /* borrowed; where workers find `rss`; may be NULL */
 };
 
 struct port {
@@ -37,8 +39,9 @@ struct port {
 	bool interrupts;	/* Rx interrupts work */
 	bool checksum_verified; /* the port looks at IPv4 header checksums and says so in each mbuf */
 	struct rte_mempool *pool; /* borrowed */
+	struct rss rss;		  /* while the slot points to it */
 	/*
-	 * Cleared by the control thread before it stops the port; workers have let go of it once they have passed a
+	 * Cleared by port_disable() before the control thread stops the port; workers have let go of it once they have passed a
 	 * quiescent state. `epoch` counts the starts: interrupt descriptors are new then.
 	 */
 	_Atomic bool enabled;
@@ -60,7 +63,10 @@ uint16_t port_buffer_bytes(const struct port *p);
 /* Queues, RSS, offloads; then it receives. Not yet enabled. */
 int port_start(struct port *p, struct rte_mempool *pool);
 
-/* After a reset event: workers have let go of it (enabled = false). Configures and starts it as before. */
+/* Workers let go of it, and have when they have passed a quiescent state. */
+void port_disable(struct port *p);
+
+/* After a reset event: workers have let go of it. Configures and starts it as before. */
 int port_reset(struct port *p);
 
 void port_close(struct port *p);

@@ -89,6 +89,7 @@ void rig_init(struct rig *r, const struct rig_config *c)
 		.overloaded = r->overloaded,
 		.port_macs = port_macs,
 		.port_mtus = r->mtus,
+		.port_rss = c->port_rss,
 		.n_ports = RIG_PORTS,
 	};
 	for (unsigned i = 0; i < r->n_workers; i++) {

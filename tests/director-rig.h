@@ -46,6 +46,7 @@ struct rig_config {
 	size_t max_fragments; /* 0: 64 */
 	unsigned
 		only_worker; /* of many: make but this one, when n_workers > 1 and only_worker > 0 */
+	const struct rss_slot *port_rss; /* RIG_PORTS of them; NULL: not known */
 };
 
 void rig_init(struct rig *r, const struct rig_config *c);

@@ -13,6 +13,7 @@
 #include "base/cleanup.h"
 #include "director-rig.h"
 #include "dpdk-fastpath/fragments.h"
+#include "dpdk-fastpath/rss.h"
 
 #define SERVICE "203.0.113.10:80"
 #define DEST "10.0.1.1:8080"
@@ -99,6 +100,90 @@ static void test_flows(void **state)
 			check_flows(worker_counts[i], forwards[k], 0);
 			check_flows(worker_counts[i], forwards[k], IPVS_SVC_PERSISTENT);
 		}
+}
+
+static uint64_t n_handed_over(const struct rig *r)
+{
+	uint64_t n = 0;
+
+	for (unsigned w = 0; w < r->n_workers; w++)
+		n += rig_counter(r, w, COUNTER_HANDED_OVER);
+	return n;
+}
+
+/* Answers of full NAT that come by a port's RSS; returns how many were handed over. */
+static uint64_t handed_answers(unsigned n_workers, const struct rss *rss, bool known)
+{
+	static const char *const locals[] = { "192.0.2.1", "192.0.2.2", "192.0.2.3" };
+	enum { N = 1000 };
+	struct rss_slot slots[RIG_PORTS] = { { known ? rss : NULL } };
+	struct ipvs_service_key k = rig_key(IPPROTO_TCP, SERVICE);
+	uint64_t handed = 0;
+	struct rig r;
+
+	rig_init(&r, &(struct rig_config){ .n_workers = n_workers, .port_rss = slots });
+	rig_service(&r, &k, "rr", 0, 0);
+	rig_dest(&r, &k, DEST, IPVS_FORWARD_FULL_NAT, 1);
+	rig_dest(&r, &k, "10.0.1.2:8080", IPVS_FORWARD_FULL_NAT, 1);
+	rig_locals(&r, locals, ARRAY_SIZE(locals));
+	for (unsigned i = 0; i < N; i++) {
+		char client[ADDR_PORT_STR_MAX], seen[ADDR_PORT_STR_MAX], dest[ADDR_PORT_STR_MAX];
+		struct frame_spec s = { .src = client,
+					.dst = SERVICE,
+					.protocol = IPPROTO_TCP,
+					.tcp_flags = FRAME_SYN };
+		struct frame_spec back = { .src = dest,
+					   .dst = seen,
+					   .protocol = IPPROTO_TCP,
+					   .tcp_flags = FRAME_SYN | FRAME_ACK };
+		struct rig_frame f;
+		unsigned owner, end;
+		uint64_t before;
+
+		client_name(i, client);
+		assert_int_equal(rig_send_to(&r, i % n_workers, &f, &s, &owner), DIRECTOR_SEND);
+		(void)addr_port_format(&f.out.src, f.out.src_port, seen);
+		(void)addr_port_format(&f.out.dst, f.out.dst_port, dest);
+		rig_make(&f, &back);
+		before = n_handed_over(&r);
+		assert_int_equal(
+			rig_send_to(&r,
+				    rss_queue(rss, rss_hash_source(rss, AF_INET, f.f.packet.key.src,
+								   f.f.packet.key.src_port_be) ^
+							   rss_hash_target(
+								   rss, AF_INET, f.f.packet.key.dst,
+								   f.f.packet.key.dst_port_be)),
+				    &f, &back, &end),
+			DIRECTOR_SEND);
+		assert_int_equal(end, owner);
+		handed += n_handed_over(&r) - before;
+	}
+	rig_deinit(&r);
+	return handed;
+}
+
+/* Where it is known how the port spreads packets, each answer comes to the worker that has the connection. */
+static void test_rss(void **state)
+{
+	uint8_t key[RSS_KEY_BYTES];
+	static struct rss rss;
+	unsigned seed = 7;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(worker_counts); i++) {
+		uint16_t reta[128];
+
+		for (size_t b = 0; b < sizeof(key); b++)
+			key[b] = (uint8_t)rand_r(&seed);
+		for (unsigned b = 0; b < ARRAY_SIZE(reta); b++)
+			reta[b] = (uint16_t)(b % worker_counts[i]);
+		assert_int_equal(rss_init(&rss, key, reta, ARRAY_SIZE(reta), RSS_TCP4), 0);
+		assert_int_equal(handed_answers(worker_counts[i], &rss, true), 0);
+		assert_true(handed_answers(worker_counts[i], &rss, false) > 300);
+		/* a port that hashes addresses alone cannot be steered */
+		rss.fields = RSS_TCP6 | RSS_UDP4;
+		assert_true(handed_answers(worker_counts[i], &rss, true) > 300);
+	}
 }
 
 /* A client of a persistent service is one worker's, with all its ports: one template. */
@@ -273,9 +358,9 @@ static void test_lost_fragment(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_flows),	      cmocka_unit_test(test_persistent),
-		cmocka_unit_test(test_icmp),	      cmocka_unit_test(test_fragments),
-		cmocka_unit_test(test_lost_fragment),
+		cmocka_unit_test(test_flows),	   cmocka_unit_test(test_rss),
+		cmocka_unit_test(test_persistent), cmocka_unit_test(test_icmp),
+		cmocka_unit_test(test_fragments),  cmocka_unit_test(test_lost_fragment),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

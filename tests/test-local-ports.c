@@ -12,6 +12,7 @@
 
 #include "base/cleanup.h"
 #include "dpdk-fastpath/local-ports.h"
+#include "dpdk-fastpath/rss.h"
 #include "dpdk-fastpath/snapshot.h"
 
 static struct local_ports *make(unsigned worker, unsigned n_workers, uint64_t seed)
@@ -137,12 +138,62 @@ static void test_first_ports(void **state)
 	local_ports_free(b);
 }
 
+/* First those whose answers come here, then the others, so that none is lost; never one twice in a walk. */
+static void test_rss(void **state)
+{
+	static const uint8_t key[RSS_KEY_BYTES] = "a key is any forty bytes, such as these.";
+	static const uint16_t reta[] = { 0, 1, 2, 3 };
+	static const struct flow_local locals[2] = { { { 192, 0, 2, 1 } }, { { 192, 0, 2, 2 } } };
+	static const struct dest_view dest = { .id = 9,
+					       .nexthop = 1,
+					       .addr = { 10, 0, 1, 1 },
+					       .port_be = 80,
+					       .family = AF_INET,
+					       .protocol = IPPROTO_TCP };
+	static struct nexthop nexthops[2] = { { .port_index = 7 }, { .port_index = 1 } };
+	static struct rss rss;
+	const struct dest_view *_Atomic dests[10] = { [9] = &dest };
+	struct snapshot s = { .n_workers = 4,
+			      .n_local4 = 2,
+			      .locals = locals,
+			      .dests = dests,
+			      .nexthops = nexthops };
+	struct rss_slot slots[2] = { { NULL }, { &rss } };
+	struct local_ports *l = make(2, 4, 1);
+	struct local_ports_walk walk;
+	static uint8_t seen[2][65536];
+	unsigned n = 0, n_here = 0, n_guessed = 0;
+	uint16_t local, port_be, guessed, guessed_port_be;
+
+	(void)state;
+	assert_int_equal(rss_init(&rss, key, reta, 4, RSS_TCP4), 0);
+	local_ports_set_rss(l, slots, 2);
+	local_ports_begin(l, &s, AF_INET, 9, &walk);
+	while (local_ports_guess(l, &s, AF_INET, 9, &guessed, &guessed_port_be) &&
+	       local_ports_next(&walk, &local, &port_be)) {
+		uint32_t hash = rss_hash_source(&rss, AF_INET, dest.addr, dest.port_be) ^
+				rss_hash_target(&rss, AF_INET, locals[local].addr, port_be);
+		bool here = rss_queue(&rss, hash) == 2;
+
+		assert_int_equal(seen[local][ntohs(port_be)]++, 0);
+		assert_true(here || n >= 10);
+		n_here += here && n == n_here;
+		n_guessed += here && guessed == local && guessed_port_be == port_be;
+		n++;
+	}
+	/* a quarter of the tries, more or less; then as many tries as without */
+	assert_in_range(n_here, LOCAL_PORTS_TRIES / 8, LOCAL_PORTS_TRIES / 2);
+	assert_in_range(n, n_here + LOCAL_PORTS_TRIES, n_here + LOCAL_PORTS_TRIES);
+	assert_true(n_guessed >= n_here);
+	local_ports_free(l);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_refused),	    cmocka_unit_test(test_slices),
 		cmocka_unit_test(test_walk_ends),   cmocka_unit_test(test_pool_shrinks),
-		cmocka_unit_test(test_first_ports),
+		cmocka_unit_test(test_first_ports), cmocka_unit_test(test_rss),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
