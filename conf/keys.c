@@ -20,11 +20,9 @@
 #define FASTPATH(member) .section = KEY_SECTION_FASTPATH, MEMBER(struct conf_fastpath, member)
 #define COUNT(type, member) .count_offset = offsetof(type, member)
 
-static const char later_zones[] = "zones";
 static const char later_health[] = "the further health checks";
 static const char later_egress[] = "enforcement of egress rules";
 static const char later_fastpath[] = "the fast path";
-static const char later_drain[] = "connection termination";
 
 const struct key_section_info key_sections[_KEY_SECTION_MAX] = {
 	[KEY_SECTION_GLOBAL] = { "ipvsd", false, sizeof(struct conf_global),
@@ -176,19 +174,22 @@ static const struct key global_keys[] = {
 	  .min = SECONDS(1), .max = SECONDS(31 * 86400), .fallback = "kernel",
 	  .help = "The same for UDP. The kernel's is 300 seconds; a Network Load Balancer's is "
 		  "120." },
-	{ GLOBAL(zone), .name = "zone", .type = KEY_ZONE, .later = later_zones,
-	  .help = "The availability zone that this gateway stands in." },
+	{ GLOBAL(zone), .name = "zone", .type = KEY_ZONE,
+	  .help = "The availability zone that this gateway stands in. Targets without a zone, or "
+		  "with "
+		  "zone=all, count as near to every gateway." },
 	{ GLOBAL(cross_zone), .name = "cross-zone", .type = KEY_BOOL, .fallback = "yes",
-	  .later = later_zones,
 	  .help = "Whether targets of other zones get traffic from this gateway: "
 		  "load_balancing.cross_zone.enabled. A Network Load Balancer's default is no; "
 		  "here it "
 		  "is yes, because a single gateway serves all zones." },
 	{ GLOBAL(routing_policy), .name = "client-routing-policy", .type = KEY_CHOICE,
-	  .choices = routing_policies, .fallback = "any-availability-zone", .later = later_zones,
-	  .help = "dns_record.client_routing_policy: the share of a zone's clients that stay in "
-		  "it, "
-		  "0, 85 or 100 percent." },
+	  .choices = routing_policies, .fallback = "any-availability-zone",
+	  .help = "dns_record.client_routing_policy: the part of the traffic that stays in this "
+		  "gateway's zone; the rest goes to the targets of all zones by their weights. 0, "
+		  "85 or 100 percent. As soon as fewer of the zone's targets are healthy than "
+		  "dns-failover-minimum demands, it is not preferred any more. Where cross-zone is "
+		  "no, nothing leaves the zone anyway." },
 	{ GLOBAL(health_workers), .name = "health-workers", .type = KEY_UINT, .zero = "auto",
 	  .min = 1, .max = 64, .fallback = "auto", .later = later_health,
 	  .help = "Number of health worker processes." },
@@ -359,24 +360,34 @@ static const struct key group_keys[] = {
 		  "connection "
 		  "ends." },
 	{ GROUP(deregistration_termination), .name = "deregistration-delay-connection-termination",
-	  .type = KEY_BOOL, .fallback = "no", .later = later_drain,
+	  .type = KEY_BOOL, .fallback = "no",
 	  .help = "deregistration_delay.connection_termination.enabled: end the connections that "
-		  "remain after the delay." },
+		  "remain after the delay. Without it they go on until they end by themselves." },
 	{ GROUP(unhealthy_termination), .name = "unhealthy-connection-termination",
-	  .type = KEY_BOOL, .fallback = "yes", .later = later_drain,
+	  .type = KEY_BOOL, .fallback = "yes",
 	  .help = "target_health_state.unhealthy.connection_termination.enabled: end the "
 		  "connections "
-		  "of a target that becomes unhealthy." },
+		  "of a target that becomes unhealthy, unless its group fails open: it leaves the "
+		  "table "
+		  "until it is needed again, the client's next TCP segment is answered with a "
+		  "reset, "
+		  "and UDP goes to another target. With no it stays there with weight 0. Not with "
+		  "flow-hash, source-ip-hash, mh, sh and dh, whose targets must keep their "
+		  "places." },
 	{ GROUP(unhealthy_draining_usec), .name = "unhealthy-draining-interval",
-	  .type = KEY_DURATION, .max = SECONDS(360000), .fallback = "0", .later = later_drain,
+	  .type = KEY_DURATION, .max = SECONDS(360000), .fallback = "0",
 	  .help = "target_health_state.unhealthy.draining_interval_seconds: without the "
 		  "termination "
-		  "above, how long connections of an unhealthy target are kept." },
+		  "above, how long a healthy target that fails is unhealthy.draining, and keeps "
+		  "its connections; then it is unhealthy and they end. 0 keeps them for good." },
 	{ GROUP(slow_start_usec), .name = "slow-start", .type = KEY_DURATION, .zero = "off",
-	  .min = SECONDS(1), .max = SECONDS(900), .fallback = "off", .later = "slow start",
-	  .help = "slow_start.duration_seconds: time in which a target that became healthy grows "
-		  "to "
-		  "its full share. AWS accepts 30 to 900 seconds." },
+	  .min = SECONDS(1), .max = SECONDS(900), .fallback = "off",
+	  .help = "slow_start.duration_seconds: time in which the weight of a target that became "
+		  "healthy grows in a line to its full share. Not for the first targets of a "
+		  "group: "
+		  "only while another one is healthy and not in slow start itself. Not with rr, "
+		  "lc, dh, "
+		  "fo and ovf, which do not go by weights. AWS accepts 30 to 900 seconds." },
 	{ GROUP(stickiness), .name = "stickiness", .type = KEY_BOOL, .fallback = "no",
 	  .help = "Connections of one client go to one target: stickiness.type source_ip, by the "
 		  "persistence of IPVS." },
@@ -391,7 +402,7 @@ static const struct key group_keys[] = {
 	{ GROUP(stickiness_prefix_v6), .name = "stickiness-prefix-ipv6", .type = KEY_UINT, .min = 1,
 	  .max = 128, .fallback = "128", .help = "The same for IPv6." },
 	{ GROUP(cross_zone), .name = "cross-zone", .type = KEY_CHOICE, .choices = cross_zones,
-	  .fallback = "use-load-balancer-configuration", .later = later_zones,
+	  .fallback = "use-load-balancer-configuration",
 	  .help = "load_balancing.cross_zone.enabled of this group; goes before that of [ipvsd]." },
 	{ GROUP(minimum_healthy_routing.count), .name = "unhealthy-state-routing-minimum-count",
 	  .type = KEY_UINT, .zero = "off", .min = 1, .max = 100000, .fallback = "1",
@@ -405,13 +416,15 @@ static const struct key group_keys[] = {
 	  .help = "The same as a percentage of the registered targets; the stricter of the two "
 		  "decides." },
 	{ GROUP(minimum_healthy_dns.count), .name = "dns-failover-minimum-count", .type = KEY_UINT,
-	  .zero = "off", .min = 1, .max = 100000, .fallback = "1", .later = later_zones,
+	  .zero = "off", .min = 1, .max = 100000, .fallback = "1",
 	  .help = "target_group_health.dns_failover.minimum_healthy_targets.count: with fewer "
 		  "healthy "
-		  "targets this gateway counts as unhealthy. At least the number above." },
+		  "targets (of its zone, where cross-zone is no) this gateway counts as unhealthy: "
+		  "dns_healthy of the group in ipvsd status --json; and its zone is not preferred. "
+		  "At least the number above." },
 	{ GROUP(minimum_healthy_dns.percent), .name = "dns-failover-minimum-percentage",
 	  .type = KEY_UINT, .zero = "off", .min = 1, .max = 100, .fallback = "off",
-	  .later = later_zones, .help = "The same as a percentage of the registered targets." },
+	  .help = "The same as a percentage of the registered targets." },
 	{ GROUP(max_connections), .name = "max-connections", .type = KEY_UINT, .zero = "unlimited",
 	  .min = 1, .max = INT32_MAX, .fallback = "unlimited",
 	  .help = "A target with this many connections gets no new ones." },
@@ -421,8 +434,16 @@ static const struct key group_keys[] = {
 		  "kernel's "
 		  "choice is three quarters of max-connections." },
 	{ GROUP(anomaly_mitigation), .name = "anomaly-mitigation", .type = KEY_BOOL,
-	  .fallback = "off", .later = "anomaly mitigation",
-	  .help = "load_balancing.algorithm.anomaly_mitigation." },
+	  .fallback = "off",
+	  .help = "load_balancing.algorithm.anomaly_mitigation: a target of which more checks and "
+		  "connections fail than of the others gets less: half, a quarter or an eighth of "
+		  "its weight, a step every 10 seconds (or health-check-interval, where that is "
+		  "longer) and back likewise. It is measured by its last 32 results and the median "
+		  "of the group's healthy targets: an eighth more failures, and twice as many, "
+		  "is too "
+		  "much. At least 3 targets must be healthy, and at most a third of them get less. "
+		  "Not "
+		  "with rr, lc, dh, fo and ovf." },
 	{ GROUP(preserve_client_ip), .name = "preserve-client-ip", .type = KEY_BOOL,
 	  .fallback = "yes", .later = later_fastpath,
 	  .help = "preserve_client_ip.enabled: targets see the client's address. IPVS always "
@@ -432,11 +453,12 @@ static const struct key group_keys[] = {
 	  .help = "proxy_protocol_v2.enabled: tell targets the client's address ahead of the "
 		  "data." },
 	{ GROUP(failover_on_unhealthy), .name = "target-failover-on-unhealthy", .type = KEY_CHOICE,
-	  .choices = failovers, .fallback = "no-rebalance", .later = later_drain,
-	  .help = "target_failover.on_unhealthy: whether existing flows move to other targets." },
+	  .choices = failovers, .fallback = "no-rebalance",
+	  .help = "target_failover.on_unhealthy: rebalance takes existing flows from a target "
+		  "that becomes unhealthy, as unhealthy-connection-termination does." },
 	{ GROUP(failover_on_deregistration), .name = "target-failover-on-deregistration",
 	  .type = KEY_CHOICE, .choices = failovers, .fallback = "no-rebalance",
-	  .later = later_drain, .help = "target_failover.on_deregistration: the same." },
+	  .help = "target_failover.on_deregistration: the same." },
 };
 
 static const struct key security_keys[] = {

@@ -15,6 +15,12 @@ void validate_listener(struct parse *p, const struct parse_section *s);
 /* Also completes the group: defaults that depend on other keys. -ENOMEM. */
 int validate_group(struct parse *p, const struct parse_section *s);
 
+/* Slow start, connection termination and zones of a group; switches off what its algorithm cannot do. */
+void validate_life(struct parse *p, const struct parse_section *s);
+
+/* Zones in [ipvsd]. */
+void validate_zones(struct parse *p, const struct parse_section *s);
+
 /* Listeners against the groups behind them, and groups that nothing uses. Marks groups as in use. -ENOMEM. */
 int validate_forwards(struct parse *p);
 

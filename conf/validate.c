@@ -149,9 +149,10 @@ int validate(struct parse *p)
 	for (size_t i = 0; r == 0 && i < p->n_sections; i++) {
 		const struct parse_section *s = &p->sections[i];
 
-		if (s->kind == KEY_SECTION_GLOBAL)
+		if (s->kind == KEY_SECTION_GLOBAL) {
 			check_global(p, s);
-		else if (s->kind == KEY_SECTION_LISTENER) {
+			validate_zones(p, s);
+		} else if (s->kind == KEY_SECTION_LISTENER) {
 			validate_listener(p, s);
 			check_security(p, s);
 		} else if (s->kind == KEY_SECTION_GROUP)

@@ -4,8 +4,10 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/cleanup.h"
+#include "base/log.h"
 #include "daemon/fastpath.h"
 #include "daemon/manager.h"
 #include "daemon/proc-conns.h"
@@ -133,7 +135,8 @@ const struct connection_counts *connection_table_find(const struct connection_ta
 
 /* registry_finish_drains() goes group by group: one table at a time serves all targets of a group. */
 struct drain_counter {
-	const struct manager *m;
+	struct manager *m;
+	usec_t now_usec; /* wall clock */
 	const struct target_group *group;
 	struct connection_table table;
 	bool unknown;
@@ -165,6 +168,28 @@ static bool only_closed(struct drain_counter *counter, const struct addr *addr, 
 	return counter->live_known && !proc_conns_has(&counter->live, addr, port);
 }
 
+/* The delay is over, and the target goes; its connections do not, unless the group says so. */
+static void keep_connections(struct drain_counter *counter, const struct target_group *g,
+			     const struct target *t)
+{
+	struct manager *m = counter->m;
+	size_t group = (size_t)(g - m->registry.groups);
+
+	if (counter->now_usec < t->health.drain_deadline_usec || t->weight.ends ||
+	    g->conf->deregistration_termination || g->conf->failover_on_deregistration)
+		return;
+	for (size_t i = 0; i < m->conf->n_listeners; i++) {
+		if (!forwards_to(&m->conf->listeners[i], group))
+			continue;
+		for (size_t j = 0; j < m->actual.n; j++)
+			if (desired_service_is_of(&m->conf->listeners[i],
+						  &m->actual.services[j].key) &&
+			    linger_keep(&m->linger, &m->actual.services[j], &t->addr, t->port) < 0)
+				log_err("%s: cannot keep the connections of a target: %s", g->name,
+					strerror(ENOMEM));
+	}
+}
+
 static uint64_t target_connections(const struct target_group *g, const struct target *t,
 				   void *userdata)
 {
@@ -187,6 +212,8 @@ static uint64_t target_connections(const struct target_group *g, const struct ta
 	/* Without a port of its own it is reached on the ports of all listeners. */
 	if (!c->active && c->inactive && only_closed(counter, &t->addr, t->port))
 		return 0;
+	if (c->active + c->inactive)
+		keep_connections(counter, g, t);
 	return c->active + c->inactive;
 }
 
@@ -197,8 +224,8 @@ static bool lingering_is_idle(const struct ipvs_dest *d, void *userdata)
 
 int connections_finish_drains(struct manager *m)
 {
-	struct drain_counter counter = { .m = m };
 	usec_t now = clock_wall_usec();
+	struct drain_counter counter = { .m = m, .now_usec = now };
 	int r = registry_finish_drains(&m->registry, target_connections, &counter, now);
 
 	if (linger_finish(&m->linger, &m->actual, lingering_is_idle, &counter, now) && r >= 0)

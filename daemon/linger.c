@@ -202,8 +202,36 @@ bool linger_finish(struct linger_set *s, const struct ipvs_ruleset *actual, ling
 	return n != before;
 }
 
+int linger_keep(struct linger_set *s, const struct ipvs_service *actual, const struct addr *addr,
+		uint16_t port)
+{
+	const struct ipvs_dest *d = ipvs_service_find(actual, addr, port ? port : actual->key.port);
+	struct linger_entry e = { .service = actual->key, .deadline_usec = LINGER_UNTIL_IDLE };
+
+	if (!d || !(d->active_conns + d->inactive_conns) || has_entry(s, &actual->key, d))
+		return 0;
+	e.addr = d->addr;
+	e.port = d->port;
+	return linger_set_add(s, &e);
+}
+
+void linger_forget(struct linger_set *s, const struct ipvs_ruleset *desired)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < s->n; i++) {
+		const struct linger_entry *e = &s->items[i];
+		const struct ipvs_service *service = ipvs_ruleset_find(desired, &e->service);
+
+		if (!service || !ipvs_service_find(service, &e->addr, e->port))
+			s->items[n++] = *e;
+	}
+	s->n = n;
+}
+
 void linger_shift(struct linger_set *s, int64_t by_usec)
 {
 	for (size_t i = 0; i < s->n; i++)
-		s->items[i].deadline_usec += (usec_t)by_usec;
+		if (s->items[i].deadline_usec != LINGER_UNTIL_IDLE)
+			s->items[i].deadline_usec += (usec_t)by_usec;
 }

@@ -5,7 +5,8 @@
  * Destinations that a reload takes out of a service while they have connections: a listener that forwards to another
  * group now, a group that is gone. (A target that leaves its group drains in the registry.) "Existing connections are
  * untouched" (elbv2.md §1.4): they stay with weight 0 until their last connection ends or the deregistration delay of
- * their group is over. Pure; times are wall clock.
+ * their group is over. And those of targets whose deregistration delay is over while they have connections, in groups
+ * without deregistration_delay.connection_termination: until the last one ends. Pure; times are wall clock.
  */
 
 #include <stdbool.h>
@@ -15,6 +16,9 @@
 #include "ipvs/ruleset.h"
 
 struct conf;
+
+/* A deadline: none. */
+#define LINGER_UNTIL_IDLE ((usec_t)INT64_MAX)
 
 struct linger_entry {
 	struct ipvs_service_key service;
@@ -53,6 +57,13 @@ int linger_note(struct linger_set *s, const struct conf *conf, const struct ipvs
  */
 int linger_merge(const struct linger_set *s, const struct ipvs_ruleset *actual,
 		 struct ipvs_ruleset *desired);
+
+/* Notes the destinations of a target with connections in this service of `actual`, with LINGER_UNTIL_IDLE. -ENOMEM. */
+int linger_keep(struct linger_set *s, const struct ipvs_service *actual, const struct addr *addr,
+		uint16_t port);
+
+/* Forgets what `desired` has by itself: a target that came back. */
+void linger_forget(struct linger_set *s, const struct ipvs_ruleset *desired);
 
 /* The wall clock was set. */
 void linger_shift(struct linger_set *s, int64_t by_usec);

@@ -77,21 +77,23 @@ bool manager_has_drains(const struct manager *m)
 static void apply_now(struct manager *m)
 {
 	_cleanup_(reconcile_report_deinit) struct reconcile_report report = RECONCILE_REPORT_INIT;
-	int r;
+	int change, r;
 
 	m->apply_at_usec = USEC_NEVER;
 	if (m->stopping)
 		return;
-	r = registry_compute_weights(&m->registry);
-	if (r == 0) {
+	r = change = registry_compute_weights(&m->registry, clock_wall_usec());
+	if (change == REGISTRY_CHANGED)
 		persist_before_apply(m);
+	if (change > REGISTRY_UNCHANGED)
 		r = reconcile_apply(m, m->conf, &m->registry, RECONCILE_WEIGHTS, &report);
-	}
 	if (r < 0)
 		log_err("cannot apply weights: %s; trying again at the next reconcile",
 			report.error ? report.error : strerror(-r));
-	transitions_log(m);
-	m->apply_failed = r < 0;
+	if (change == REGISTRY_CHANGED)
+		transitions_log(m);
+	if (change != REGISTRY_UNCHANGED)
+		m->apply_failed = r < 0;
 	manager_watch_drains(m);
 }
 
@@ -116,29 +118,32 @@ void manager_apply_within(struct manager *m, usec_t delay_usec)
 
 static void on_result(const struct protocol_result *result, void *userdata)
 {
-	const struct probe_report report = {
-		.outcome = (enum probe_outcome)result->outcome,
-		.detail = result->detail,
-		.duration_usec = result->duration_usec,
+	const struct registry_result r = {
+		.report = {
+			.outcome = (enum probe_outcome)result->outcome,
+			.detail = result->detail,
+			.duration_usec = result->duration_usec,
+		},
+		.advice = (enum probe_advice)result->agent_state,
+		.weight_percent = result->weight_percent,
 	};
 	struct manager *m = userdata;
-	struct target_thresholds thresholds;
 	struct target_group *g;
 	struct target *t;
-	bool first;
 
 	t = registry_find_id(&m->registry, result->id, &g);
-	if (!t || !target_is_registered(t) || report.outcome == PROBE_INTERNAL_ERROR)
+	if (!t || !target_is_registered(t))
 		return;
-	thresholds = (struct target_thresholds){ g->conf->check.healthy_threshold,
-						 g->conf->check.unhealthy_threshold };
-	first = t->awaiting_first_result;
-	t->awaiting_first_result = false;
-	if (target_health_report(&t->health, &thresholds, &report, clock_wall_usec()))
-		manager_apply_within(m,
-				     target_state_is_routable(t->health.state) ? UP_DELAY_USEC : 0);
-	else if (first)
+	switch (registry_report(g, t, &r, clock_wall_usec())) {
+	case REGISTRY_EFFECT_NOW:
+		manager_apply_within(m, 0);
+		break;
+	case REGISTRY_EFFECT_SOON:
 		manager_apply_within(m, UP_DELAY_USEC);
+		break;
+	case REGISTRY_NO_EFFECT:
+		break;
+	}
 }
 
 static void on_worker_trouble(const char *text, void *userdata)
@@ -220,11 +225,12 @@ static void follow_wall_clock(struct manager *m)
 	if (step > -CLOCK_STEP_MIN_USEC && step < CLOCK_STEP_MIN_USEC)
 		return;
 	m->wall_offset_usec = offset;
-	registry_shift_drains(&m->registry, step);
+	registry_shift_times(&m->registry, step);
 	linger_shift(&m->linger, step);
-	manager_event(m, LOG_NOTICE, "daemon", "",
-		      "the clock was set by %lld s: drains end when they would have",
-		      (long long)(step / (int64_t)USEC_PER_SEC));
+	manager_event(
+		m, LOG_NOTICE, "daemon", "",
+		"the clock was set by %lld s: drains and slow starts end when they would have",
+		(long long)(step / (int64_t)USEC_PER_SEC));
 	persist_soon(m);
 }
 
@@ -259,9 +265,20 @@ void manager_reconcile_soon(struct manager *m)
 	(void)sd_event_source_set_enabled(m->reconcile_timer, SD_EVENT_ONESHOT);
 }
 
+/* Ramps and intervals, from now on until there are none: what they do is applied with all else that is waiting. */
+static void watch_times(struct manager *m)
+{
+	usec_t next = registry_next_change(&m->registry), now = clock_wall_usec();
+
+	if (next != USEC_NEVER)
+		manager_apply_within(m, next > now ? next - now : 0);
+}
+
 void manager_watch_drains(struct manager *m)
 {
 	int enabled = SD_EVENT_OFF;
+
+	watch_times(m);
 
 	(void)sd_event_source_get_enabled(m->drain_timer, &enabled);
 	if (enabled != SD_EVENT_OFF || !manager_has_drains(m))

@@ -83,7 +83,7 @@ void manager_apply_within(struct manager *m, usec_t delay_usec);
 /* Answers those who wait for new events. */
 void manager_wake_event_waiters(struct manager *m);
 
-/* Looks after drains from now on, once a second, until there are none. */
+/* Looks after drains from now on, once a second, until there are none; and after what else time does to targets. */
 void manager_watch_drains(struct manager *m);
 
 /* Does any target drain, or any destination linger? */

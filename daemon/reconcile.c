@@ -392,6 +392,7 @@ static int apply_with_lingering(struct manager *m, const struct conf *conf,
 	_cleanup_(ipvs_ruleset_deinit) struct ipvs_ruleset merged = IPVS_RULESET_INIT;
 	int r;
 
+	linger_forget(&m->linger, desired);
 	if (!m->linger.n)
 		return apply_desired(m, conf, desired, cause, report);
 	r = ipvs_ruleset_copy(desired, &merged);

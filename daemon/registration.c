@@ -179,6 +179,7 @@ int manager_target(struct manager *m, enum manager_target_verb verb,
 		return -ENOMEM;
 	}
 	if (changed) {
+		registry_touch(g);
 		(void)snprintf(object, sizeof(object), "%s/%s", g->name, name);
 		manager_event(m, LOG_NOTICE, "target", object, "%s by request", done[verb]);
 		manager_apply_within(m, 0);

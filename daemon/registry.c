@@ -9,8 +9,10 @@
 
 void registry_deinit(struct registry *r)
 {
-	for (size_t i = 0; i < r->n; i++)
+	for (size_t i = 0; i < r->n; i++) {
 		free(r->groups[i].targets);
+		free(r->groups[i].timed);
+	}
 	free(r->groups);
 	free(r->slots);
 	*r = REGISTRY_INIT;
@@ -72,8 +74,7 @@ bool target_is_registered(const struct target *t)
 	return !t->deregistered && t->health.state != TARGET_DRAINING;
 }
 
-/* Out of the group for good, but the configuration still names it. */
-static bool target_is_out(const struct target *t)
+bool target_is_out(const struct target *t)
 {
 	return t->deregistered && t->health.state != TARGET_DRAINING;
 }
@@ -217,6 +218,12 @@ static void merge_configured(struct target *t, const struct target *old, usec_t 
 	t->awaiting_first_result = old->awaiting_first_result;
 	t->health = old->health;
 	t->weight = old->weight;
+	t->up = old->up;
+	t->founder = old->founder;
+	t->slow_start_usec = old->slow_start_usec;
+	t->logged_slow_start = old->logged_slow_start;
+	t->anomaly = old->anomaly;
+	t->advice = old->advice;
 	t->logged_state = old->logged_state;
 	t->logged_weight = old->logged_weight;
 	t->announced = old->announced;
@@ -295,11 +302,20 @@ static int insert_leftovers(struct target_group *g, const struct old_index *old,
 	return 0;
 }
 
+static bool has_registered(const struct target_group *g)
+{
+	for (size_t i = 0; g && i < g->n; i++)
+		if (target_is_registered(&g->targets[i]))
+			return true;
+	return false;
+}
+
 static int build_group(struct target_group *g, const struct target_group *old_group,
 		       usec_t now_wall_usec)
 {
 	_cleanup_(old_index_deinit) struct old_index old = { 0 };
 	size_t n_old = old_group ? old_group->n : 0;
+	bool founding = !has_registered(old_group);
 	int r;
 
 	r = old_index_init(&old, old_group);
@@ -315,6 +331,7 @@ static int build_group(struct target_group *g, const struct target_group *old_gr
 
 		target_init(t, g, &ct->addr, ct->port ? ct->port : g->conf->port, now_wall_usec);
 		t->configured_weight = t->file_weight = ct->weight;
+		t->founder = founding;
 		memcpy(t->zone, ct->zone, sizeof(t->zone));
 		r = old_index_take(&old, t, i, &known);
 		if (r < 0)
@@ -330,8 +347,12 @@ static int build_group(struct target_group *g, const struct target_group *old_gr
 
 		if (!t->id) /* from the state file */
 			t->id = target_id(g->name, &t->addr, t->port);
-		if (target_is_registered(t))
-			(void)target_health_set_use(&t->health, group_use(g), now_wall_usec);
+		/* A group that comes into use has no healthy target: the first ones are its founders. */
+		if (target_is_registered(t) &&
+		    target_health_set_use(&t->health, group_use(g), now_wall_usec))
+			t->founder = t->health.state == TARGET_INITIAL;
+		if (!registry_takes_advice(g))
+			t->advice = (struct target_advice){ 0 };
 	}
 	return 0;
 }
@@ -374,6 +395,10 @@ int registry_build(const struct conf *conf, const struct registry *old, usec_t n
 
 		memcpy(g->name, conf->groups[i].name, sizeof(g->name));
 		g->conf = &conf->groups[i];
+		g->settings = registry_settings(conf, g->conf);
+		g->own_zone = conf->global.zone;
+		g->dirty = true;
+		g->anomaly_due_usec = known ? known->anomaly_due_usec : 0;
 		g->logged_fail_open = known && known->logged_fail_open;
 		g->cold = !known || !known->n || known->cold;
 		r = build_group(g, known, now_wall_usec);
@@ -384,7 +409,7 @@ int registry_build(const struct conf *conf, const struct registry *old, usec_t n
 	r = registry_index(&built);
 	if (r < 0)
 		return r;
-	r = registry_compute_weights(&built);
+	r = registry_compute_weights(&built, now_wall_usec);
 	if (r < 0)
 		return r;
 	*ret = built;
@@ -399,7 +424,10 @@ int registry_append(struct registry *r, struct target_group *g, const struct tar
 	if (!grown)
 		return -ENOMEM;
 	g->targets = grown;
-	g->targets[g->n++] = *t;
+	g->targets[g->n] = *t;
+	g->targets[g->n].founder = !has_registered(g);
+	g->n++;
+	g->dirty = true;
 	return registry_index(r);
 }
 
@@ -419,6 +447,7 @@ int registry_finish_drains(struct registry *r, registry_connections_fn connectio
 						      now_wall_usec))
 				continue;
 			n_ended++;
+			g->dirty = true;
 			if (t->deregistered && t->origin == TARGET_FROM_CONFIG) {
 				target_health_init(&t->health, TARGET_USE_NONE, now_wall_usec);
 				t->health.reason = TARGET_REASON_NOT_REGISTERED;
@@ -433,90 +462,26 @@ int registry_finish_drains(struct registry *r, registry_connections_fn connectio
 	return n_ended;
 }
 
-void registry_shift_drains(struct registry *r, int64_t by_usec)
+static void shift(usec_t *at_usec, int64_t by_usec)
 {
-	for (size_t i = 0; i < r->n; i++) {
-		for (size_t j = 0; j < r->groups[i].n; j++) {
-			struct target_health *h = &r->groups[i].targets[j].health;
-
-			if (h->state == TARGET_DRAINING)
-				h->drain_deadline_usec += (usec_t)by_usec;
-		}
-	}
+	if (*at_usec && *at_usec != USEC_NEVER)
+		*at_usec += (usec_t)by_usec;
 }
 
-static int compute_group(struct target_group *g)
-{
-	const struct weight_minimum minimum = {
-		.count = g->conf->minimum_healthy_routing.count,
-		.percent = g->conf->minimum_healthy_routing.percent,
-	};
-	_cleanup_free_ struct weight_input *in = calloc(g->n + 1, sizeof(*in));
-	_cleanup_free_ struct weight_output *out = calloc(g->n + 1, sizeof(*out));
-	size_t n = 0;
-
-	if (!in || !out)
-		return -ENOMEM;
-	for (size_t i = 0; i < g->n; i++) {
-		const struct target *t = &g->targets[i];
-
-		if (!target_is_out(t))
-			in[n++] = (struct weight_input){
-				.configured = t->configured_weight,
-				.state = t->health.state,
-				.awaiting_first_result = t->awaiting_first_result,
-				.drained_by_operator = t->drained,
-				.cold = g->cold && t->awaiting_first_result,
-			};
-	}
-	weight_compute(in, n, &minimum, out, &g->summary);
-	g->cold = g->summary.cold_start;
-	n = 0;
-	for (size_t i = 0; i < g->n; i++) {
-		struct target *t = &g->targets[i];
-
-		t->weight = target_is_out(t) ? (struct weight_output){ 0 } : out[n++];
-	}
-	return 0;
-}
-
-int registry_compute_weights(struct registry *r)
+void registry_shift_times(struct registry *r, int64_t by_usec)
 {
 	for (size_t i = 0; i < r->n; i++) {
-		int err = compute_group(&r->groups[i]);
+		struct target_group *g = &r->groups[i];
 
-		if (err < 0)
-			return err;
-	}
-	return 0;
-}
-
-int registry_to_desired(const struct registry *r, struct desired_group **ret_groups)
-{
-	struct desired_target *targets;
-	struct desired_group *groups;
-	size_t n_targets = 0;
-
-	for (size_t i = 0; i < r->n; i++)
-		n_targets += r->groups[i].n;
-	groups = malloc((r->n + 1) * sizeof(*groups) + n_targets * sizeof(*targets));
-	if (!groups)
-		return -ENOMEM;
-	targets = (struct desired_target *)(groups + r->n + 1);
-	for (size_t i = 0; i < r->n; i++) {
-		const struct target_group *g = &r->groups[i];
-		size_t n = 0;
-
+		shift(&g->next_usec, by_usec);
+		shift(&g->anomaly_due_usec, by_usec);
 		for (size_t j = 0; j < g->n; j++) {
-			const struct target *t = &g->targets[j];
+			struct target *t = &g->targets[j];
 
-			if (!target_is_out(t))
-				targets[n++] = (struct desired_target){ t->addr, t->port,
-									t->weight.weight };
+			if (t->health.state == TARGET_DRAINING)
+				shift(&t->health.drain_deadline_usec, by_usec);
+			shift(&t->health.unhealthy_deadline_usec, by_usec);
+			shift(&t->slow_start_usec, by_usec);
 		}
-		groups[i] = (struct desired_group){ targets, n };
-		targets += n;
 	}
-	*ret_groups = groups;
-	return 0;
 }

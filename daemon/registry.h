@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "conf/conf.h"
+#include "health/anomaly.h"
 #include "health/protocol.h"
 #include "health/target.h"
 #include "health/weight.h"
@@ -20,6 +21,13 @@
 enum target_origin {
 	TARGET_FROM_CONFIG,
 	TARGET_FROM_REGISTER, /* `ipvsd register` */
+};
+
+/* What an agent or exec check said of its target beside its health; it holds until it says otherwise. */
+struct target_advice {
+	bool out; /* drain or maint, until ready */
+	bool has_percent;
+	uint32_t percent; /* of the configured weight */
 };
 
 struct target {
@@ -33,12 +41,18 @@ struct target {
 	bool deregistered; /* of the configuration, but `ipvsd deregister` took it out */
 	bool drained;	   /* by `ipvsd drain` */
 	bool awaiting_first_result;
+	bool founder; /* registered into a group without targets, and not yet healthy: no slow start */
+	bool up;      /* healthy and let in, when the weights were computed last */
+	usec_t slow_start_usec; /* wall clock of its begin; 0 = not in slow start */
+	struct anomaly anomaly;
+	struct target_advice advice;
 	struct target_health health;
 	struct weight_output weight; /* as last computed */
 	/* What the last log line said, so that a transition is logged once. */
 	bool announced; /* in one line with others, when it came */
 	enum target_state logged_state;
 	uint32_t logged_weight;
+	bool logged_slow_start;
 };
 
 struct target_group {
@@ -49,7 +63,15 @@ struct target_group {
 		listener_port; /* of the first listener that forwards here; 0 = none or every port */
 	struct target *targets; /* owned; in order of registration */
 	size_t n;
+	struct weight_settings settings;
+	const char *own_zone; /* the gateway's; borrowed likewise */
 	struct weight_summary summary;
+	bool dirty; /* a target or what it is judged by has changed since the weights were computed */
+	uint32_t *
+		timed; /* owned; positions of the targets that time changes: slow start, unhealthy.draining */
+	size_t n_timed;
+	usec_t next_usec;	 /* wall clock: when time changes something next; USEC_NEVER */
+	usec_t anomaly_due_usec; /* wall clock */
 	bool cold; /* new as a whole, and not every target has had its first result (health/weight.h) */
 	bool logged_fail_open;
 };
@@ -74,7 +96,7 @@ void registry_deinit(struct registry *r);
 
 /*
  * The registry for `conf`, with what is known of each target in `old` (same group name, address and port): verdicts,
- * drains, runtime registrations. `old` may come from the state file and then has no conf pointers. Targets of the
+ * drains, slow starts, runtime registrations. `old` may come from the state file and then has no conf pointers. Targets of the
  * old configuration that `conf` lacks drain, if their group is still there and they were in use. Overrides that the
  * configuration contradicts are dropped: a change of the configuration wins. -ENOMEM only.
  */
@@ -95,6 +117,8 @@ void target_init(struct target *t, const struct target_group *g, const struct ad
 
 /* Is it neither out of the group for good nor on its way out? */
 bool target_is_registered(const struct target *t);
+/* Out of the group for good, but the configuration still names it. */
+bool target_is_out(const struct target *t);
 
 /* Appends; the group must not have it yet. -ENOMEM. Invalidates pointers to targets. */
 int registry_append(struct registry *r, struct target_group *g, const struct target *t);
@@ -109,15 +133,55 @@ typedef uint64_t (*registry_connections_fn)(const struct target_group *g, const 
 int registry_finish_drains(struct registry *r, registry_connections_fn connections, void *userdata,
 			   usec_t now_wall_usec);
 
-/* The wall clock was set: drains end when they would have ended. */
-void registry_shift_drains(struct registry *r, int64_t by_usec);
+/* The wall clock was set: drains and slow starts end when they would have ended. */
+void registry_shift_times(struct registry *r, int64_t by_usec);
 
 /* Probe specification of a target, texts included; false when it is not to be probed now. */
 bool registry_probe(const struct target_group *g, const struct target *t,
 		    struct protocol_probe_record *ret);
 
-/* Recomputes every target's weight and every group's summary. -ENOMEM. */
-int registry_compute_weights(struct registry *r);
+/* How this group's weights are computed. */
+struct weight_settings registry_settings(const struct conf *conf, const struct conf_group *g);
+
+/* Do its checks advise on weights? */
+bool registry_takes_advice(const struct target_group *g);
+
+/* Whoever changes a target by hand says so, else its weight stays what it was. */
+void registry_touch(struct target_group *g);
+
+/*
+ * A probe's result: verdict, advice and anomaly window. Says whether weights have to be computed, and how soon: what
+ * takes traffic away is for now, what gives it may wait for others; a result that changes nothing costs nothing.
+ */
+enum registry_effect {
+	REGISTRY_NO_EFFECT,
+	REGISTRY_EFFECT_SOON,
+	REGISTRY_EFFECT_NOW,
+};
+
+/* What came with the result: advice and percent as in struct protocol_result. */
+struct registry_result {
+	struct probe_report report;
+	enum probe_advice advice;
+	int32_t weight_percent; /* -1 = none */
+};
+
+enum registry_effect registry_report(struct target_group *g, struct target *t,
+				     const struct registry_result *result, usec_t now_wall_usec);
+
+/*
+ * Brings the weights up to date: of groups that were touched, and of targets that time changes (slow start,
+ * unhealthy.draining, anomaly evaluation) when it is due. -ENOMEM.
+ */
+enum registry_change {
+	REGISTRY_UNCHANGED,
+	REGISTRY_RAMPED,  /* only weights, as time goes: a restart would come to the same */
+	REGISTRY_CHANGED, /* states or registrations, too */
+};
+int registry_compute_weights(struct registry *r, usec_t now_wall_usec);
+
+/* Wall clock: when registry_compute_weights() has something to do next, if nothing is touched; USEC_NEVER. */
+usec_t registry_next_change(const struct registry *r);
 
 /* The weights as desired_compute() wants them, in one block owned by the caller. -ENOMEM. */
 int registry_to_desired(const struct registry *r, struct desired_group **ret_groups);

@@ -15,6 +15,7 @@ DEFINE_CLEANUP(json_t *, json_decref)
 
 enum kind {
 	KIND_BOOL,
+	KIND_U8,
 	KIND_U32,
 	KIND_I32,
 	KIND_USEC,
@@ -48,7 +49,15 @@ static const struct member members[] = {
 	{ "zone", AT(zone), KIND_ZONE, 0, 0, false },
 	{ "deregistered", AT(deregistered), KIND_BOOL, false, 0, false },
 	{ "drained", AT(drained), KIND_BOOL, false, 0, false },
+	{ "founder", AT(founder), KIND_BOOL, false, 0, false },
+	{ "slow_start", AT(slow_start_usec), KIND_USEC, 0, INT64_MAX, false },
+	{ "anomaly_steps", AT(anomaly.steps), KIND_U8, 0, ANOMALY_STEPS_MAX, false },
+	{ "agent_out", AT(advice.out), KIND_BOOL, false, 0, false },
+	{ "agent_weight", AT(advice.has_percent), KIND_BOOL, false, 0, false },
+	{ "agent_percent", AT(advice.percent), KIND_U32, 0, PROBE_WEIGHT_PERCENT_MAX, false },
 	{ "awaiting_first_result", AT(awaiting_first_result), KIND_BOOL, false, 0, false },
+	{ "unhealthy_deadline", AT(health.unhealthy_deadline_usec), KIND_USEC, 0, INT64_MAX,
+	  false },
 	{ "drain_deadline", AT(health.drain_deadline_usec), KIND_USEC, 0, INT64_MAX, false },
 	{ "resume_state", AT(health.resume_state), KIND_STATE, TARGET_INITIAL, 0, false },
 	{ "resume_reason", AT(health.resume_reason), KIND_REASON, TARGET_REASON_NONE, 0, false },
@@ -75,6 +84,8 @@ static int64_t member_get(const struct member *m, const struct target *t)
 	switch (m->kind) {
 	case KIND_BOOL:
 		return *(const bool *)at;
+	case KIND_U8:
+		return *(const uint8_t *)at;
 	case KIND_USEC:
 		memcpy(&usec, at, sizeof(usec));
 		return usec > INT64_MAX ? INT64_MAX : (int64_t)usec;
@@ -98,6 +109,9 @@ static void member_set(const struct member *m, struct target *t, int64_t value)
 	switch (m->kind) {
 	case KIND_BOOL:
 		*(bool *)at = value != 0;
+		break;
+	case KIND_U8:
+		*(uint8_t *)at = (uint8_t)value;
 		break;
 	case KIND_USEC:
 		memcpy(at, &usec, sizeof(usec));
@@ -142,6 +156,12 @@ static size_t count_in_front(const struct target_group *g)
 	return n;
 }
 
+/* A ramp changes it with every tick, and a restart computes it from the time. */
+static bool is_weight(const struct member *m)
+{
+	return m->offset == AT(weight.weight);
+}
+
 static uint64_t hash_target(uint64_t h, const struct target *t)
 {
 	h = state_hash_bytes(h, &t->addr, sizeof(t->addr));
@@ -149,7 +169,7 @@ static uint64_t hash_target(uint64_t h, const struct target *t)
 	h = state_hash_bytes(h, t->zone, sizeof(t->zone));
 	h = state_hash_add(h, t->health.checked_usec != 0);
 	for (size_t i = 0; i < ARRAY_SIZE(members); i++)
-		if (!members[i].with_every_probe)
+		if (!members[i].with_every_probe && !(t->slow_start_usec && is_weight(&members[i])))
 			h = state_hash_add(h, (uint64_t)member_get(&members[i], t));
 	return h;
 }
@@ -307,6 +327,9 @@ static int parse_target(const json_t *entry, struct target *ret)
 			return -EBADMSG;
 	t.logged_weight = t.weight.weight;
 	t.logged_state = t.health.state;
+	t.logged_slow_start = t.slow_start_usec != 0;
+	/* It was up with the same verdict when it was saved: a restart begins no slow start. */
+	t.up = t.health.state == TARGET_HEALTHY && !t.deregistered && !t.drained && !t.advice.out;
 	*ret = t;
 	return 0;
 }
@@ -366,6 +389,9 @@ void state_group_forget_verdicts(struct target_group *g, usec_t now_wall_usec)
 			continue;
 		target_health_init(&t->health, TARGET_USE_CHECKED, now_wall_usec);
 		t->awaiting_first_result = true;
+		t->founder = true; /* as at a first start: nobody ramps */
+		t->up = false;
+		t->slow_start_usec = 0;
 	}
 }
 

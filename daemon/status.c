@@ -56,7 +56,10 @@ static json_t *leaving_to_json(const struct manager *m, const struct conf_listen
 			(void)json_array_append_new(
 				list, json_pack("{s:s,s:o}", "target",
 						addr_port_format(&e->addr, e->port, name),
-						"drain_deadline", time_to_json(e->deadline_usec)));
+						"drain_deadline",
+						time_to_json(e->deadline_usec == LINGER_UNTIL_IDLE
+								     ? 0
+								     : e->deadline_usec)));
 	}
 	return list;
 }
@@ -113,20 +116,24 @@ static json_t *target_to_json(const struct target_group *g, const struct target 
 	addr_port_format(&t->addr, t->port, name);
 	if (h->checked_usec)
 		(void)probe_outcome_describe(h->outcome, h->detail, detail);
-	j = json_pack("{s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:o,s:o,s:I,s:I,s:I,s:I,s:I,s:b,s:b,s:b,s:o}",
-		      "target", t->port ? name : addr_format(&t->addr, name), "zone", t->zone,
-		      "origin", t->origin == TARGET_FROM_CONFIG ? "config" : "register", "state",
-		      target_state_to_string(h->state), "reason",
-		      target_reason_to_string(h->reason), "description",
-		      target_health_describe(h, description), "detail", detail, "since",
-		      time_to_json(h->since_usec), "checked", time_to_json(h->checked_usec),
-		      "duration_us", (json_int_t)h->duration_usec, "successes",
-		      (json_int_t)h->successes, "failures", (json_int_t)h->failures,
-		      "configured_weight", (json_int_t)t->configured_weight, "weight",
-		      (json_int_t)t->weight.weight, "fail_open", t->weight.by_fail_open && !g->cold,
-		      "cold_start", t->weight.by_fail_open && g->cold, "drained", t->drained,
-		      "drain_deadline",
-		      time_to_json(h->state == TARGET_DRAINING ? h->drain_deadline_usec : 0));
+	j = json_pack(
+		"{s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:o,s:o,s:I,s:I,s:I,s:I,s:I,s:b,s:b,s:b,s:o,s:"
+		"o,s:b,s:i}",
+		"target", t->port ? name : addr_format(&t->addr, name), "zone", t->zone, "origin",
+		t->origin == TARGET_FROM_CONFIG ? "config" : "register", "state",
+		target_state_to_string(h->state), "reason", target_reason_to_string(h->reason),
+		"description", target_health_describe(h, description), "detail", detail, "since",
+		time_to_json(h->since_usec), "checked", time_to_json(h->checked_usec),
+		"duration_us", (json_int_t)h->duration_usec, "successes", (json_int_t)h->successes,
+		"failures", (json_int_t)h->failures, "configured_weight",
+		(json_int_t)t->configured_weight, "weight", (json_int_t)t->weight.weight,
+		"fail_open", t->weight.by_fail_open && !g->cold, "cold_start",
+		t->weight.by_fail_open && g->cold, "drained", t->drained, "drain_deadline",
+		time_to_json(h->state == TARGET_DRAINING ? h->drain_deadline_usec : 0),
+		"slow_start_end",
+		time_to_json(t->slow_start_usec ? t->slow_start_usec + g->settings.slow_start_usec
+						: 0),
+		"anomalous", t->anomaly.anomalous, "mitigation_steps", t->anomaly.steps);
 	(void)add_rates(j, c->active, c->inactive, &c->stats);
 	return j;
 }
@@ -156,11 +163,12 @@ static json_t *group_to_json(const struct manager *m, size_t index)
 	for (size_t i = 0; i < g->n; i++)
 		if (json_array_append_new(targets, target_to_json(g, &g->targets[i], &table)) < 0)
 			return NULL;
-	return json_pack("{s:s,s:I,s:I,s:b,s:b,s:b,s:o,s:O}", "name", g->name, "registered",
+	return json_pack("{s:s,s:I,s:I,s:b,s:b,s:b,s:b,s:o,s:O}", "name", g->name, "registered",
 			 (json_int_t)g->summary.registered, "healthy",
 			 (json_int_t)g->summary.healthy, "fail_open", g->summary.fail_open,
-			 "cold_start", g->summary.cold_start, "in_use", g->conf->in_use, "check",
-			 check_to_json(&g->conf->check), "targets", targets);
+			 "cold_start", g->summary.cold_start, "dns_healthy", g->summary.dns_healthy,
+			 "in_use", g->conf->in_use, "check", check_to_json(&g->conf->check),
+			 "targets", targets);
 }
 
 static json_t *health_to_json(const struct manager *m)

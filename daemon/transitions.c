@@ -59,6 +59,14 @@ static void log_target(struct manager *m, const struct target_group *g, const st
 		suffix = g->cold ? " (cold start)" : " (fail open)";
 	else if (t->drained)
 		suffix = " (drained)";
+	else if (t->advice.out)
+		suffix = " (by its agent)";
+	else if (t->slow_start_usec)
+		suffix = " (slow start)";
+	else if (t->weight.weight && t->weight.anomaly < WEIGHT_ONE)
+		suffix = " (anomaly mitigation)";
+	else if (t->weight.ends && t->logged_state != t->health.state)
+		suffix = ", its connections end";
 	addr_port_format(&t->addr, t->port, name);
 	(void)snprintf(object, sizeof(object), "%s/%s", g->name, name);
 	(void)snprintf(weight, sizeof(weight), "%u", t->weight.weight);
@@ -111,6 +119,7 @@ static unsigned announce(struct manager *m, struct target_group *g)
 		t->announced = true;
 		t->logged_state = t->health.state;
 		t->logged_weight = t->weight.weight;
+		t->logged_slow_start = t->slow_start_usec != 0;
 		n++;
 	}
 	if (n)
@@ -121,6 +130,16 @@ static unsigned announce(struct manager *m, struct target_group *g)
 	return n;
 }
 
+/* The steps of a ramp are none, its begin and its end are. */
+static bool is_news(const struct target *t)
+{
+	bool ramps = t->slow_start_usec != 0;
+
+	if (t->logged_state != t->health.state || t->logged_slow_start != ramps)
+		return true;
+	return t->logged_weight != t->weight.weight && !ramps;
+}
+
 static bool log_changes(struct manager *m, struct target_group *g)
 {
 	bool any = false;
@@ -128,11 +147,12 @@ static bool log_changes(struct manager *m, struct target_group *g)
 	for (size_t i = 0; i < g->n; i++) {
 		struct target *t = &g->targets[i];
 
-		if (t->logged_state == t->health.state && t->logged_weight == t->weight.weight)
+		if (!is_news(t))
 			continue;
 		log_target(m, g, t);
 		t->logged_state = t->health.state;
 		t->logged_weight = t->weight.weight;
+		t->logged_slow_start = t->slow_start_usec != 0;
 		any = true;
 	}
 	return any;

@@ -117,13 +117,25 @@ static struct verdict verdict_after_failure(struct verdict v, unsigned failures,
 					    const struct target_thresholds *thresholds,
 					    enum target_reason reason)
 {
-	if (v.state == TARGET_UNHEALTHY || v.state == TARGET_UNHEALTHY_DRAINING)
+	if (v.state == TARGET_UNHEALTHY)
 		return (struct verdict){ v.state, reason };
-	if (failures >= MAX(thresholds->unhealthy, 1U))
+	if (v.state == TARGET_UNHEALTHY_DRAINING)
+		return v;
+	if (failures >= MAX(thresholds->unhealthy, 1U)) {
+		/* A target that never was healthy has no connections to keep. */
+		if (v.state == TARGET_HEALTHY && thresholds->unhealthy_draining_usec)
+			return (struct verdict){ TARGET_UNHEALTHY_DRAINING,
+						 TARGET_REASON_FAILED_HEALTH_CHECKS };
 		return (struct verdict){ TARGET_UNHEALTHY, reason };
+	}
 	if (v.state == TARGET_INITIAL)
 		return (struct verdict){ v.state, TARGET_REASON_INITIAL_HEALTH_CHECKING };
 	return v;
+}
+
+static usec_t deadline_after(usec_t now_usec, usec_t delay_usec)
+{
+	return delay_usec > USEC_NEVER - now_usec ? USEC_NEVER : now_usec + delay_usec;
 }
 
 bool target_health_report(struct target_health *t, const struct target_thresholds *thresholds,
@@ -152,6 +164,27 @@ bool target_health_report(struct target_health *t, const struct target_threshold
 			t->reason_detail = report->detail;
 		v = verdict_after_failure(v, t->failures, thresholds, reason);
 	}
+	if (v.state == TARGET_UNHEALTHY_DRAINING &&
+	    target_health_verdict(t) != TARGET_UNHEALTHY_DRAINING)
+		t->unhealthy_deadline_usec =
+			deadline_after(now_wall_usec, thresholds->unhealthy_draining_usec);
+	return verdict_put(t, v, now_wall_usec);
+}
+
+enum target_state target_health_verdict(const struct target_health *t)
+{
+	return verdict_get(t).state;
+}
+
+bool target_health_expire(struct target_health *t, usec_t now_wall_usec)
+{
+	struct verdict v = verdict_get(t);
+
+	if (v.state != TARGET_UNHEALTHY_DRAINING || now_wall_usec < t->unhealthy_deadline_usec)
+		return false;
+	v.state = TARGET_UNHEALTHY;
+	if (t->outcome != PROBE_OK)
+		v.reason = reason_from_outcome(t->outcome);
 	return verdict_put(t, v, now_wall_usec);
 }
 
@@ -164,8 +197,7 @@ bool target_health_drain(struct target_health *t, usec_t delay_usec, usec_t now_
 	t->state = TARGET_DRAINING;
 	t->reason = TARGET_REASON_DEREGISTRATION_IN_PROGRESS;
 	t->since_usec = now_wall_usec;
-	t->drain_deadline_usec =
-		delay_usec > USEC_NEVER - now_wall_usec ? USEC_NEVER : now_wall_usec + delay_usec;
+	t->drain_deadline_usec = deadline_after(now_wall_usec, delay_usec);
 	return true;
 }
 

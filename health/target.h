@@ -9,14 +9,16 @@
  *
  *   initial    ok                            -> healthy   (one good check suffices)
  *   initial    unhealthy_threshold failures  -> unhealthy
- *   healthy    unhealthy_threshold failures  -> unhealthy
- *   unhealthy  healthy_threshold successes   -> healthy
+ *   healthy    unhealthy_threshold failures  -> unhealthy, or unhealthy.draining where the group has an interval for it
+ *   unhealthy, unhealthy.draining  healthy_threshold successes -> healthy
+ *   unhealthy.draining  its interval is over -> unhealthy (target_health_expire())
  *   draining   any                           -> draining  (until finished or re-registered)
  *   unused, unavailable  any                 -> no change (a late answer to a check that is over)
  *
  * PROBE_INTERNAL_ERROR is not a result: it changes nothing. Before its first result an initial target's reason is
  * Elb.RegistrationInProgress, then Elb.InitialHealthChecking. Results that come in while a target drains go on
- * judging it: its verdict, and its counters, are current when it is registered again.
+ * judging it: its verdict, and its counters, are current when it is registered again. unhealthy.draining has the one
+ * reason that AWS gives it, Target.FailedHealthChecks.
  */
 
 #include <stdbool.h>
@@ -53,6 +55,7 @@ enum target_reason {
 
 struct target_thresholds {
 	unsigned healthy, unhealthy;
+	usec_t unhealthy_draining_usec; /* how long a target that fails keeps its connections; 0 = off */
 };
 
 struct target_health {
@@ -68,7 +71,8 @@ struct target_health {
 	/* While draining: what registration returns to. */
 	enum target_state resume_state;
 	enum target_reason resume_reason;
-	int32_t reason_detail; /* the status code behind Target.ResponseCodeMismatch */
+	int32_t reason_detail;		/* the status code behind Target.ResponseCodeMismatch */
+	usec_t unhealthy_deadline_usec; /* wall clock; end of unhealthy.draining */
 };
 
 enum {
@@ -96,6 +100,12 @@ bool target_health_set_use(struct target_health *t, enum target_use use, usec_t 
 /* True when the state or the reason changed. Thresholds of 0 count as 1. */
 bool target_health_report(struct target_health *t, const struct target_thresholds *thresholds,
 			  const struct probe_report *report, usec_t now_wall_usec);
+
+/* Does what time does: unhealthy.draining ends. True when the state changed. */
+bool target_health_expire(struct target_health *t, usec_t now_wall_usec);
+
+/* What the checks say of it, also while it drains. */
+enum target_state target_health_verdict(const struct target_health *t);
 
 /*
  * Deregistration; the caller removes the target when the drain is over. True when it began: a second call moves

@@ -124,7 +124,7 @@ struct sources {
 };
 
 static size_t candidates_fill(const struct sources *from, const struct conf_listener *l,
-			      uint16_t port)
+			      uint16_t port, bool ordered)
 {
 	size_t n = 0;
 
@@ -142,7 +142,7 @@ static size_t candidates_fill(const struct sources *from, const struct conf_list
 		for (size_t k = 0; k < dg->n; k++) {
 			const struct desired_target *t = &dg->targets[k];
 
-			if (!target_fits(t, &d, l->family))
+			if (!target_fits(t, &d, l->family) || (t->ends && !ordered))
 				continue;
 			d.addr = t->addr;
 			d.port = t->port ? t->port : port;
@@ -294,7 +294,9 @@ static int add_service(const struct sources *from, const struct conf_listener *l
 	if (!s)
 		return -ENOMEM;
 	service_set_conf(s, l, leading_group(from->conf, l));
-	n = candidates_merge(from->scratch, candidates_fill(from, l, key->port));
+	n = candidates_merge(from->scratch,
+			     candidates_fill(from, l, key->port,
+					     ipvs_scheduler_is_ordered(s->scheduler)));
 	if (strcmp(s->scheduler, "sh") == 0)
 		candidates_fit_sh(from->scratch, n);
 	for (size_t i = 0; i < n; i++)

@@ -14,6 +14,11 @@
  * rounded, at least 1 where both weights are above 0; a group of weight 0 gives 0. So the groups' shares hold however
  * many targets each has. sh: where the sum would exceed the kernel's 256 buckets, it is reduced to fit them.
  *
+ * Ending connections: a destination that is not there has none, since the planes let go of its connections
+ * (expire_nodest_conn). So a target whose connections are to end is left out, but not from services with an ordered
+ * scheduler (mh, sh, dh): to put it back in its place, all that stand before it would have to be taken out for a
+ * moment, with their connections. There it has weight 0.
+ *
  * A service has one scheduler and one persistence: those of the first forwarded group with a weight above 0. Port 0
  * services are persistent (360 s without stickiness), since the kernel schedules no others.
  */
@@ -31,6 +36,7 @@ struct desired_target {
 	struct addr addr;
 	uint16_t port;	 /* 0 = the listener's port */
 	uint32_t weight; /* 0 = no new connections */
+	bool ends;	 /* its connections are to end */
 };
 
 struct desired_group {

@@ -256,7 +256,7 @@ static void test_line_lengths(void **state)
 		parse_into(&r, text, strlen(text));
 		assert_diags(
 			&r,
-			"f:3: note: zone has no effect in this version; it comes with zones\n"
+			""
 			"f:4: error: stop: \"no\" is not valid; accepted: keep, drain or flush\n");
 	}
 }

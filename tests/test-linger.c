@@ -152,11 +152,48 @@ static void test_end(void **state)
 	ipvs_ruleset_deinit(&after);
 }
 
+/* Beyond the delay: until the connections end, or the target is back. */
+static void test_keep(void **state)
+{
+	struct ipvs_ruleset actual, idle, desired, back;
+	struct linger_set s = LINGER_SET_INIT;
+	const struct addr one = numbered('1'), two = numbered('2');
+	char buf[64];
+
+	(void)state;
+	ruleset_of(&actual, "321*");
+	ruleset_of(&idle, "321");
+	ruleset_of(&desired, "3");
+	ruleset_of(&back, "31");
+	assert_int_equal(linger_keep(&s, &actual.services[0], &two, 8080), 0); /* no connection */
+	assert_int_equal(linger_keep(&s, &actual.services[0], &one, 80), 0);   /* another port */
+	assert_int_equal(s.n, 0);
+	assert_int_equal(linger_keep(&s, &actual.services[0], &one, 8080), 0);
+	assert_int_equal(linger_keep(&s, &actual.services[0], &one, 8080), 0);
+	assert_int_equal(s.n, 1);
+	linger_shift(&s, 1000);
+	assert_true(s.items[0].deadline_usec == LINGER_UNTIL_IDLE);
+	linger_forget(&s, &desired);
+	assert_int_equal(linger_merge(&s, &actual, &desired), 0);
+	assert_string_equal(list_of(&desired, buf), "310");
+	assert_false(linger_finish(&s, &actual, idle_without_active, NULL, NOW + 1000 * DELAY));
+	assert_true(linger_finish(&s, &idle, idle_without_active, NULL, NOW));
+	assert_int_equal(linger_keep(&s, &actual.services[0], &one, 8080), 0);
+	linger_forget(&s, &back);
+	assert_int_equal(s.n, 0);
+	linger_set_deinit(&s);
+	ipvs_ruleset_deinit(&actual);
+	ipvs_ruleset_deinit(&idle);
+	ipvs_ruleset_deinit(&desired);
+	ipvs_ruleset_deinit(&back);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_note_and_merge),
 		cmocka_unit_test(test_end),
+		cmocka_unit_test(test_keep),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -96,7 +96,8 @@ static void make_healthy(struct registry *r)
 		t->awaiting_first_result = false;
 		(void)target_health_report(&t->health, &thresholds, &ok, NOW);
 	}
-	assert_int_equal(registry_compute_weights(r), 0);
+	registry_touch(&r->groups[0]);
+	assert_int_equal(registry_compute_weights(r, NOW), REGISTRY_CHANGED);
 }
 
 static void test_order_after_reload(void **state)
@@ -251,7 +252,7 @@ static void test_the_wall_clock_is_set(void **state)
 		fixture_init(&f, "12");
 		assert_int_equal(registry_build(&f.conf, &none, NOW, &r), 0);
 		(void)target_health_drain(&r.groups[0].targets[0].health, DELAY, NOW);
-		registry_shift_drains(&r, steps[i]);
+		registry_shift_times(&r, steps[i]);
 		assert_int_equal(r.groups[0].targets[0].health.drain_deadline_usec,
 				 (usec_t)((int64_t)(NOW + DELAY) + steps[i]));
 		assert_int_equal(r.groups[0].targets[1].health.drain_deadline_usec, 0);
@@ -353,7 +354,8 @@ static void test_deregistered_targets_get_nothing(void **state)
 	make_healthy(&r);
 	r.groups[0].targets[1].deregistered = true;
 	target_health_init(&r.groups[0].targets[1].health, TARGET_USE_NONE, NOW);
-	assert_int_equal(registry_compute_weights(&r), 0);
+	registry_touch(&r.groups[0]);
+	assert_int_equal(registry_compute_weights(&r, NOW), REGISTRY_CHANGED);
 	assert_int_equal(r.groups[0].summary.registered, 2);
 	assert_int_equal(registry_to_desired(&r, &groups), 0);
 	assert_int_equal(groups[0].n, 2);

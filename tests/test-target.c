@@ -13,9 +13,11 @@
 #include "health/target.h"
 
 static const struct target_thresholds three_two = { .healthy = 3, .unhealthy = 2 };
+static const struct target_thresholds draining = { 3, 2, .unhealthy_draining_usec = 10 };
 
 /* One letter an event, for golden stories. */
-static bool event(struct target_health *t, char c, usec_t now)
+static bool event(struct target_health *t, const struct target_thresholds *thresholds, char c,
+		  usec_t now)
 {
 	static const struct {
 		char c;
@@ -40,7 +42,7 @@ static bool event(struct target_health *t, char c, usec_t now)
 
 	for (size_t i = 0; i < ARRAY_SIZE(results); i++)
 		if (results[i].c == c)
-			return target_health_report(t, &three_two,
+			return target_health_report(t, thresholds,
 						    &(struct probe_report){ results[i].outcome,
 									    results[i].detail, 1 },
 						    now);
@@ -55,6 +57,8 @@ static bool event(struct target_health *t, char c, usec_t now)
 		return target_health_set_use(t, TARGET_USE_UNCHECKED, now);
 	case 'C':
 		return target_health_set_use(t, TARGET_USE_CHECKED, now);
+	case '.':
+		return target_health_expire(t, now);
 	}
 	fail_msg("no event '%c'", c);
 	return false;
@@ -133,10 +137,56 @@ static void test_stories(void **state)
 
 		target_health_init(&t, cases[i].use, 1);
 		for (size_t j = 0; cases[i].events[j]; j++)
-			states[j] = state_letter(&t, event(&t, cases[i].events[j], 2 + j));
+			states[j] =
+				state_letter(&t, event(&t, &three_two, cases[i].events[j], 2 + j));
 		if (strcmp(states, cases[i].states) != 0)
 			fail_msg("%s: %s, not %s", cases[i].events, states, cases[i].states);
 		assert_string_equal(target_health_describe(&t, description), cases[i].description);
+	}
+}
+
+/*
+ * elbv2.md §1.2, unhealthy.draining: no new flows and established ones kept for the interval (here 10 µs, an event a
+ * µs; the deadline is the 10th after the failure); recovery flips back to healthy, else unhealthy.
+ */
+static void test_unhealthy_draining(void **state)
+{
+	static const struct {
+		const char *events, *states;
+		const char *reason;
+	} cases[] = {
+		{ "+rr", "HhV", "Target.FailedHealthChecks" },
+		{ "+tt", "HhV", "Target.FailedHealthChecks" }, /* the only reason that it has */
+		{ "+rrr+r", "HhVvvv", "Target.FailedHealthChecks" },
+		{ "+rr+++", "HhVvvH", "" },
+		{ "+rr.........", "HhVvvvvvvvvv", "Target.FailedHealthChecks" },
+		{ "+rr..........", "HhVvvvvvvvvvU", "Target.FailedHealthChecks" },
+		{ "+tt..........", "HhVvvvvvvvvvU", "Target.Timeout" },
+		{ "+tt.........r.", "HhVvvvvvvvvvvU", "Target.FailedHealthChecks" },
+		{ "+55..........", "HhVvvvvvvvvvU", "Target.ResponseCodeMismatch" },
+		{ "+rr..........+++", "HhVvvvvvvvvvUuuH", "" },
+		/* never healthy: nothing to keep */
+		{ "rr", "IU", "Target.FailedHealthChecks" },
+		{ "rr+++", "IUuuH", "" },
+		/* it recovered before, and the next failure has an interval of its own */
+		{ "+rr+++rr.........", "HhVvvHhVvvvvvvvvv", "Target.FailedHealthChecks" },
+		/* deregistered meanwhile, and registered again */
+		{ "+rrD..........R", "HhVDddddddddddU", "Target.FailedHealthChecks" },
+		{ "+rrDR", "HhVDV", "Target.FailedHealthChecks" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct target_health t;
+		char states[32] = { 0 };
+
+		target_health_init(&t, TARGET_USE_CHECKED, 1);
+		for (size_t j = 0; cases[i].events[j]; j++)
+			states[j] =
+				state_letter(&t, event(&t, &draining, cases[i].events[j], 2 + j));
+		if (strcmp(states, cases[i].states) != 0)
+			fail_msg("%s: %s, not %s", cases[i].events, states, cases[i].states);
+		assert_string_equal(target_reason_to_string(t.reason), cases[i].reason);
 	}
 }
 
@@ -175,17 +225,17 @@ static void test_times_and_last_result(void **state)
 	(void)state;
 	target_health_init(&t, TARGET_USE_CHECKED, 10);
 	assert_int_equal(t.since_usec, 10);
-	(void)event(&t, 'r', 11);
+	(void)event(&t, &three_two, 'r', 11);
 	assert_int_equal(t.since_usec, 10); /* the reason changed, the state did not */
 	assert_int_equal(t.checked_usec, 11);
-	(void)event(&t, '4', 12);
+	(void)event(&t, &three_two, '4', 12);
 	assert_int_equal(t.since_usec, 12);
 	assert_int_equal(t.outcome, PROBE_WRONG_STATUS);
 	assert_int_equal(t.detail, 404);
-	(void)event(&t, 'i', 13);
+	(void)event(&t, &three_two, 'i', 13);
 	assert_int_equal(t.checked_usec, 12);
 	assert_int_equal(t.detail, 404);
-	(void)event(&t, 'N', 14);
+	(void)event(&t, &three_two, 'N', 14);
 	assert_int_equal(t.since_usec, 14);
 	assert_int_equal(t.checked_usec, 0); /* awaits a first result again */
 }
@@ -333,6 +383,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_stories),
 		cmocka_unit_test(test_drain_ends),
+		cmocka_unit_test(test_unhealthy_draining),
 		cmocka_unit_test(test_times_and_last_result),
 		cmocka_unit_test(test_names),
 		cmocka_unit_test(test_random_against_reference),

@@ -125,7 +125,8 @@ static void test_golden(void **state)
 
 		for (size_t j = 0; j < n; j++)
 			in[j] = input_from_letter(cases[i].targets[j]);
-		weight_compute(in, n, &cases[i].minimum, out, &summary);
+		weight_compute(in, n, &(struct weight_settings){ .minimum = cases[i].minimum }, out,
+			       &summary);
 		for (size_t j = 0; j < n; j++)
 			weights[j] = output_letter(&out[j]);
 		if (strcmp(weights, cases[i].weights) != 0)
@@ -146,7 +147,8 @@ static void test_summary_counts(void **state)
 	(void)state;
 	for (size_t i = 0; targets[i]; i++)
 		in[i] = input_from_letter(targets[i]);
-	weight_compute(in, strlen(targets), &minimum, out, &summary);
+	weight_compute(in, strlen(targets), &(struct weight_settings){ .minimum = minimum }, out,
+		       &summary);
 	assert_int_equal(summary.registered, 7); /* all but d and n */
 	assert_int_equal(summary.eligible, 5);	 /* nor H and 0 */
 	assert_int_equal(summary.healthy, 3);	 /* h h a */
@@ -183,7 +185,7 @@ static void assert_like_reference(const char *targets, const struct weight_minim
 
 	for (size_t i = 0; i < n; i++)
 		in[i] = input_from_letter(targets[i]);
-	weight_compute(in, n, minimum, out, &summary);
+	weight_compute(in, n, &(struct weight_settings){ .minimum = *minimum }, out, &summary);
 	for (size_t i = 0; i < n; i++) {
 		bool used = reference_used(targets, i, minimum);
 

@@ -40,7 +40,8 @@ static const char ipvsd_conf[] =
 	"targets = %s:8080 weight=1\n %s:8080 weight=1\n"
 	"health-check-protocol = http\nhealth-check-path = /healthz\nmatcher = 200-299\n"
 	"health-check-interval = 1s\nhealth-check-timeout = 500ms\n"
-	"healthy-threshold = 2\nunhealthy-threshold = 2\n";
+	"healthy-threshold = 2\nunhealthy-threshold = 2\n"
+	"unhealthy-connection-termination = no\n";
 
 static const char keepalived_service[] =
 	"global_defs {\n\trouter_id bench\n}\n"

@@ -11,7 +11,10 @@
 #include "tests/lab/loadgen.h"
 #include "tests/lab/realserver.h"
 
-/* A fast schedule, and the longest time from a fault to weight 0 that it allows (issue: … + 100 ms). */
+/*
+ * A fast schedule, under which unhealthy targets stay in the table with weight 0 for all to see; and the longest time
+ * from a fault to weight 0 that it allows (issue: … + 100 ms).
+ */
 #define FIXTURE_INTERVAL_USEC (400 * USEC_PER_MSEC)
 #define FIXTURE_TIMEOUT_USEC (200 * USEC_PER_MSEC)
 #define FIXTURE_UNHEALTHY 2
@@ -26,7 +29,8 @@
 	"healthy-threshold = 2\n"                                                                  \
 	"unhealthy-threshold = 2\n"                                                                \
 	"matcher = 200-299\n"                                                                      \
-	"algorithm = round-robin\n"
+	"algorithm = round-robin\n"                                                                \
+	"unhealthy-connection-termination = no\n"
 
 /* Port 80 of LAB_VIP to blue, port 7 to echo; the groups follow. */
 #define FIXTURE_LISTENERS                                                                          \

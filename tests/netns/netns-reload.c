@@ -211,10 +211,12 @@ static void test_drain_deadline(void **state)
 			 0);
 	while (atomic_load(&download.received_bytes) == 0)
 		lab_sleep(5 * USEC_PER_MSEC);
-	configure(A1 ":8080 weight=1\n " B1 ":8080 weight=1", "deregistration-delay = 3s\n");
+	configure(A1 ":8080 weight=1\n " B1 ":8080 weight=1",
+		  "deregistration-delay = 3s\nderegistration-delay-connection-termination = yes\n");
 	reload(0);
 	at = clock_monotonic_usec();
-	configure(B1 ":8080 weight=1", "deregistration-delay = 3s\n");
+	configure(B1 ":8080 weight=1",
+		  "deregistration-delay = 3s\nderegistration-delay-connection-termination = yes\n");
 	reload(0);
 	gone = gateway_wait_weight(f.gateway, LAB_VIP, A1, -ENOENT, 10 * USEC_PER_SEC);
 	assert_true(gone != USEC_NEVER);

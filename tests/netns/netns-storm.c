@@ -79,7 +79,8 @@ static void write_conf(const struct random_conf *c)
 			continue;
 		(void)fprintf(stream,
 			      "[listener l%d]\naddress = " LAB_VIP "\nport = %d\nforward = g%d\n"
-			      "[target-group g%d]\nderegistration-delay = 0s\n%s"
+			      "[target-group g%d]\nderegistration-delay = 0s\n"
+			      "deregistration-delay-connection-termination = yes\n%s"
 			      "targets = 10.0.1.10:8080 weight=5\n",
 			      l, 80 + l, l, l,
 			      l == 0 ? FIXTURE_CHECKS : "health-check-protocol = none\n");
