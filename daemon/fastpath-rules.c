@@ -94,6 +94,11 @@ static int fill(const struct conf *conf, const struct conf_listener *l,
 	return 0;
 }
 
+static void sort(struct fastpath_rules *r)
+{
+	qsort(r->entries, r->n, sizeof(*r->entries), entry_cmp);
+}
+
 int fastpath_rules_compute(const struct conf *conf, struct fastpath_rules *ret)
 {
 	static const uint8_t protocols[_CONF_PROTOCOL_MAX][2] = {
@@ -125,7 +130,7 @@ int fastpath_rules_compute(const struct conf *conf, struct fastpath_rules *ret)
 				return -ENOMEM;
 		}
 	}
-	qsort(r.entries, r.n, sizeof(*r.entries), entry_cmp);
+	sort(&r);
 	*ret = r;
 	r = FASTPATH_RULES_INIT;
 	return 0;

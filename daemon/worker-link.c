@@ -405,6 +405,12 @@ static int held_cmp(const void *a, const void *b)
 	return (x->probe->id > y->probe->id) - (x->probe->id < y->probe->id);
 }
 
+/* Records have no padding, and what an address does not use is zero: health/protocol.h. */
+static bool bytes_eq(const void *a, const void *b, size_t size)
+{
+	return memcmp(a, b, size) == 0;
+}
+
 /* PROTOCOL_PROBE_HISTORY speaks of the past, not of what to do. */
 static bool probe_eq(const struct protocol_probe *a, const struct protocol_probe *b)
 {
@@ -412,9 +418,7 @@ static bool probe_eq(const struct protocol_probe *a, const struct protocol_probe
 
 	x.flags &= ~(uint32_t)PROTOCOL_PROBE_HISTORY;
 	y.flags &= ~(uint32_t)PROTOCOL_PROBE_HISTORY;
-	/* Records have no padding, and what an address does not use is zero: health/protocol.h. */
-	return memcmp(&x, &y, sizeof(x)) == 0 &&
-	       memcmp(a + 1, b + 1, a->header.size - sizeof(*a)) == 0;
+	return bytes_eq(&x, &y, sizeof(x)) && bytes_eq(a + 1, b + 1, a->header.size - sizeof(*a));
 }
 
 /* What the worker has of this probe, or is being sent; NULL when it must be told. */

@@ -76,7 +76,7 @@ struct tables_service {
 	struct ipvs_service conf; /* key and configuration; no destinations, no live values */
 	enum sched_kind sched;
 	uint32_t id, generation, born;
-	int32_t round;	 /* of wrr, nothing chosen yet */
+	int32_t round; /* of wrr, nothing chosen yet */
 	struct sched_changes changes;
 	size_t position; /* in tables.services */
 	struct tables_service *bucket_next, *dirty_next, *queue_next;
