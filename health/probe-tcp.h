@@ -7,21 +7,19 @@
  */
 
 #include <stdbool.h>
-#include <systemd/sd-event.h>
 
-#include "health/probe.h"
+#include "health/connector.h"
 
 /* Embedded by its owner; zero-initialised = not running. */
 struct probe_tcp {
-	int fd;			 /* owned while running */
-	bool proxy;		 /* a PROXY header goes first; then the application is woken */
-	sd_event_source *source; /* owned */
+	struct connection connection;
+	bool proxy; /* begins with a PROXY header */
 	probe_done_t done;
 	void *userdata; /* borrowed */
 };
 
-void probe_tcp_start(struct probe_tcp *p, sd_event *event, const struct probe_spec *spec,
-		     probe_done_t done, void *userdata);
+void probe_tcp_start(struct probe_tcp *p, struct connector *connector,
+		     const struct probe_spec *spec, probe_done_t done, void *userdata);
 
 /* Ends a running attempt without a call of done. Returns what a deadline means now. */
 enum probe_outcome probe_tcp_cancel(struct probe_tcp *p);

@@ -7,7 +7,9 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "health/connector.h"
 #include "health/probe-curl.h"
+#include "health/probe-http.h"
 #include "health/probe-tcp.h"
 #include "health/schedule.h"
 #include "health/wakeup.h"
@@ -15,8 +17,20 @@
 /* New targets are first probed within this time, however long their interval. */
 #define FIRST_SPREAD_USEC USEC_PER_SEC
 
+/*
+ * Wake-ups are put off to the next multiple of this, so that probes start by the dozen: most of what a probe alone
+ * would cost is waking this process, the server and the kernel's tables in the caches. Timeouts that this would
+ * lengthen by more than a twentieth are kept to the microsecond.
+ */
+#define GRAIN_USEC (10 * USEC_PER_MSEC)
+
+/* Where a deadline is looked at later than this, or than a quarter of the timeout, the target is not to blame. */
+#define STALL_USEC (250 * USEC_PER_MSEC)
+
 enum {
 	WAKES_PER_DISPATCH = 64, /* answers are not to wait behind a crowd of starts */
+	STARTS_PER_GRAIN = 64,	 /* or twice what the schedule asks for, where that is more */
+	LOAD_ONE = 1 << 20,	 /* one start in a grain */
 };
 
 struct probe {
@@ -25,20 +39,26 @@ struct probe {
 	struct wakeup wakeup;
 	usec_t phase_usec, due_usec;
 	bool running;
+	bool by_curl; /* the attempt that runs */
 	usec_t attempt_due_usec, attempt_start_usec, deadline_usec;
 	union {
 		struct probe_tcp tcp;
-		struct probe_curl *http; /* borrowed from the engine while running */
+		struct probe_http http;
+		struct probe_curl *curl; /* borrowed from the engine while running */
 	} attempt;
 };
 
 struct prober {
 	sd_event *event;		/* owned reference */
 	sd_event_source *timer;		/* owned */
-	struct probe_curl_engine *http; /* owned */
+	struct connector *connector;	/* owned */
+	struct probe_curl_engine *curl; /* owned */
 	void *probes;			/* tsearch(3) tree by id; owned */
 	struct wakeup_queue queue;
 	usec_t armed_usec;
+	uint64_t load; /* what the schedule asks for in a grain, in 1/LOAD_ONE */
+	usec_t grain;  /* the number of the present one */
+	uint64_t starts_left;
 	prober_result_t on_result;
 	void *userdata; /* borrowed */
 	struct prober_stats stats;
@@ -62,10 +82,16 @@ static enum probe_outcome probe_cancel(struct probe *p)
 	p->prober->stats.in_flight--;
 	switch (p->spec.check) {
 	case PROTOCOL_CHECK_HTTP:
-		return probe_curl_cancel(p->attempt.http);
+		return p->by_curl ? probe_curl_cancel(p->attempt.curl)
+				  : probe_http_cancel(&p->attempt.http);
 	default:
 		return probe_tcp_cancel(&p->attempt.tcp);
 	}
+}
+
+static uint64_t probe_load(const struct probe *p)
+{
+	return GRAIN_USEC * LOAD_ONE / p->spec.interval_usec;
 }
 
 static void probe_free(struct probe *p)
@@ -91,10 +117,16 @@ static void arm(struct prober *pr)
 	(void)sd_event_source_set_enabled(pr->timer, SD_EVENT_ONESHOT);
 }
 
+static void queue_at(struct probe *p, usec_t at_usec)
+{
+	usec_t grain = p->spec.timeout_usec >= 20 * GRAIN_USEC ? GRAIN_USEC : 1;
+
+	wakeup_set(&p->prober->queue, &p->wakeup, (at_usec + grain - 1) / grain * grain);
+}
+
 static void probe_requeue(struct probe *p)
 {
-	wakeup_set(&p->prober->queue, &p->wakeup,
-		   p->running ? MIN(p->deadline_usec, p->due_usec) : p->due_usec);
+	queue_at(p, p->running ? MIN(p->deadline_usec, p->due_usec) : p->due_usec);
 }
 
 static void report(struct probe *p, enum probe_outcome outcome, int32_t detail)
@@ -155,14 +187,49 @@ static void probe_start(struct probe *p, usec_t due_usec)
 		MAX(pr->stats.max_lateness_usec, p->attempt_start_usec - due_usec);
 	switch (p->spec.check) {
 	case PROTOCOL_CHECK_HTTP:
-		r = probe_curl_start(pr->http, &p->spec, on_done, p, &p->attempt.http);
+		p->by_curl = p->spec.flags & PROTOCOL_PROBE_HTTP2;
+		if (!p->by_curl) {
+			probe_http_start(&p->attempt.http, pr->connector, &p->spec, on_done, p);
+			break;
+		}
+		r = probe_curl_start(pr->curl, &p->spec, on_done, p, &p->attempt.curl);
 		if (r < 0)
 			on_done(p, PROBE_INTERNAL_ERROR, -r);
 		break;
 	default:
-		probe_tcp_start(&p->attempt.tcp, pr->event, &p->spec, on_done, p);
+		probe_tcp_start(&p->attempt.tcp, pr->connector, &p->spec, on_done, p);
 		break;
 	}
+}
+
+/* This process stood still, and may not even have sent its request in time: that is no result. */
+static bool has_stalled(const struct probe *p, usec_t now_usec)
+{
+	return now_usec - p->deadline_usec > MAX(STALL_USEC, p->spec.timeout_usec / 4);
+}
+
+static void probe_end(struct probe *p, usec_t now_usec)
+{
+	bool stalled = has_stalled(p, now_usec);
+	enum probe_outcome outcome = probe_cancel(p);
+
+	if (stalled)
+		p->prober->stats.skipped++;
+	else
+		report(p, outcome, 0);
+}
+
+/* After a stop, a reload or an outage of our own the crowd that is due is let go a few at a time. */
+static bool may_start(struct prober *pr, usec_t now_usec)
+{
+	if (now_usec / GRAIN_USEC != pr->grain) {
+		pr->grain = now_usec / GRAIN_USEC;
+		pr->starts_left = MAX((uint64_t)STARTS_PER_GRAIN, 2 * pr->load / LOAD_ONE);
+	}
+	if (pr->starts_left == 0)
+		return false;
+	pr->starts_left--;
+	return true;
 }
 
 static void probe_wake(struct probe *p, usec_t now_usec)
@@ -170,7 +237,11 @@ static void probe_wake(struct probe *p, usec_t now_usec)
 	usec_t due = p->due_usec;
 
 	if (p->running && now_usec >= p->deadline_usec)
-		report(p, probe_cancel(p), 0);
+		probe_end(p, now_usec);
+	if (now_usec >= due && !p->running && !may_start(p->prober, now_usec)) {
+		queue_at(p, now_usec + GRAIN_USEC);
+		return;
+	}
 	if (now_usec >= due) {
 		usec_t next = schedule_next(p->phase_usec, p->spec.interval_usec, due + 1);
 
@@ -220,7 +291,9 @@ int prober_new(sd_event *event, prober_result_t on_result, void *userdata, struc
 	if (r >= 0)
 		r = sd_event_source_set_enabled(pr->timer, SD_EVENT_OFF);
 	if (r >= 0)
-		r = probe_curl_engine_new(event, &pr->http);
+		r = connector_new(event, &pr->connector);
+	if (r >= 0)
+		r = probe_curl_engine_new(event, &pr->curl);
 	if (r < 0) {
 		prober_free(pr);
 		return r;
@@ -239,7 +312,8 @@ void prober_free(struct prober *pr)
 	if (!pr)
 		return;
 	tdestroy(pr->probes, free_node);
-	probe_curl_engine_free(pr->http);
+	probe_curl_engine_free(pr->curl);
+	connector_free(pr->connector);
 	wakeup_queue_deinit(&pr->queue);
 	sd_event_source_disable_unref(pr->timer);
 	sd_event_unref(pr->event);
@@ -266,6 +340,7 @@ int prober_set(struct prober *pr, const struct protocol_probe *probe)
 		return -ENOMEM;
 	}
 	pr->stats.probes++;
+	pr->load += probe_load(p);
 	p->phase_usec = schedule_phase(probe->id, probe->interval_usec);
 	p->due_usec = (probe->flags & PROTOCOL_PROBE_HISTORY)
 			      ? schedule_next(p->phase_usec, probe->interval_usec, now_usec)
@@ -287,6 +362,7 @@ void prober_del(struct prober *pr, uint64_t id)
 	p = *found;
 	(void)tdelete(p, &pr->probes, probe_cmp);
 	pr->stats.probes--;
+	pr->load -= probe_load(p);
 	probe_free(p);
 }
 

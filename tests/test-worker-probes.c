@@ -21,6 +21,7 @@
 #define SHORT_TIMEOUT_USEC (150 * USEC_PER_MSEC)
 #define OK_HEAD "HTTP/1.1 200 OK\r\n"
 #define K(x) x x x x x x x x x x x x x x x x
+#define LINE_FILLER K(K("0123456789abcdef"))
 #define FILLER K(K("0123456789abcde\n"))
 
 static const struct {
@@ -30,6 +31,7 @@ static const struct {
 	enum probe_outcome outcome;
 	int32_t detail;
 	bool to_deadline;
+	const char *expect;
 } http_cases[] = {
 	{ "200", SERVER_ANSWER, OK_HEAD "Content-Length: 2\r\n\r\nok", NULL, PROBE_OK, 200, false },
 	{ "200, connection left open", SERVER_ANSWER_STAY, OK_HEAD "Content-Length: 2\r\n\r\nok",
@@ -55,18 +57,36 @@ static const struct {
 	{ "closes without a word", SERVER_ANSWER, "", NULL, PROBE_RESET, 0, false },
 	{ "resets", SERVER_RESET, NULL, NULL, PROBE_RESET, ECONNRESET, false },
 	{ "closes half way in the body", SERVER_ANSWER, OK_HEAD "Content-Length: 99\r\n\r\nok",
-	  NULL, PROBE_RESET, 0, false },
+	  NULL, PROBE_RESET, 0, false, "ok" },
+	{ "the same, nobody asked for the body", SERVER_ANSWER,
+	  OK_HEAD "Content-Length: 99\r\n\r\nok", NULL, PROBE_OK, 200, false, NULL },
 	{ "closes in a chunk", SERVER_ANSWER, OK_HEAD "Transfer-Encoding: chunked\r\n\r\nff\r\nok",
-	  NULL, PROBE_RESET, 0, false },
+	  NULL, PROBE_RESET, 0, false, "ok" },
 	{ "bad chunk", SERVER_ANSWER, OK_HEAD "Transfer-Encoding: chunked\r\n\r\nzz\r\nok", NULL,
-	  PROBE_BAD_RESPONSE, 0, false },
+	  PROBE_BAD_RESPONSE, 0, false, "ok" },
+	{ "expected body", SERVER_ANSWER, OK_HEAD "Content-Length: 8\r\n\r\nall good", NULL,
+	  PROBE_OK, 200, false, "good" },
+	{ "expected body in chunks", SERVER_ANSWER,
+	  OK_HEAD "Transfer-Encoding: chunked\r\n\r\n6\r\nall go\r\n2\r\nod\r\n0\r\n\r\n", NULL,
+	  PROBE_OK, 200, false, "regex:^all go+d$" },
+	{ "expected body until close", SERVER_ANSWER, OK_HEAD "\r\nall good", NULL, PROBE_OK, 200,
+	  false, "good" },
+	{ "wrong body", SERVER_ANSWER, OK_HEAD "Content-Length: 8\r\n\r\nall good", NULL,
+	  PROBE_WRONG_BODY, 0, false, "regex:^good" },
+	{ "wrong status before the body", SERVER_ANSWER_STAY,
+	  "HTTP/1.1 503 No\r\nContent-Length: 8\r\n\r\n", NULL, PROBE_WRONG_STATUS, 503, false,
+	  "good" },
+	{ "endless body with the text", SERVER_ENDLESS, OK_HEAD "\r\nall good", FILLER, PROBE_OK,
+	  200, false, "good" },
+	{ "endless body without the text", SERVER_ENDLESS, OK_HEAD "\r\n", FILLER, PROBE_TOO_LARGE,
+	  0, false, "good" },
 	{ "HTTP/0.9", SERVER_ANSWER, "<html>hello</html>", NULL, PROBE_BAD_RESPONSE, 0, false },
 	{ "another protocol", SERVER_ANSWER, "SSH-2.0-OpenSSH_9.2\r\n", NULL, PROBE_BAD_RESPONSE, 0,
 	  false },
 	{ "bytes", SERVER_ANSWER, "\x16\x03\x01\xff\xfe\n", NULL, PROBE_BAD_RESPONSE, 0, false },
-	{ "endless headers", SERVER_ENDLESS, OK_HEAD, "X-More: yes\r\n", PROBE_BAD_RESPONSE, 0,
+	{ "endless headers", SERVER_ENDLESS, OK_HEAD, "X-More: yes\r\n", PROBE_TOO_LARGE, 0,
 	  false },
-	{ "one endless header", SERVER_ENDLESS, OK_HEAD "X-More: ", FILLER, PROBE_BAD_RESPONSE, 0,
+	{ "one endless header", SERVER_ENDLESS, OK_HEAD "X-More: ", LINE_FILLER, PROBE_TOO_LARGE, 0,
 	  false },
 	{ "endless body, good status", SERVER_ENDLESS, OK_HEAD "\r\n", FILLER, PROBE_OK, 200,
 	  false },
@@ -76,7 +96,7 @@ static const struct {
 	{ "stops in the headers", SERVER_ANSWER_STAY, OK_HEAD, NULL, PROBE_HEADER_TIMEOUT, 0,
 	  true },
 	{ "stops in the body", SERVER_ANSWER_STAY, OK_HEAD "Content-Length: 9\r\n\r\nok", NULL,
-	  PROBE_BODY_TIMEOUT, 0, true },
+	  PROBE_BODY_TIMEOUT, 0, true, "ok" },
 	{ "stops after 100", SERVER_ANSWER_STAY, "HTTP/1.1 100 Continue\r\n\r\n", NULL,
 	  PROBE_HEADER_TIMEOUT, 0, true },
 	{ "a byte every 50 ms", SERVER_DRIP, OK_HEAD "Content-Length: 99\r\n\r\n", NULL,
@@ -107,6 +127,8 @@ static void test_http_outcomes(void **state)
 			probe_make(i, PROTOCOL_CHECK_HTTP, "127.0.0.1", s->port);
 
 		probe_text(&p, PROTOCOL_TEXT_PATH, "/healthz?a=b");
+		if (http_cases[i].expect)
+			probe_text(&p, PROTOCOL_TEXT_EXPECT, http_cases[i].expect);
 		s->filler = http_cases[i].filler;
 		if (http_cases[i].to_deadline)
 			p.probe.timeout_usec = SHORT_TIMEOUT_USEC;

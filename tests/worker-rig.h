@@ -16,7 +16,7 @@
 
 enum {
 	RESULTS_MAX = 512,
-	SERVERS_MAX = 40,
+	SERVERS_MAX = 60,
 	PATIENCE_MSEC = 10000,
 };
 

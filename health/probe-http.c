@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "health/probe-http.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+
+#include "base/cleanup.h"
+#include "base/pattern.h"
+
+enum {
+	REQUEST_MAX = PROBE_PROXY_HEADER_LEN + PROTOCOL_PATH_MAX + PROTOCOL_HOST_MAX + 128,
+	READ_MAX = 8192,
+};
+
+static void finish(struct probe_http *p, enum probe_outcome outcome, int32_t detail)
+{
+	(void)probe_http_cancel(p);
+	p->done(p->userdata, outcome, detail);
+}
+
+static size_t make_request(const struct probe_spec *spec, char buf[static REQUEST_MAX])
+{
+	const char *host = spec->text[PROTOCOL_TEXT_HOST];
+	char where[ADDR_PORT_STR_MAX];
+	char *end = buf;
+
+	if (!*host)
+		host = addr_port_format(&spec->addr, spec->port, where);
+	/* Lengths are bounded by protocol_check(). */
+	if (spec->flags & PROTOCOL_PROBE_PROXY_V2)
+		end = mempcpy(end, probe_proxy_header, PROBE_PROXY_HEADER_LEN);
+	end = stpcpy(end, "GET ");
+	end = stpcpy(end, spec->text[PROTOCOL_TEXT_PATH]);
+	end = stpcpy(end, " HTTP/1.1\r\nHost: ");
+	end = stpcpy(end, host);
+	end = stpcpy(end, "\r\nUser-Agent: ipvsd/" IPVSD_VERSION
+			  "\r\nAccept: */*\r\nConnection: close\r\n\r\n");
+	return (size_t)(end - buf);
+}
+
+/* 0, also when the socket takes no more now; negative errno. */
+static int send_rest(struct probe_http *p)
+{
+	ssize_t n;
+
+	if (!p->request)
+		return 0;
+	n = send(connection_fd(&p->connection), p->request + p->request_sent,
+		 p->request_size - p->request_sent, MSG_NOSIGNAL);
+	if (n < 0)
+		return errno == EAGAIN ? 0 : -errno;
+	p->request_sent += (size_t)n;
+	if (p->request_sent == p->request_size) {
+		free(p->request);
+		p->request = NULL;
+	}
+	return 0;
+}
+
+/* Nearly always the kernel takes it all, and nothing is kept. */
+static int send_request(struct probe_http *p)
+{
+	char request[REQUEST_MAX];
+	size_t size = make_request(p->spec, request);
+	ssize_t n = send(connection_fd(&p->connection), request, size, MSG_NOSIGNAL);
+
+	if (n < 0 && errno != EAGAIN)
+		return -errno;
+	if (n == (ssize_t)size)
+		return 0;
+	p->request_sent = n > 0 ? (size_t)n : 0;
+	p->request_size = size;
+	p->request = malloc(size);
+	if (!p->request)
+		return -ENOMEM;
+	memcpy(p->request, request, size);
+	return 0;
+}
+
+static bool status_matches(const struct probe_spec *spec, unsigned status)
+{
+	for (size_t i = 0; i < spec->n_matcher; i++)
+		if (status >= spec->matcher[i].low && status <= spec->matcher[i].high)
+			return true;
+	return false;
+}
+
+/* Does the body, or what we keep of it, hold what is expected? */
+static void judge_body(struct probe_http *p, bool whole)
+{
+	int r = pattern_match(p->spec->text[PROTOCOL_TEXT_EXPECT],
+			      p->spec->text_size[PROTOCOL_TEXT_EXPECT], p->answer.body,
+			      p->answer.body_size);
+
+	if (r < 0)
+		finish(p, PROBE_INTERNAL_ERROR, -r);
+	else if (r > 0)
+		finish(p, PROBE_OK, p->answer.status);
+	else
+		finish(p, whole ? PROBE_WRONG_BODY : PROBE_TOO_LARGE, 0);
+}
+
+/* The header is complete, and the body too where it is expected. */
+static void judge(struct probe_http *p)
+{
+	if (!status_matches(p->spec, p->answer.status))
+		finish(p, PROBE_WRONG_STATUS, p->answer.status);
+	else if (p->answer.body)
+		judge_body(p, true);
+	else
+		finish(p, PROBE_OK, p->answer.status);
+}
+
+static void judge_too_large(struct probe_http *p)
+{
+	if (p->answer.body_size == HTTP_ANSWER_BODY_MAX)
+		judge_body(p, false);
+	else
+		finish(p, PROBE_TOO_LARGE, 0);
+}
+
+/* The answer is cut off, unless this is how its body ends. */
+static void take_end(struct probe_http *p, int error)
+{
+	if (error == 0 && http_answer_end(&p->answer) == HTTP_DONE)
+		judge(p);
+	else
+		finish(p, PROBE_RESET, error);
+}
+
+/* Not before the first byte: silent targets by the thousand cost no memory. */
+static bool expects_body(struct probe_http *p)
+{
+	if (p->answer.body || !p->spec->text_size[PROTOCOL_TEXT_EXPECT])
+		return true;
+	p->answer.body = malloc(HTTP_ANSWER_BODY_MAX);
+	return p->answer.body != NULL;
+}
+
+/* True when more may be read. */
+static bool take_bytes(struct probe_http *p, const char *bytes, size_t size)
+{
+	if (!expects_body(p)) {
+		finish(p, PROBE_INTERNAL_ERROR, ENOMEM);
+		return false;
+	}
+	switch (http_answer_feed(&p->answer, bytes, size)) {
+	case HTTP_MORE:
+		if (!p->answer.has_header || status_matches(p->spec, p->answer.status))
+			return true;
+		judge(p);
+		return false;
+	case HTTP_DONE:
+		judge(p);
+		return false;
+	case HTTP_TOO_LARGE:
+		judge_too_large(p);
+		return false;
+	default:
+		finish(p, PROBE_BAD_RESPONSE, 0);
+		return false;
+	}
+}
+
+/* Until nothing is there: the next event comes with new bytes only. The answer's limits bound this. */
+static void read_answer(struct probe_http *p)
+{
+	char bytes[READ_MAX];
+	ssize_t n;
+
+	do {
+		n = recv(connection_fd(&p->connection), bytes, sizeof(bytes), 0);
+		if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR)) {
+			take_end(p, n < 0 ? errno : 0);
+			return;
+		}
+	} while (n > 0 && take_bytes(p, bytes, (size_t)n));
+}
+
+static void on_event(struct connection *c, uint32_t events)
+{
+	struct probe_http *p =
+		(struct probe_http *)((char *)c - offsetof(struct probe_http, connection));
+	int r;
+
+	if (!p->connected) {
+		r = connection_error(c, events);
+		if (r == -EAGAIN)
+			return;
+		p->connected = r == 0;
+		if (r == 0)
+			r = send_request(p);
+	} else {
+		r = send_rest(p);
+	}
+	/* A server may answer and close before it has read all: what it said counts. */
+	if (r < 0 && (!p->connected || (r != -EPIPE && r != -ECONNRESET)))
+		finish(p, probe_outcome_from_errno(-r), -r);
+	else if (events & (EPOLLIN | EPOLLHUP | EPOLLERR))
+		read_answer(p);
+}
+
+void probe_http_start(struct probe_http *p, struct connector *connector,
+		      const struct probe_spec *spec, probe_done_t done, void *userdata)
+{
+	int r;
+
+	*p = (struct probe_http){
+		.connection.on_event = on_event,
+		.spec = spec,
+		.done = done,
+		.userdata = userdata,
+	};
+	http_answer_init(&p->answer, NULL);
+	r = connection_open(&p->connection, connector, spec);
+	if (r < 0)
+		finish(p, probe_outcome_from_errno(-r), -r);
+}
+
+enum probe_outcome probe_http_cancel(struct probe_http *p)
+{
+	connection_close(&p->connection);
+	free(p->request);
+	p->request = NULL;
+	free(p->answer.body);
+	p->answer.body = NULL;
+	if (!p->connected)
+		return PROBE_CONNECT_TIMEOUT;
+	return p->answer.has_header ? PROBE_BODY_TIMEOUT : PROBE_HEADER_TIMEOUT;
+}
