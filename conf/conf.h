@@ -134,9 +134,15 @@ struct conf_global {
 	char zone[CONF_ZONE_MAX]; /* this gateway's own; "" = none */
 	bool cross_zone;
 	enum conf_routing_policy routing_policy;
-	unsigned health_workers; /* processes; 0 = as many as needed */
-	char *metrics_listen;	 /* ADDR:PORT or NULL */
-	size_t event_history;	 /* entries kept for `ipvsd events` */
+	unsigned health_workers;    /* processes; 0 = as many as needed */
+	char *metrics_listen;	    /* ADDR:PORT or NULL */
+	size_t event_history;	    /* entries kept for `ipvsd events` */
+	uint32_t health_history;    /* probe results kept of each target */
+	usec_t lateness_limit_usec; /* failures of probes that begin later do not count; 0 = off */
+	usec_t verdict_age_limit_usec;	     /* 0 = three intervals and the timeout */
+	unsigned correlated_failure_percent; /* of all healthy targets; 0 = off */
+	usec_t correlated_failure_window_usec;
+	usec_t correlated_failure_hold_usec;
 };
 
 struct conf_forward {
@@ -228,8 +234,10 @@ struct conf_group {
 	enum conf_tristate cross_zone;
 	struct conf_minimum minimum_healthy_routing; /* below it: fail open */
 	struct conf_minimum minimum_healthy_dns;
-	uint32_t max_connections; /* IPVS upper threshold a target; 0 = none */
-	uint32_t min_connections; /* lower threshold; 0 = kernel's 75 % */
+	uint32_t max_connections;	     /* IPVS upper threshold a target; 0 = none */
+	uint32_t min_connections;	     /* lower threshold; 0 = kernel's 75 % */
+	unsigned correlated_failure_percent; /* of the group's healthy targets; 0 = off */
+	unsigned capacity_loss_percent;	     /* of its targets that may go down a minute; 0 = off */
 	bool anomaly_mitigation;
 	bool preserve_client_ip;
 	bool proxy_protocol_v2;

@@ -197,6 +197,35 @@ static const struct key global_keys[] = {
 	  .help = "Address and port of the read-only metrics page." },
 	{ GLOBAL(event_history), .name = "event-history", .type = KEY_UINT, .max = 1000000,
 	  .fallback = "1000", .help = "State changes that are kept for ipvsd events." },
+	{ GLOBAL(health_history), .name = "health-history", .type = KEY_UINT, .zero = "off",
+	  .min = 1, .max = 10000, .fallback = "60",
+	  .help = "Probe results that are kept of each target for ipvsd explain and ipvsd replay; "
+		  "16 "
+		  "bytes each. They are lost when the daemon ends." },
+	{ GLOBAL(lateness_limit_usec), .name = "health-lateness-limit", .type = KEY_DURATION,
+	  .zero = "off", .min = MSECS(10), .max = SECONDS(60), .fallback = "1s",
+	  .help = "How late a probe may begin. A failed probe that began later does not count, nor "
+		  "one whose timeout ran out while the health worker did not run; and when one "
+		  "probe "
+		  "of a hundred is later, an alarm is raised. With off every result counts." },
+	{ GLOBAL(verdict_age_limit_usec), .name = "health-verdict-age-limit", .type = KEY_DURATION,
+	  .zero = "auto", .min = SECONDS(1), .max = SECONDS(86400), .fallback = "auto",
+	  .help = "How old a target's last result may be before an alarm is raised; auto is three "
+		  "intervals of its health check and a timeout." },
+	{ GLOBAL(correlated_failure_percent), .name = "correlated-failure-percentage",
+	  .type = KEY_UINT, .zero = "off", .min = 1, .max = 100, .fallback = "off",
+	  .help = "When at least this percentage of all healthy targets, and at least two, fail at "
+		  "the same time, ipvsd suspects itself: it looks at its own routes, interfaces "
+		  "and "
+		  "gateways, raises an alarm, and holds the verdicts. AWS has no such thing: "
+		  "off." },
+	{ GLOBAL(correlated_failure_window_usec), .name = "correlated-failure-window",
+	  .type = KEY_DURATION, .min = SECONDS(1), .max = SECONDS(3600), .fallback = "10s",
+	  .help = "Targets that became unhealthy within this time count among those that fail." },
+	{ GLOBAL(correlated_failure_hold_usec), .name = "correlated-failure-hold",
+	  .type = KEY_DURATION, .min = SECONDS(1), .max = SECONDS(3600), .fallback = "60s",
+	  .help = "How long verdicts are held then. Afterwards targets that still fail become "
+		  "unhealthy." },
 };
 
 static const struct key listener_keys[] = {
@@ -425,6 +454,14 @@ static const struct key group_keys[] = {
 	{ GROUP(minimum_healthy_dns.percent), .name = "dns-failover-minimum-percentage",
 	  .type = KEY_UINT, .zero = "off", .min = 1, .max = 100, .fallback = "off",
 	  .help = "The same as a percentage of the registered targets." },
+	{ GROUP(correlated_failure_percent), .name = "correlated-failure-percentage",
+	  .type = KEY_UINT, .zero = "off", .min = 1, .max = 100, .fallback = "off",
+	  .help = "As in [ipvsd], of this group's healthy targets." },
+	{ GROUP(capacity_loss_percent), .name = "capacity-loss-limit", .type = KEY_UINT,
+	  .zero = "off", .min = 1, .max = 100, .fallback = "off",
+	  .help = "The percentage of the group's targets that may become unhealthy within a "
+		  "minute, "
+		  "but always one; the others wait, with an alarm. AWS has no such limit: off." },
 	{ GROUP(max_connections), .name = "max-connections", .type = KEY_UINT, .zero = "unlimited",
 	  .min = 1, .max = INT32_MAX, .fallback = "unlimited",
 	  .help = "A target with this many connections gets no new ones." },

@@ -48,6 +48,9 @@ static void alarm_line(FILE *f, const struct table_style *style, enum table_colo
 
 static void print_worker(const json_t *health, const struct table_style *style, FILE *f)
 {
+	const json_t *late = json_object_get(health, "lateness_us"), *alarm;
+	size_t i;
+
 	if (!json_is_object(health))
 		return;
 	if (!yes(health, "alive"))
@@ -56,10 +59,18 @@ static void print_worker(const json_t *health, const struct table_style *style, 
 	else if (yes(health, "frozen"))
 		alarm_line(f, style, TABLE_RED, "! WEIGHTS FROZEN: ",
 			   "the health worker is late; verdicts are not acted upon");
-	(void)fprintf(f, "health checks: %llu probes, %llu in flight, %llu worker restarts\n",
+	json_array_foreach (json_object_get(health, "alarms"), i, alarm) {
+		if (json_is_string(alarm))
+			alarm_line(f, style, TABLE_RED, "! ALARM: ", json_string_value(alarm));
+	}
+	(void)fprintf(f, "health checks: %llu probes, %llu in flight, %llu worker restarts",
 		      (unsigned long long)num(health, "probes"),
 		      (unsigned long long)num(health, "in_flight"),
 		      (unsigned long long)num(health, "restarts"));
+	if (num(late, "probes"))
+		(void)fprintf(f, ", begun late by %.1f ms (median), %.1f ms (1 of 100)",
+			      (double)num(late, "p50") / 1e3, (double)num(late, "p99") / 1e3);
+	(void)fputc('\n', f);
 }
 
 static void print_head(const json_t *status, const struct table_style *style, FILE *f)

@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "conf/diag.h"
 #include "conf/load.h"
+#include "daemon/checks.h"
 #include "daemon/connections.h"
 #include "daemon/control.h"
 #include "daemon/fastpath.h"
@@ -30,7 +31,6 @@
 #define DRAIN_CHECK_USEC USEC_PER_SEC
 #define RECONCILE_SOON_USEC (50 * USEC_PER_MSEC)    /* after the answer to a reload */
 #define CLOCK_STEP_MIN_USEC ((int64_t)USEC_PER_SEC) /* less is slewing */
-#define UP_DELAY_USEC (100 * USEC_PER_MSEC)	    /* ups are coalesced, downs are not */
 
 void manager_wake_event_waiters(struct manager *m)
 {
@@ -118,32 +118,16 @@ void manager_apply_within(struct manager *m, usec_t delay_usec)
 
 static void on_result(const struct protocol_result *result, void *userdata)
 {
-	const struct registry_result r = {
-		.report = {
-			.outcome = (enum probe_outcome)result->outcome,
-			.detail = result->detail,
-			.duration_usec = result->duration_usec,
-		},
-		.advice = (enum probe_advice)result->agent_state,
-		.weight_percent = result->weight_percent,
-	};
 	struct manager *m = userdata;
-	struct target_group *g;
-	struct target *t;
 
-	t = registry_find_id(&m->registry, result->id, &g);
-	if (!t || !target_is_registered(t))
-		return;
-	switch (registry_report(g, t, &r, clock_wall_usec())) {
-	case REGISTRY_EFFECT_NOW:
-		manager_apply_within(m, 0);
-		break;
-	case REGISTRY_EFFECT_SOON:
-		manager_apply_within(m, UP_DELAY_USEC);
-		break;
-	case REGISTRY_NO_EFFECT:
-		break;
-	}
+	checks_take_result(m->checks, result, clock_monotonic_usec());
+}
+
+static void on_heartbeat(const struct protocol_heartbeat *beat, void *userdata)
+{
+	struct manager *m = userdata;
+
+	checks_take_heartbeat(m->checks, beat);
 }
 
 static void on_worker_trouble(const char *text, void *userdata)
@@ -192,6 +176,8 @@ int manager_sync_probes(struct manager *m)
 	}
 	if (r == 0)
 		r = worker_link_sync(m->worker, probes, n);
+	if (r == 0)
+		r = checks_sync(m->checks, clock_monotonic_usec());
 	while (n > 0)
 		free(probes[--n]);
 	free(probes);
@@ -434,6 +420,8 @@ static int prepare(struct manager *m)
 	if (r >= 0)
 		r = add_sources(m);
 	if (r >= 0)
+		r = checks_new(m, &m->checks);
+	if (r >= 0)
 		r = vip_set_new(&m->vips);
 	if (r >= 0)
 		r = fastpath_new(m, &m->fastpath);
@@ -454,7 +442,7 @@ static int prepare(struct manager *m)
 
 static int start(struct manager *m)
 {
-	const struct worker_handlers handlers = { on_result, on_worker_trouble, m };
+	const struct worker_handlers handlers = { on_result, on_heartbeat, on_worker_trouble, m };
 	const char *socket = m->options.control_socket ? m->options.control_socket
 						       : m->conf->global.control_socket;
 	_cleanup_free_ char *error = NULL;
@@ -511,6 +499,7 @@ void manager_free(struct manager *m)
 	control_free(m->control);
 	fastpath_free(m->fastpath);
 	worker_link_free(m->worker);
+	checks_free(m->checks);
 	vip_set_free(m->vips);
 	channel_free(m->channel);
 	sd_event_source_disable_unref(m->reconcile_timer);

@@ -22,6 +22,7 @@
 #include "ipvs/ruleset.h"
 
 struct channel;
+struct checks;
 struct control;
 struct fastpath;
 struct persist;
@@ -48,6 +49,7 @@ struct manager {
 	size_t n_owned_services;
 	struct linger_set linger; /* destinations that left their service with connections */
 	struct worker_link *worker;
+	struct checks *checks;
 	struct control *control;
 	struct vip_set *vips;
 	struct fastpath *fastpath;

@@ -75,7 +75,7 @@ void registry_touch(struct target_group *g)
 	g->dirty = true;
 }
 
-static struct target_thresholds thresholds_of(const struct target_group *g)
+struct target_thresholds registry_thresholds(const struct target_group *g)
 {
 	const struct conf_group *c = g->conf;
 	bool ends_at_once = c->unhealthy_termination || c->failover_on_unhealthy;
@@ -117,7 +117,8 @@ static enum registry_effect take_advice(struct target *t, const struct registry_
 enum registry_effect registry_report(struct target_group *g, struct target *t,
 				     const struct registry_result *result, usec_t now_wall_usec)
 {
-	struct target_thresholds thresholds = thresholds_of(g);
+	struct target_thresholds thresholds = registry_thresholds(g);
+	struct target_health after = t->health;
 	enum target_state before = t->health.state;
 	enum registry_effect effect = REGISTRY_NO_EFFECT;
 
@@ -127,7 +128,13 @@ enum registry_effect registry_report(struct target_group *g, struct target *t,
 		effect = take_advice(t, result);
 	if (g->conf->anomaly_mitigation)
 		anomaly_note(&t->anomaly, result->report.outcome != PROBE_OK);
-	(void)target_health_report(&t->health, &thresholds, &result->report, now_wall_usec);
+	if (result->at_once)
+		thresholds.unhealthy = 1;
+	(void)target_health_report(&after, &thresholds, &result->report, now_wall_usec);
+	if (result->hold)
+		target_health_learn(&t->health, &after);
+	else
+		t->health = after;
 	/* A reason that changes changes no weight. */
 	if (t->awaiting_first_result || t->health.state != before)
 		effect = MAX(effect, target_state_is_routable(t->health.state)

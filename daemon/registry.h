@@ -164,7 +164,12 @@ struct registry_result {
 	struct probe_report report;
 	enum probe_advice advice;
 	int32_t weight_percent; /* -1 = none */
+	bool hold;		/* it must not take the target from healthy to unhealthy yet */
+	bool at_once;		/* a failure needs no others beside it */
 };
+
+/* What decides about a target of this group. */
+struct target_thresholds registry_thresholds(const struct target_group *g);
 
 enum registry_effect registry_report(struct target_group *g, struct target *t,
 				     const struct registry_result *result, usec_t now_wall_usec);

@@ -171,6 +171,7 @@ static bool take_record(struct worker_link *l, const void *record, size_t size)
 		memcpy(&l->last, record, sizeof(l->last));
 		l->heartbeat_usec = clock_monotonic_usec();
 		l->backoff_usec = RESTART_MIN_USEC;
+		l->handlers.on_heartbeat(&l->last, l->handlers.userdata);
 		break;
 	case PROTOCOL_HELLO:
 		break;

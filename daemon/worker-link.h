@@ -23,6 +23,7 @@ struct worker_link;
 
 struct worker_handlers {
 	void (*on_result)(const struct protocol_result *result, void *userdata);
+	void (*on_heartbeat)(const struct protocol_heartbeat *beat, void *userdata);
 	/* The worker went away or was put away; text is borrowed, one line. */
 	void (*on_trouble)(const char *text, void *userdata);
 	void *userdata; /* borrowed */

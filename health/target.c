@@ -176,6 +176,16 @@ enum target_state target_health_verdict(const struct target_health *t)
 	return verdict_get(t).state;
 }
 
+void target_health_learn(struct target_health *t, const struct target_health *after)
+{
+	t->successes = after->successes;
+	t->failures = after->failures;
+	t->checked_usec = after->checked_usec;
+	t->outcome = after->outcome;
+	t->detail = after->detail;
+	t->duration_usec = after->duration_usec;
+}
+
 bool target_health_expire(struct target_health *t, usec_t now_wall_usec)
 {
 	struct verdict v = verdict_get(t);

@@ -101,6 +101,9 @@ bool target_health_set_use(struct target_health *t, enum target_use use, usec_t 
 bool target_health_report(struct target_health *t, const struct target_thresholds *thresholds,
 			  const struct probe_report *report, usec_t now_wall_usec);
 
+/* Takes the result over that led from *t to *after, but not what follows from it: state and reason stay. */
+void target_health_learn(struct target_health *t, const struct target_health *after);
+
 /* Does what time does: unhealthy.draining ends. True when the state changed. */
 bool target_health_expire(struct target_health *t, usec_t now_wall_usec);
 

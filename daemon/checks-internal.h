@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+/* What checks.c (results) and checks-guard.c (verdicts that wait, and the watch over the checks) share. */
+
+#include "daemon/checks.h"
+
+/* May the target go from healthy to unhealthy now? */
+enum guard_hold checks_ask_guard(struct checks *c, const struct target_group *g, usec_t now_usec);
+
+/* It went, or its verdict waits, or waits no more. */
+void checks_note_down(struct checks *c, const struct target_group *g, struct record *r,
+		      usec_t now_usec);
+void checks_hold(struct checks *c, struct record *r, enum guard_hold hold, usec_t now_usec);
+void checks_unhold(struct checks *c, struct record *r);
+
+/* Looks after what waits, and says what is wrong with the checks. Called once a second. */
+void checks_tick(struct checks *c, usec_t now_usec);
+
+/* A held target's failures become its verdict. */
+void checks_release(struct checks *c, struct target_group *g, struct target *t, struct record *r,
+		    usec_t now_usec);

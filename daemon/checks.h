@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+/*
+ * From results of probes to verdicts: what the worker says goes through the guard (health/guard.h) to the target's
+ * state machine and into its history; verdicts that have to wait are looked after, and the checks themselves are
+ * watched. Every refusal to act is an event.
+ */
+
+#include <jansson.h>
+#include <systemd/sd-event.h>
+
+#include "base/clock.h"
+#include "conf/conf.h"
+#include "daemon/records.h"
+#include "health/guard.h"
+#include "health/lateness.h"
+#include "health/protocol.h"
+
+struct manager;
+struct target;
+struct target_group;
+
+/* The guard's view of a group; by position in the registry. */
+struct checks_group {
+	char name[CONF_NAME_MAX + 1];
+	struct guard_scope scope;
+	struct guard_count count;
+	unsigned waiting; /* verdicts that the capacity limit holds back */
+	bool said_waiting;
+};
+
+struct checks {
+	struct manager *manager; /* borrowed */
+	sd_event_source *timer;	 /* owned */
+	struct records records;
+	struct lateness lateness;
+	struct guard_worker worker;
+	struct guard_scope all;
+	struct guard_count all_count;
+	struct checks_group *groups; /* owned */
+	size_t n_groups;
+	usec_t counted_usec; /* monotonic: age of the counts */
+	size_t n_held;
+	struct guard_alarm late_alarm, age_alarm;
+	usec_t oldest_usec; /* age of the oldest verdict when last looked at, */
+	uint64_t oldest_id; /* and whose it is; 0 = nobody's */
+	uint64_t n_doubted; /* failures that did not count */
+	uint64_t n_doubted_said;
+	enum guard_doubt doubt; /* of the last of them */
+	usec_t doubt_said_usec;
+};
+
+/* -ENOMEM or the event loop's error. */
+int checks_new(struct manager *m, struct checks **ret);
+void checks_free(struct checks *c);
+
+/* The configuration or the set of targets has changed. -ENOMEM: histories are incomplete. */
+int checks_sync(struct checks *c, usec_t now_usec);
+
+void checks_take_result(struct checks *c, const struct protocol_result *result, usec_t now_usec);
+void checks_take_heartbeat(struct checks *c, const struct protocol_heartbeat *beat);
+
+/*
+ * A report about a target that no worker made; it counts at once as if it had been the last of those that make the
+ * target unhealthy.
+ */
+void checks_report_passive(struct checks *c, struct target_group *g, struct target *t,
+			   usec_t now_usec);
+
+/* For status: {"lateness_us": {...}, "oldest_verdict": {...}, "alarms": [TEXT], ...}. NULL = no memory. */
+json_t *checks_to_json(const struct checks *c);
+
+/* How old the verdict of a target may be. */
+usec_t checks_age_limit(const struct conf *conf, const struct conf_health_check *check);
+
+/* How old it is now; 0 when it is not probed. */
+usec_t checks_age(const struct checks *c, const struct target *t, usec_t now_usec);

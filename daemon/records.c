@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "daemon/records.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "base/cleanup.h"
+
+static void record_free(struct record *r)
+{
+	if (!r)
+		return;
+	history_deinit(&r->history);
+	free(r);
+}
+
+DEFINE_CLEANUP(struct record *, record_free)
+
+void records_deinit(struct records *r)
+{
+	for (size_t i = 0; i < r->n_slots; i++)
+		record_free(r->slots[i]);
+	free(r->slots);
+	*r = RECORDS_INIT;
+}
+
+static struct record **slot_of(struct record **slots, size_t n_slots, uint64_t id)
+{
+	size_t i = id & (n_slots - 1);
+
+	while (slots[i] && slots[i]->id != id)
+		i = (i + 1) & (n_slots - 1);
+	return &slots[i];
+}
+
+struct record *records_find(const struct records *r, uint64_t id)
+{
+	return r->n_slots ? *slot_of(r->slots, r->n_slots, id) : NULL;
+}
+
+static int resize(struct records *r, size_t n_slots)
+{
+	struct record **slots = calloc(n_slots, sizeof(struct record *));
+
+	if (!slots)
+		return -ENOMEM;
+	for (size_t i = 0; i < r->n_slots; i++)
+		if (r->slots[i])
+			*slot_of(slots, n_slots, r->slots[i]->id) = r->slots[i];
+	free(r->slots);
+	r->slots = slots;
+	r->n_slots = n_slots;
+	return 0;
+}
+
+struct record *records_get(struct records *r, uint64_t id, const struct target_health *health,
+			   usec_t now_usec)
+{
+	_cleanup_(record_free_p) struct record *fresh = NULL;
+	struct record *known = records_find(r, id);
+
+	if (known)
+		return known;
+	if (2 * (r->n + 1) > r->n_slots && resize(r, r->n_slots ? 2 * r->n_slots : 64) < 0)
+		return NULL;
+	fresh = calloc(1, sizeof(*fresh));
+	if (!fresh ||
+	    history_init(&fresh->history, r->history_capacity,
+			 health->state == TARGET_DRAINING ? health->resume_state : health->state,
+			 health->successes, health->failures) < 0)
+		return NULL;
+	fresh->id = id;
+	fresh->begun_usec = now_usec;
+	known = *slot_of(r->slots, r->n_slots, id) = take_ptr(fresh);
+	r->n++;
+	return known;
+}
+
+/* All slots are filled anew: a gap in open addressing would hide what stands behind it. */
+void records_sweep(struct records *r)
+{
+	struct record **slots;
+
+	if (!r->n_slots)
+		return;
+	slots = calloc(r->n_slots, sizeof(struct record *));
+	if (!slots) /* they are forgotten next time */
+		return;
+	for (size_t i = 0; i < r->n_slots; i++) {
+		struct record *record = r->slots[i];
+
+		if (!record)
+			continue;
+		if (record->seen) {
+			record->seen = false;
+			*slot_of(slots, r->n_slots, record->id) = record;
+		} else {
+			record_free(record);
+			r->n--;
+		}
+	}
+	free(r->slots);
+	r->slots = slots;
+}
+
+int records_set_capacity(struct records *r, uint32_t capacity)
+{
+	r->history_capacity = capacity;
+	for (size_t i = 0; i < r->n_slots; i++)
+		if (r->slots[i] && history_resize(&r->slots[i]->history, capacity) < 0)
+			return -ENOMEM;
+	return 0;
+}
