@@ -8,10 +8,10 @@
 
 #include "base/cleanup.h"
 
-static int bind_source(int fd, const struct probe_spec *spec)
+static int bind_source(int fd, const struct addr *source)
 {
 	struct sockaddr_storage ss;
-	socklen_t len = addr_to_sockaddr(&spec->source, 0, &ss);
+	socklen_t len = addr_to_sockaddr(source, 0, &ss);
 	int one = 1;
 
 	/* The port is chosen at connect(), per destination: else 28,000 probes in flight would use up all ports. */
@@ -22,16 +22,16 @@ static int bind_source(int fd, const struct probe_spec *spec)
 	return 0;
 }
 
-int probe_socket_open(const struct probe_spec *spec)
+int probe_socket_open_as(const struct probe_spec *spec, int type, int protocol)
 {
 	struct linger reset = { .l_onoff = 1, .l_linger = 0 };
 	_cleanup_close_ int fd = -1;
 	int r;
 
-	fd = socket(spec->addr.family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_TCP);
+	fd = socket(spec->addr.family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, protocol);
 	if (fd < 0)
 		return -errno;
-	if (setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset)) < 0)
+	if (type == SOCK_STREAM && setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset)) < 0)
 		return -errno;
 	if (spec->firewall_mark && setsockopt(fd, SOL_SOCKET, SO_MARK, &spec->firewall_mark,
 					      sizeof(spec->firewall_mark)) < 0)
@@ -40,11 +40,16 @@ int probe_socket_open(const struct probe_spec *spec)
 					     (socklen_t)strlen(spec->interface)) < 0)
 		return -errno;
 	if (spec->source.family != AF_UNSPEC) {
-		r = bind_source(fd, spec);
+		r = bind_source(fd, &spec->source);
 		if (r < 0)
 			return r;
 	}
 	return take_fd(&fd);
+}
+
+int probe_socket_open(const struct probe_spec *spec)
+{
+	return probe_socket_open_as(spec, SOCK_STREAM, IPPROTO_TCP);
 }
 
 /* haproxy.org, proxy-protocol.txt 2.2: the signature, version 2 and LOCAL, AF_UNSPEC, no addresses. */

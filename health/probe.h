@@ -41,6 +41,9 @@ void probe_spec_deinit(struct probe_spec *spec);
 /* May be called before the start function returns. The attempt is over then and its memory is its owner's again. */
 typedef void (*probe_done_t)(void *userdata, enum probe_outcome outcome, int32_t detail);
 
+/* What agents and programs say beside it. weight_percent: -1 = nothing. */
+typedef void (*probe_advise_t)(void *userdata, int32_t weight_percent, enum probe_advice advice);
+
 /*
  * A non-blocking TCP socket with the specification's source address, interface and mark; negative errno. Without
  * capabilities SO_MARK is refused with EPERM, and SO_BINDTODEVICE where the kernel is older than 5.7.
@@ -49,6 +52,9 @@ typedef void (*probe_done_t)(void *userdata, enum probe_outcome outcome, int32_t
  * on the target.
  */
 int probe_socket_open(const struct probe_spec *spec);
+
+/* The same of any type and protocol. */
+int probe_socket_open_as(const struct probe_spec *spec, int type, int protocol);
 
 enum {
 	PROBE_PROXY_HEADER_LEN = 16,

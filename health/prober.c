@@ -7,10 +7,10 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "health/attempt.h"
 #include "health/connector.h"
 #include "health/probe-curl.h"
-#include "health/probe-http.h"
-#include "health/probe-tcp.h"
+#include "health/probe-exec.h"
 #include "health/schedule.h"
 #include "health/wakeup.h"
 
@@ -39,20 +39,16 @@ struct probe {
 	struct wakeup wakeup;
 	usec_t phase_usec, due_usec;
 	bool running;
-	bool by_curl; /* the attempt that runs */
 	usec_t attempt_due_usec, attempt_start_usec, deadline_usec;
-	union {
-		struct probe_tcp tcp;
-		struct probe_http http;
-		struct probe_curl *curl; /* borrowed from the engine while running */
-	} attempt;
+	int32_t weight_percent; /* what the running attempt has said of it; -1 = nothing */
+	enum probe_advice advice;
+	struct attempt attempt;
 };
 
 struct prober {
 	sd_event *event;		/* owned reference */
 	sd_event_source *timer;		/* owned */
-	struct connector *connector;	/* owned */
-	struct probe_curl_engine *curl; /* owned */
+	struct attempt_engines engines; /* owned, but for the loop */
 	void *probes;			/* tsearch(3) tree by id; owned */
 	struct wakeup_queue queue;
 	usec_t armed_usec;
@@ -80,13 +76,7 @@ static enum probe_outcome probe_cancel(struct probe *p)
 {
 	p->running = false;
 	p->prober->stats.in_flight--;
-	switch (p->spec.check) {
-	case PROTOCOL_CHECK_HTTP:
-		return p->by_curl ? probe_curl_cancel(p->attempt.curl)
-				  : probe_http_cancel(&p->attempt.http);
-	default:
-		return probe_tcp_cancel(&p->attempt.tcp);
-	}
+	return attempt_cancel(&p->attempt, &p->spec);
 }
 
 static uint64_t probe_load(const struct probe *p)
@@ -138,13 +128,22 @@ static void report(struct probe *p, enum probe_outcome outcome, int32_t detail)
 		.outcome = outcome,
 		.detail = detail,
 		.duration_usec = (uint32_t)MIN(duration, (usec_t)UINT32_MAX),
-		.weight_percent = -1,
+		.weight_percent = p->weight_percent,
+		.agent_state = p->advice,
 		.due_usec = p->attempt_due_usec,
 		.start_usec = p->attempt_start_usec,
 	};
 
 	protocol_init(&result.header, PROTOCOL_RESULT, sizeof(result));
 	p->prober->on_result(p->prober->userdata, &p->spec, &result);
+}
+
+static void on_advice(void *userdata, int32_t weight_percent, enum probe_advice advice)
+{
+	struct probe *p = userdata;
+
+	p->weight_percent = weight_percent;
+	p->advice = advice;
 }
 
 static void on_done(void *userdata, enum probe_outcome outcome, int32_t detail)
@@ -181,25 +180,15 @@ static void probe_start(struct probe *p, usec_t due_usec)
 	p->attempt_start_usec = clock_monotonic_usec();
 	p->deadline_usec = deadline(p);
 	p->running = true;
+	p->weight_percent = -1;
+	p->advice = PROBE_ADVICE_NONE;
 	pr->stats.started++;
 	pr->stats.in_flight++;
 	pr->stats.max_lateness_usec =
 		MAX(pr->stats.max_lateness_usec, p->attempt_start_usec - due_usec);
-	switch (p->spec.check) {
-	case PROTOCOL_CHECK_HTTP:
-		p->by_curl = p->spec.flags & PROTOCOL_PROBE_HTTP2;
-		if (!p->by_curl) {
-			probe_http_start(&p->attempt.http, pr->connector, &p->spec, on_done, p);
-			break;
-		}
-		r = probe_curl_start(pr->curl, &p->spec, on_done, p, &p->attempt.curl);
-		if (r < 0)
-			on_done(p, PROBE_INTERNAL_ERROR, -r);
-		break;
-	default:
-		probe_tcp_start(&p->attempt.tcp, pr->connector, &p->spec, on_done, p);
-		break;
-	}
+	r = attempt_start(&p->attempt, &pr->engines, &p->spec, on_advice, on_done, p);
+	if (r < 0)
+		on_done(p, PROBE_INTERNAL_ERROR, -r);
 }
 
 /* This process stood still, and may not even have sent its request in time: that is no result. */
@@ -283,7 +272,7 @@ int prober_new(sd_event *event, prober_result_t on_result, void *userdata, struc
 
 	if (!pr)
 		return -ENOMEM;
-	pr->event = sd_event_ref(event);
+	pr->event = pr->engines.event = sd_event_ref(event);
 	pr->on_result = on_result;
 	pr->userdata = userdata;
 	pr->armed_usec = USEC_NEVER;
@@ -291,15 +280,20 @@ int prober_new(sd_event *event, prober_result_t on_result, void *userdata, struc
 	if (r >= 0)
 		r = sd_event_source_set_enabled(pr->timer, SD_EVENT_OFF);
 	if (r >= 0)
-		r = connector_new(event, &pr->connector);
+		r = connector_new(event, &pr->engines.connector);
 	if (r >= 0)
-		r = probe_curl_engine_new(event, &pr->curl);
+		r = probe_curl_engine_new(event, &pr->engines.curl);
 	if (r < 0) {
 		prober_free(pr);
 		return r;
 	}
 	*ret = pr;
 	return 0;
+}
+
+int prober_allow_programs(struct prober *pr)
+{
+	return probe_exec_engine_new(pr->event, &pr->engines.exec);
 }
 
 static void free_node(void *node)
@@ -312,8 +306,9 @@ void prober_free(struct prober *pr)
 	if (!pr)
 		return;
 	tdestroy(pr->probes, free_node);
-	probe_curl_engine_free(pr->curl);
-	connector_free(pr->connector);
+	probe_curl_engine_free(pr->engines.curl);
+	connector_free(pr->engines.connector);
+	probe_exec_engine_free(pr->engines.exec);
 	wakeup_queue_deinit(&pr->queue);
 	sd_event_source_disable_unref(pr->timer);
 	sd_event_unref(pr->event);

@@ -33,6 +33,9 @@ typedef void (*prober_result_t)(void *userdata, const struct probe_spec *spec,
 int prober_new(sd_event *event, prober_result_t on_result, void *userdata, struct prober **ret);
 void prober_free(struct prober *p);
 
+/* Once: exec checks are run from now on (health/probe-exec.h); without, each is PROBE_INTERNAL_ERROR. */
+int prober_allow_programs(struct prober *p);
+
 /* Adds, or replaces what has this id; a running probe of the old specification is dropped. p passed protocol_check(). */
 int prober_set(struct prober *p, const struct protocol_probe *probe);
 

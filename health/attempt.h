@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+/*
+ * One attempt of any kind of check: which module runs it.
+ */
+
+#include <systemd/sd-event.h>
+
+#include "health/probe-http.h"
+#include "health/probe-tcp.h"
+#include "health/probe.h"
+
+struct attempt_engines {
+	sd_event *event; /* borrowed, like the others */
+	struct connector *connector;
+	struct probe_curl_engine *curl;
+	struct probe_exec_engine *exec; /* NULL: this process runs no programs */
+};
+
+/* Embedded by its owner; means nothing while no attempt runs. */
+struct attempt {
+	union {
+		struct probe_tcp tcp;
+		struct probe_http http;
+		struct probe_curl *curl; /* these are their modules' while they run */
+		struct probe_udp *udp;
+		struct probe_dns *dns;
+		struct probe_icmp *icmp;
+		struct probe_exec *exec;
+		struct probe_agent *agent;
+	};
+};
+
+/* Negative errno without a call of done: our own fault, not the target's. */
+int attempt_start(struct attempt *a, const struct attempt_engines *engines,
+		  const struct probe_spec *spec, probe_advise_t advise, probe_done_t done,
+		  void *userdata);
+
+/* spec is the one it was started with. */
+enum probe_outcome attempt_cancel(struct attempt *a, const struct probe_spec *spec);
