@@ -155,17 +155,18 @@ static uint64_t table_length(const struct ipvs_ruleset *actual)
 	return n;
 }
 
-/* Are the inactive connections of this target all closed? Of the fast path's that is not known. */
+/* Are the inactive connections of this target all closed, on both planes? */
 static bool only_closed(struct drain_counter *counter, const struct addr *addr, uint16_t port)
 {
 	if (!counter->live_read) {
 		counter->live_read = true;
 		counter->live_known = table_length(&counter->m->actual) <= PROC_CONNS_MAX &&
 				      proc_conns_read(&counter->live) == 0;
+		if (counter->live_known)
+			fastpath_look_at_closed(counter->m->fastpath);
 	}
-	if (fastpath_has_inactive(counter->m->fastpath, addr, port))
-		return false;
-	return counter->live_known && !proc_conns_has(&counter->live, addr, port);
+	return counter->live_known && !proc_conns_has(&counter->live, addr, port) &&
+	       !fastpath_has_half_open(counter->m->fastpath, addr, port);
 }
 
 /* The delay is over, and the target goes; its connections do not, unless the group says so. */

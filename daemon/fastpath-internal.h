@@ -5,6 +5,7 @@
 
 #include <systemd/sd-event.h>
 
+#include "daemon/fastpath-closed.h"
 #include "daemon/fastpath-link.h"
 #include "daemon/fastpath-machine.h"
 #include "daemon/fastpath-plane.h"
@@ -23,10 +24,11 @@ struct fastpath {
 	struct fastpath_record record;
 	struct fastpath_process process;
 	struct fastpath_plane plane;
-	struct fastpath_link *link; /* owned; NULL = not connected */
-	sd_event_source *timer;	    /* owned */
-	usec_t asked_usec;	    /* for the last sign of life */
-	bool adopted;		    /* in fastpath_new(); to be told to the machine */
+	struct fastpath_closed closed; /* as of the last look */
+	struct fastpath_link *link;    /* owned; NULL = not connected */
+	sd_event_source *timer;	       /* owned */
+	usec_t asked_usec;	       /* for the last sign of life */
+	bool adopted;		       /* in fastpath_new(); to be told to the machine */
 	bool unsynced; /* something was not told to the process, which was silent then */
 	bool force;    /* of the last order */
 	unsigned restore_failures;

@@ -102,6 +102,7 @@ void fastpath_free(struct fastpath *f)
 	fastpath_plane_close(&f->plane);
 	fastpath_process_deinit(&f->process);
 	fastpath_record_deinit(&f->record);
+	fastpath_closed_deinit(&f->closed);
 	free(f->socket);
 	free(f);
 }

@@ -434,9 +434,21 @@ void fastpath_add_live(struct fastpath *f, struct ipvs_ruleset *to)
 		note_trouble(f, "counters", r);
 }
 
-bool fastpath_has_inactive(const struct fastpath *f, const struct addr *addr, uint16_t port)
+void fastpath_look_at_closed(struct fastpath *f)
 {
-	return f && is_programmed(f) && fastpath_plane_inactive(&f->plane, addr, port) > 0;
+	if (!f)
+		return;
+	fastpath_closed_deinit(&f->closed);
+	/* What is not known is taken for open: the drain's deadline ends it. */
+	if (is_programmed(f) && !is_stale(f))
+		(void)fastpath_closed_read(f->plane.channel, &f->closed);
+}
+
+bool fastpath_has_half_open(const struct fastpath *f, const struct addr *addr, uint16_t port)
+{
+	return f && is_programmed(f) &&
+	       fastpath_plane_inactive(&f->plane, addr, port) >
+		       fastpath_closed_count(&f->closed, addr, port);
 }
 
 void fastpath_refresh(struct fastpath *f)

@@ -55,5 +55,11 @@ int fastpath_apply(struct fastpath *f, const struct conf *conf, const struct reg
 /* Takes a dump and adds its connections and counters to those of the kernel. */
 void fastpath_add_live(struct fastpath *f, struct ipvs_ruleset *to);
 
-/* Does the fast path have connections of this destination that are not established? port 0: of any port. */
-bool fastpath_has_inactive(const struct fastpath *f, const struct addr *addr, uint16_t port);
+/* Has a look at which connections are closed; it costs in proportion to their number. After fastpath_add_live(). */
+void fastpath_look_at_closed(struct fastpath *f);
+
+/*
+ * Does the fast path have connections of this destination that are neither established nor, as of the last look,
+ * closed? port 0: of any port.
+ */
+bool fastpath_has_half_open(const struct fastpath *f, const struct addr *addr, uint16_t port);

@@ -20,6 +20,7 @@
 
 /* Route changes come in bunches: one look at all destinations for each. */
 #define ROUTE_DELAY_USEC (20 * USEC_PER_MSEC)
+#define MISSES_MAX 25 /* so many delays without a route, and it is believed */
 #define REFRESH_USEC USEC_PER_SEC
 /* Less than the kernel's base_reachable_time, so that what is in use is confirmed before it is forgotten. */
 #define CONFIRM_EVERY 10
@@ -42,6 +43,7 @@ struct destination {
 	struct addr addr; /* first: the key of the tree */
 	uint16_t index;	  /* of its next hop, 0 = none */
 	uint16_t old;	  /* while routes are looked at again: the one before */
+	uint8_t misses;	  /* looks that found no way, one after the other */
 };
 
 struct neighbours {
@@ -50,11 +52,12 @@ struct neighbours {
 	struct nl_sock *notifications;			       /* owned */
 	sd_event_source *source, *route_timer, *refresh_timer; /* owned */
 	struct hop hops[SNAPSHOT_NEXTHOPS_MAX];		       /* [0] is never used */
-	unsigned n_hops;		  /* one above the highest that was ever used */
-	void *destinations;		  /* tree of owned struct destination, by tsearch() */
-	int ifindices[OPTIONS_PORTS_MAX]; /* of the ports; 0 = none */
+	unsigned n_hops;		     /* one above the highest that was ever used */
+	void *destinations;		     /* tree of owned struct destination, by tsearch() */
+	int ifindices[OPTIONS_PORTS_MAX][2]; /* of the ports: exception, below; 0 = none */
 	unsigned refreshes;
-	bool told; /* on_change was called in this walk */
+	bool told;   /* on_change was called in this walk */
+	bool missed; /* a next hop was kept in this walk though no route leads there */
 };
 
 static bool hop_key_eq(const struct hop_key *a, const struct hop_key *b)
@@ -152,7 +155,8 @@ static uint16_t take_hop(struct neighbours *n, const struct hop_key *key)
 static bool find_port(const struct neighbours *n, int ifindex, uint16_t *ret)
 {
 	for (unsigned i = 0; i < OPTIONS_PORTS_MAX; i++)
-		if (n->ifindices[i] == ifindex && ifindex != 0) {
+		if (ifindex != 0 &&
+		    (n->ifindices[i][0] == ifindex || n->ifindices[i][1] == ifindex)) {
 			*ret = (uint16_t)i;
 			return true;
 		}
@@ -183,6 +187,13 @@ static void resolve_again(const void *node, VISIT visit, void *context)
 		return;
 	d->old = d->index;
 	d->index = resolve(n, &d->addr);
+	if (d->index == 0 && d->old != 0 && d->misses++ < MISSES_MAX) {
+		d->index = d->old;
+		d->old = 0;
+		n->missed = true;
+		return;
+	}
+	d->misses = 0;
 	if (d->index == d->old)
 		return;
 	n->config.on_change(n->config.context, &d->addr, d->index);
@@ -197,24 +208,6 @@ static void release_old(const void *node, VISIT visit, void *context)
 		release_hop(context, d->old);
 }
 
-/* The old next hops go after the new ones are published: until then workers find them. */
-static void look_at_routes(struct neighbours *n)
-{
-	n->told = false;
-	twalk_r(n->destinations, resolve_again, n);
-	if (n->told)
-		n->config.on_changed(n->config.context);
-	twalk_r(n->destinations, release_old, n);
-}
-
-static int on_route_timer(sd_event_source *source, uint64_t usec, void *userdata)
-{
-	(void)source;
-	(void)usec;
-	look_at_routes(userdata);
-	return 0;
-}
-
 /* Starts the timer where it does not run: a storm of changes does not put it off. */
 static void schedule_routes(struct neighbours *n)
 {
@@ -226,6 +219,26 @@ static void schedule_routes(struct neighbours *n)
 	if (sd_event_source_set_time_relative(n->route_timer, ROUTE_DELAY_USEC) < 0 ||
 	    sd_event_source_set_enabled(n->route_timer, SD_EVENT_ONESHOT) < 0)
 		log_err("cannot set the timer for routes");
+}
+
+/* The old next hops go after the new ones are published: until then workers find them. */
+static void look_at_routes(struct neighbours *n)
+{
+	n->told = n->missed = false;
+	twalk_r(n->destinations, resolve_again, n);
+	if (n->told)
+		n->config.on_changed(n->config.context);
+	twalk_r(n->destinations, release_old, n);
+	if (n->missed)
+		schedule_routes(n);
+}
+
+static int on_route_timer(sd_event_source *source, uint64_t usec, void *userdata)
+{
+	(void)source;
+	(void)usec;
+	look_at_routes(userdata);
+	return 0;
 }
 
 static void on_neighbour(struct neighbours *n, struct nlmsghdr *h)
@@ -334,7 +347,7 @@ static int listen_to_kernel(struct neighbours *n)
 		return r;
 	(void)nl_socket_set_buffer_size(n->notifications, 1 << 20,
 					0); /* else it asks anew more often */
-	return nl_socket_set_nonblocking(n->notifications) < 0 ? -EIO : 0;
+	return 0;
 }
 
 int neighbours_new(const struct neighbours_config *c, struct neighbours **ret)
@@ -368,11 +381,12 @@ int neighbours_new(const struct neighbours_config *c, struct neighbours **ret)
 	return 0;
 }
 
-int neighbours_set_port(struct neighbours *n, uint16_t port_index, int ifindex)
+int neighbours_set_port(struct neighbours *n, uint16_t port_index, int exception, int below)
 {
 	if (port_index >= OPTIONS_PORTS_MAX)
 		return -EINVAL;
-	n->ifindices[port_index] = ifindex;
+	n->ifindices[port_index][0] = exception;
+	n->ifindices[port_index][1] = below;
 	look_at_routes(n);
 	return 0;
 }

@@ -7,7 +7,8 @@
  * notifications keep struct nexthop up to date. Next hops that are in use are kept fresh: the kernel is told that they
  * are (NTF_USE), as its own traffic would.
  *
- * A destination that is routed by another interface, by none, or to the host itself has no next hop: index 0.
+ * A destination that is routed by another interface, by none, or to the host itself has no next hop: index 0. Where it
+ * had one, it keeps it for a moment longer: routes that move are gone in between.
  *
  * One thread, that of the event loop.
  */
@@ -34,8 +35,12 @@ struct neighbours_config {
 int neighbours_new(const struct neighbours_config *c, struct neighbours **ret);
 void neighbours_free(struct neighbours *n);
 
-/* Interface of a port: frames that the kernel would send there go out of the port. Looks at all routes again. */
-int neighbours_set_port(struct neighbours *n, uint16_t port_index, int ifindex);
+/*
+ * Interfaces of a port: frames that the kernel would send there go out of the port. `below` is that which a virtual
+ * device sits on, 0 = none: it has the routes until they are moved to the exception interface, so that next hops are
+ * known before the first packet. Looks at all routes again.
+ */
+int neighbours_set_port(struct neighbours *n, uint16_t port_index, int exception, int below);
 
 /* A destination, once. Its next hop, 0 = none (yet): on_change tells when it has one. */
 uint16_t neighbours_add(struct neighbours *n, const struct addr *a);

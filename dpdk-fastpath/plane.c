@@ -275,7 +275,7 @@ static int make_pool(struct plane *p)
 	uint16_t bytes = 0;
 
 	for (size_t i = 0; i < p->options->n_ports; i++) {
-		n += n_workers * 2 * p->options->queue_size;
+		n += n_workers * port_queue_buffers(&p->ports[i]);
 		bytes = MAX(bytes, port_buffer_bytes(&p->ports[i]));
 	}
 	if (p->pool)
@@ -338,7 +338,8 @@ static int make_exceptions(struct plane *p)
 		return r;
 	p->shared.exception = p->exception;
 	for (uint16_t i = 0; r == 0 && i < p->options->n_ports; i++)
-		r = neighbours_set_port(p->neighbours, i, exception_interface(p->exception, i));
+		r = neighbours_set_port(p->neighbours, i, exception_interface(p->exception, i),
+					port_kernel_interface(&p->ports[i]));
 	return r;
 }
 

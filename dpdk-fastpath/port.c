@@ -23,6 +23,7 @@ enum {
 	FRAME_OVERHEAD = RTE_ETHER_HDR_LEN + 2 * RTE_VLAN_HLEN + RTE_ETHER_CRC_LEN,
 	BUFFER_ROUND = 1024,
 	BUFFER_MIN = 2048,
+	AF_XDP_RING_SIZE = 2048, /* drivers/net/af_xdp: ETH_AF_XDP_DFLT_NUM_DESCS */
 };
 
 /* The part of a vdev string before the first comma, and PCI addresses as they are. */
@@ -251,6 +252,26 @@ uint16_t port_buffer_bytes(const struct port *p)
 		needed = MAX(needed, (uint32_t)strtoul(text, NULL, 10));
 	needed = (needed + BUFFER_ROUND - 1) / BUFFER_ROUND * BUFFER_ROUND;
 	return (uint16_t)MIN(needed, (uint32_t)UINT16_MAX - RTE_PKTMBUF_HEADROOM);
+}
+
+unsigned port_queue_buffers(const struct port *p)
+{
+	unsigned n_rx = p->config.queue_size;
+
+	/* Its fill ring has one size, whatever was asked for: with less nothing would be left to receive into. */
+	if (!strncmp(p->config.spec, "net_af_xdp", 10))
+		n_rx = MAX(n_rx, (unsigned)AF_XDP_RING_SIZE);
+	return n_rx + p->config.queue_size;
+}
+
+int port_kernel_interface(const struct port *p)
+{
+	char interface[IFNAMSIZ];
+
+	if (!sits_on_interface(p->config.spec) ||
+	    !device_argument(p->config.spec, "iface", interface, sizeof(interface)))
+		return 0;
+	return (int)if_nametoindex(interface);
 }
 
 static int check_queues(const struct port *p, const struct rte_eth_dev_info *info)

@@ -59,6 +59,11 @@ enum {
 int port_attach(struct port *p, unsigned index, const struct port_config *c);
 /* Bytes of data that a buffer of the pool must hold, headroom apart. */
 uint16_t port_buffer_bytes(const struct port *p);
+/* How many buffers its queues of one worker may hold. */
+unsigned port_queue_buffers(const struct port *p);
+
+/* The kernel's interface that a virtual device sits on; 0 = none. */
+int port_kernel_interface(const struct port *p);
 
 /* Queues, RSS, offloads; then it receives. Not yet enabled. */
 int port_start(struct port *p, struct rte_mempool *pool);

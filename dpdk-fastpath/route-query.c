@@ -30,6 +30,8 @@ int route_query_open(struct nl_sock **ret)
 		return -EIO;
 	nl_socket_disable_auto_ack(s);
 	nl_socket_disable_seq_check(s); /* exchange() takes answers past libnl */
+	if (nl_socket_set_nonblocking(s) < 0)
+		return -EIO;
 	*ret = take_ptr(s);
 	return 0;
 }
@@ -43,33 +45,46 @@ static void from_nl_addr(const struct nl_addr *from, struct addr *ret)
 	memcpy(ret->bytes, nl_addr_get_binary_addr(from), nl_addr_get_len(from));
 }
 
+/* An answer to the request with that number; 1: none was among the messages. */
+static int take_answer(struct nlmsghdr *h, int n, uint32_t seq,
+		       int (*parse)(struct nlmsghdr *, void *), void *userdata)
+{
+	for (; nlmsg_ok(h, n); h = nlmsg_next(h, &n)) {
+		const struct nlmsgerr *e = nlmsg_data(h);
+
+		if (h->nlmsg_seq != seq)
+			continue;
+		if (h->nlmsg_type != NLMSG_ERROR)
+			return parse(h, userdata);
+		return nlmsg_datalen(h) < (int)sizeof(*e) ? -EBADMSG : e->error;
+	}
+	return 1;
+}
+
 /*
  * Sends the request and gives its one answer to parse(). What an error message carries is the kernel's own errno, which
- * libnl's callbacks would lose.
+ * libnl's callbacks would lose. The kernel has answered when the request is sent; what else lies there is of requests
+ * before, which libnl or we did not read to their end.
  */
 static int exchange(struct nl_sock *s, struct nl_msg *request,
 		    int (*parse)(struct nlmsghdr *, void *), void *userdata)
 {
-	struct sockaddr_nl from;
-	unsigned char *answer = NULL;
-	int n, r = -ENODATA;
+	int r = 1;
 
 	if (nl_send_auto(s, request) < 0)
 		return -EIO;
-	n = nl_recv(s, &from, &answer, NULL);
-	if (n <= 0)
-		return -EIO;
-	for (struct nlmsghdr *h = (struct nlmsghdr *)answer; nlmsg_ok(h, n);
-	     h = nlmsg_next(h, &n)) {
-		if (h->nlmsg_type == NLMSG_ERROR) {
-			const struct nlmsgerr *e = nlmsg_data(h);
+	while (r == 1) {
+		struct sockaddr_nl from;
+		unsigned char *answer = NULL;
+		int n = nl_recv(s, &from, &answer, NULL);
 
-			r = nlmsg_datalen(h) < (int)sizeof(*e) ? -EBADMSG : e->error;
-			break;
-		}
-		r = parse(h, userdata);
+		if (n <= 0)
+			return -EIO;
+		if (from.nl_pid == 0)
+			r = take_answer((struct nlmsghdr *)answer, n, nlmsg_hdr(request)->nlmsg_seq,
+					parse, userdata);
+		free(answer);
 	}
-	free(answer);
 	return r;
 }
 

@@ -146,6 +146,8 @@ static void launch(struct fastpath_gateway *g, enum fastpath_ports ports, const 
 			       workers,
 			       "--max-connections",
 			       "100000",
+			       "--queue-size",
+			       ports == FASTPATH_AF_XDP ? "256" : "1024",
 			       "--port",
 			       specs[0],
 			       "--port",

@@ -6,6 +6,7 @@
  * IPVS, real ipvsd-fastpath on AF_PACKET or AF_XDP ports.
  */
 
+#include <errno.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -260,8 +261,13 @@ static void test_on_and_off(void **state)
 	fixture_start(&f, "blue");
 	before = look();
 	assert_traffic(false);
+	load = fixture_load(&f, LAB_VIP, RATE, FIXTURE_PATIENCE_SEC * USEC_PER_SEC);
 	order("on", 0);
 	assert_traffic(true);
+	lab_load_stop(load);
+	lab_load_free(load);
+	/* The way to each destination is known before the first packet comes. */
+	assert_int_equal(counter("drop-next-hop"), 0);
 	assert_int_equal(lab_address_exists(&f.lab->gateway, "ipvsd0", "10.0.0.77/24"), 1);
 	assert_int_equal(lab_address_exists(&f.lab->gateway, "public", "10.0.0.10/24"), 0);
 	order("on", 0); /* it is */
@@ -360,6 +366,14 @@ static void test_enabled(void **state)
 	assert_true(json_integer_value(
 			    json_object_get(json_array_get(json_object_get(status, "listeners"), 0),
 					    "connections")) >= 26);
+
+	/* Who leaves and has closed connections alone, on either plane, is not waited for. */
+	assert_int_equal(gateway_request(f.gateway, "POST", "/v1/deregister",
+					 "{\"group\": \"blue\", \"target\": \"10.0.1.10:8080\"}",
+					 NULL),
+			 200);
+	assert_true(gateway_wait_weight(f.gateway, LAB_VIP, "10.0.1.10", -ENOENT,
+					10 * USEC_PER_SEC) != USEC_NEVER);
 
 	/* Off by configuration. */
 	configure("", 1, 1);

@@ -11,6 +11,9 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <linux/rtnetlink.h>
+#include <netlink/msg.h>
+#include <netlink/netlink.h>
 #include <cmocka.h>
 #include <netlink/netlink.h>
 
@@ -126,12 +129,27 @@ static void test_neighbours(void **state)
 	assert_int_equal(neighbour_use(*state, 9999, &unknown), -ENODEV);
 }
 
+/* An answer that nobody fetched is of another request. */
+static void test_left_over(void **state)
+{
+	struct nl_msg *m = nlmsg_alloc_simple(RTM_GETLINK, NLM_F_REQUEST);
+	const struct ifinfomsg header = { .ifi_index = 9999 };
+
+	assert_non_null(m);
+	assert_int_equal(nlmsg_append(m, (void *)(uintptr_t)&header, sizeof(header), NLMSG_ALIGNTO),
+			 0);
+	assert_true(nl_send_auto(*state, m) > 0);
+	nlmsg_free(m);
+	test_routes(state);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_routes),
 		cmocka_unit_test(test_no_route),
 		cmocka_unit_test(test_neighbours),
+		cmocka_unit_test(test_left_over),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);
