@@ -11,6 +11,9 @@ enum {
 	/* ipvsadm's default, for the services to every port that the kernel accepts as persistent only. */
 	PERSISTENCE_DEFAULT_SEC = 360,
 	SHARE_TOTAL = 10000,
+	SHARE_LEAST =
+		100, /* average weight in each group: rounding moves no share by more than 0.5 % */
+	WEIGHT_MAX = 65535, /* ipvsadm restores no greater one */
 	SH_BUCKETS = 256, /* net/netfilter/ipvs/ip_vs_sh.c: IP_VS_SH_TAB_SIZE in Debian's kernels */
 };
 
@@ -74,13 +77,20 @@ static bool target_fits(const struct desired_target *t, const struct ipvs_dest *
 	       (t->addr.family != AF_UNSPEC && d->forward == IPVS_FORWARD_TUNNEL);
 }
 
-static uint64_t group_weight_sum(const struct desired_group *g)
-{
-	uint64_t sum = 0;
+struct group_sums {
+	uint64_t sum, most, n; /* of the weights above 0 */
+};
 
-	for (size_t i = 0; i < g->n; i++)
-		sum += g->targets[i].weight;
-	return sum;
+static struct group_sums group_sums(const struct desired_group *g)
+{
+	struct group_sums s = { 0 };
+
+	for (size_t i = 0; i < g->n; i++) {
+		s.sum += g->targets[i].weight;
+		s.most = MAX(s.most, (uint64_t)g->targets[i].weight);
+		s.n += g->targets[i].weight > 0;
+	}
+	return s;
 }
 
 /* A group's part of the listener's weight, over the group's own sum. */
@@ -101,17 +111,47 @@ static uint32_t share_weight(const struct share *s, uint32_t weight)
 	return w ? (uint32_t)w : 1;
 }
 
-static struct share forward_share(const struct conf_listener *l, const struct conf_forward *f,
-				  const struct desired_group *g)
+static uint64_t forward_weights(const struct conf_listener *l)
 {
 	uint64_t weights = 0;
 
 	for (size_t i = 0; i < l->n_forwards; i++)
 		weights += l->forwards[i].weight;
+	return weights;
+}
+
+/*
+ * What the groups' shares are parts of: more for many targets, and by doubling, so that single targets that come and
+ * go do not move it; not so much that a weight would pass the greatest.
+ */
+static uint64_t share_total(const struct conf_listener *l, const struct desired_group *groups)
+{
+	uint64_t weights = forward_weights(l), total = SHARE_TOTAL, least = 0, densest = 0;
+	const uint64_t unit = UINT64_C(1) << 20;
+
+	if (l->n_forwards == 1)
+		return total;
+	for (size_t i = 0; i < l->n_forwards; i++) {
+		const struct conf_forward *f = &l->forwards[i];
+		struct group_sums s = group_sums(&groups[f->group]);
+
+		if (!f->weight || !s.n)
+			continue;
+		least = MAX(least, SHARE_LEAST * s.n * weights / f->weight);
+		densest += f->weight * s.most * unit / (weights * s.sum) + 1;
+	}
+	while (total < least && 2 * total * densest <= WEIGHT_MAX * unit)
+		total *= 2;
+	return total;
+}
+
+static struct share forward_share(const struct conf_listener *l, const struct conf_forward *f,
+				  const struct desired_group *g, uint64_t total)
+{
 	return (struct share){
 		.whole = l->n_forwards == 1,
-		.numerator = (uint64_t)SHARE_TOTAL * f->weight,
-		.denominator = weights * group_weight_sum(g),
+		.numerator = total * f->weight,
+		.denominator = forward_weights(l) * group_sums(g).sum,
 	};
 }
 
@@ -126,13 +166,14 @@ struct sources {
 static size_t candidates_fill(const struct sources *from, const struct conf_listener *l,
 			      uint16_t port, bool ordered)
 {
+	uint64_t total = share_total(l, from->groups);
 	size_t n = 0;
 
 	for (size_t i = 0; i < l->n_forwards; i++) {
 		const struct conf_forward *f = &l->forwards[i];
 		const struct conf_group *g = &from->conf->groups[f->group];
 		const struct desired_group *dg = &from->groups[f->group];
-		struct share share = forward_share(l, f, dg);
+		struct share share = forward_share(l, f, dg, total);
 		struct ipvs_dest d = {
 			.upper_threshold = g->max_connections,
 			.lower_threshold = g->min_connections,

@@ -10,9 +10,10 @@
  * of 0 refuses that share of new clients (kubernetes#139497).
  *
  * Weights: with one forwarded group a destination has its target's weight as given. With several it has
- *	10000 × (group's weight / sum of the groups' weights) × (target's weight / sum of its group's weights),
+ *	total × (group's weight / sum of the groups' weights) × (target's weight / sum of its group's weights),
  * rounded, at least 1 where both weights are above 0; a group of weight 0 gives 0. So the groups' shares hold however
- * many targets each has. sh: where the sum would exceed the kernel's 256 buckets, it is reduced to fit them.
+ * many targets each has. total is 10000, doubled until a group's targets have 100 on the average, as long as none
+ * passes 65535. sh: where the sum would exceed the kernel's 256 buckets, it is reduced to fit them.
  *
  * Ending connections: a destination that is not there has none, since the planes let go of its connections
  * (expire_nodest_conn). So a target whose connections are to end is left out, but not from services with an ordered

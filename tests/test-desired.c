@@ -215,7 +215,7 @@ static void test_shares(void **state)
 		{ { 1, 0 }, "wlc", { 1, 1 }, { 1, 1 }, { 5000, 5000, 0, 0 } },
 		{ { 0, 0 }, "wlc", { 1, 1 }, { 1, 1 }, { 0, 0, 0, 0 } },
 		{ { 1, 1 }, "wlc", { 0, 0 }, { 1, 2 }, { 0, 0, 1667, 3333 } },
-		{ { 999, 1 }, "wlc", { 1, 0 }, { 65535, 1 }, { 9990, 0, 10, 1 } },
+		{ { 999, 1 }, "wlc", { 1, 0 }, { 65535, 1 }, { 39960, 0, 40, 1 } },
 		{ { 3, 1 }, "sh", { 1, 1 }, { 1, 1 }, { 3, 3, 1, 1 } },
 	};
 
@@ -239,6 +239,85 @@ static void test_shares(void **state)
 			assert_int_equal(f.result.services[0].dests[3 - k].weight,
 					 cases[i].expected[k]);
 	}
+}
+
+/*
+ * elbv2.md §1.4, weighted target groups: whatever the number of targets and their weights, each group gets its share,
+ * each target its part of it, within half a per cent, and a group of weight 0 nothing.
+ */
+static void test_shares_are_exact(void **state)
+{
+	static const struct {
+		unsigned weights[GROUPS], n[GROUPS], most; /* a target's greatest weight */
+	} cases[] = {
+		{ { 9, 1, 0 }, { 10, 10, 10 }, 100 },	{ { 1, 1, 1 }, { 400, 400, 400 }, 1 },
+		{ { 999, 1, 0 }, { 400, 3, 400 }, 1 },	{ { 20, 999, 500 }, { 4, 1, 50 }, 1 },
+		{ { 3, 2, 1 }, { 400, 1, 200 }, 100 },	{ { 1, 1, 0 }, { 0, 400, 1 }, 65535 },
+		{ { 1, 2, 3 }, { 400, 300, 200 }, 50 },
+	};
+
+	(void)state;
+	for (size_t c = 0; c < ARRAY_SIZE(cases); c++) {
+		struct fixture f;
+		uint64_t total = 0, of_group[GROUPS] = { 0 }, weights = 0, given = 0;
+
+		fixture_init(&f);
+		f.listeners[0].n_forwards = GROUPS;
+		for (size_t g = 0; g < GROUPS; g++) {
+			f.forwards[g].weight = cases[c].weights[g];
+			for (unsigned i = 0; i < cases[c].n[g]; i++) {
+				char text[32];
+
+				snprintf(text, sizeof(text), "10.%zu.%u.%u", g, i / 250,
+					 i % 250 + 1);
+				add_target(&f, g, text, 80, 1 + i * 7 % cases[c].most);
+				weights += f.targets[g][i].weight;
+			}
+		}
+		compute(&f);
+		for (size_t k = 0; k < f.result.services[0].n_dests; k++) {
+			const struct ipvs_dest *d = &f.result.services[0].dests[k];
+
+			if (!f.conf.n_listeners || d->addr.bytes[0] != 10)
+				continue;
+			assert_true(d->weight <= 65535);
+			total += d->weight;
+			of_group[d->addr.bytes[1]] += d->weight;
+		}
+		for (size_t g = 0; g < GROUPS; g++)
+			given += cases[c].n[g] ? cases[c].weights[g] : 0;
+		for (size_t g = 0; g < GROUPS; g++) {
+			double share = (double)cases[c].weights[g] / (double)given, got;
+
+			if (!cases[c].n[g])
+				continue;
+			got = (double)of_group[g] / (double)total;
+			if (got < share * 0.995 || got > share * 1.005)
+				fail_msg("case %zu, group %zu: %f, not %f", c, g, got, share);
+		}
+		fixture_deinit(&f);
+	}
+}
+
+/* Left out from lists without order, so that the planes let go of its connections; weight 0 where the place counts. */
+static void test_ending_connections(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	fixture_init(&f);
+	add_target(&f, 0, "10.0.0.1", 80, 5);
+	add_target(&f, 0, "10.0.0.2", 80, 0);
+	add_target(&f, 0, "10.0.0.3", 80, 0);
+	f.targets[0][1].ends = true;
+	compute(&f);
+	assert_spelled(&f, "tcp 203.0.113.10:80 wlc 10.0.0.3:80=0 10.0.0.1:80=5 | "
+			   "fwmark 2147483647 ipv4 none");
+	strcpy(f.groups[0].algorithm.scheduler, "mh");
+	compute(&f);
+	assert_spelled(&f, "tcp 203.0.113.10:80 mh 10.0.0.3:80=0 10.0.0.2:80=0 10.0.0.1:80=5 | "
+			   "fwmark 2147483647 ipv4 none");
+	fixture_deinit(&f);
 }
 
 static void test_shared_target(void **state)
@@ -472,11 +551,18 @@ static void test_planes(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_order),	      cmocka_unit_test(test_keys),
-		cmocka_unit_test(test_shares),	      cmocka_unit_test(test_shared_target),
-		cmocka_unit_test(test_sh_buckets),    cmocka_unit_test(test_forwarding),
-		cmocka_unit_test(test_service_conf),  cmocka_unit_test(test_keepers),
-		cmocka_unit_test(test_leading_group), cmocka_unit_test(test_planes),
+		cmocka_unit_test(test_order),
+		cmocka_unit_test(test_keys),
+		cmocka_unit_test(test_shares_are_exact),
+		cmocka_unit_test(test_ending_connections),
+		cmocka_unit_test(test_shares),
+		cmocka_unit_test(test_shared_target),
+		cmocka_unit_test(test_sh_buckets),
+		cmocka_unit_test(test_forwarding),
+		cmocka_unit_test(test_service_conf),
+		cmocka_unit_test(test_keepers),
+		cmocka_unit_test(test_leading_group),
+		cmocka_unit_test(test_planes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
