@@ -59,9 +59,11 @@ static void prefer_own_zone(const struct weight_input *in, size_t n,
 		if (in[i].zone == WEIGHT_ZONE_OWN)
 			own += advised(&in[i]);
 	}
-	if (own)
-		sum->other_zones =
-			(uint32_t)(WEIGHT_ONE * rest * own / (rest * own + (100 - rest) * all));
+	if (!own)
+		return;
+	sum->other_zones = (uint32_t)(WEIGHT_ONE * rest * own / (rest * own + (100 - rest) * all));
+	if (rest)
+		sum->other_zones = MAX(sum->other_zones, 1U); /* a small part, but a part */
 }
 
 static uint32_t scale_of(const struct weight_input *in, size_t n, const struct weight_settings *s)
@@ -121,7 +123,8 @@ static uint32_t product(const struct weight_output *o)
 	if (!o->override_ || !o->health || !o->zone || !o->advice)
 		return 0;
 	part = part * o->slow_start / WEIGHT_ONE * o->anomaly / WEIGHT_ONE;
-	w = (base * o->advice / WEIGHT_ONE * part + WEIGHT_ONE / 2) / WEIGHT_ONE;
+	/* At most 2^16 x 2^24 x 2^16. */
+	w = (base * o->advice * part / WEIGHT_ONE + WEIGHT_ONE / 2) / WEIGHT_ONE;
 	return (uint32_t)MIN(MAX(w, (uint64_t)1), (uint64_t)WEIGHT_MAX);
 }
 
@@ -145,8 +148,8 @@ void weight_one(const struct weight_input *in, const struct weight_settings *s,
 	};
 
 	if (in->has_advice)
-		o.advice = (uint32_t)MIN((uint64_t)in->advice_percent * WEIGHT_ONE / 100,
-					 (uint64_t)UINT32_MAX);
+		o.advice = (uint32_t)((uint64_t)MIN(in->advice_percent, PROBE_WEIGHT_PERCENT_MAX) *
+				      WEIGHT_ONE / 100);
 	o.weight = product(&o);
 	*ret = o;
 }
