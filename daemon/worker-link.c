@@ -19,7 +19,7 @@
 enum {
 	WORKER_FD = 3,		       /* where `ipvsd health-worker` finds its socket */
 	SOCKET_BUFFER_BYTES = 4 << 20, /* a burst of results of ten thousand targets */
-	RECORDS_PER_WAKE = 256,	       /* then the loop's other sources get their turn */
+	DATAGRAMS_PER_WAKE = 16,       /* then the loop's other sources get their turn */
 };
 
 #define CHECK_USEC (500 * USEC_PER_MSEC)
@@ -28,6 +28,7 @@ enum {
 
 /* One specification and whether the worker has been told. */
 struct held {
+	uint64_t id;		      /* of probe, beside it: searches touch nothing else */
 	struct protocol_probe *probe; /* owned: a whole record, with its texts */
 	bool unsent;
 	bool remove; /* to be forgotten once the worker has been told */
@@ -92,7 +93,7 @@ static void forget_removed(struct worker_link *l)
 
 static ssize_t send_held(struct worker_link *l, const struct held *h)
 {
-	struct protocol_probe_del del = { .id = h->probe->id };
+	struct protocol_probe_del del = { .id = h->id };
 
 	if (!h->remove)
 		return send(l->fd, h->probe, h->probe->header.size, MSG_DONTWAIT | MSG_NOSIGNAL);
@@ -131,9 +132,9 @@ static struct held *find_held(const struct worker_link *l, uint64_t id)
 	while (low < high) {
 		size_t middle = low + (high - low) / 2;
 
-		if (l->held[middle].probe->id == id)
+		if (l->held[middle].id == id)
 			return &l->held[middle];
-		if (l->held[middle].probe->id < id)
+		if (l->held[middle].id < id)
 			low = middle + 1;
 		else
 			high = middle;
@@ -155,6 +156,7 @@ static void take_result(struct worker_link *l, const struct protocol_result *res
 /* False when the worker has been dropped. */
 static bool take_record(struct worker_link *l, const void *record, size_t size)
 {
+	struct protocol_result result;
 	enum protocol_kind kind;
 	int r = protocol_check(record, size, &kind);
 
@@ -165,7 +167,8 @@ static bool take_record(struct worker_link *l, const void *record, size_t size)
 	}
 	switch (kind) {
 	case PROTOCOL_RESULT:
-		take_result(l, record);
+		memcpy(&result, record, sizeof(result));
+		take_result(l, &result);
 		break;
 	case PROTOCOL_HEARTBEAT:
 		memcpy(&l->last, record, sizeof(l->last));
@@ -182,17 +185,27 @@ static bool take_record(struct worker_link *l, const void *record, size_t size)
 	return true;
 }
 
-/* Up to `max` records that wait in the socket. False when the worker has been dropped. */
-static bool receive_records(struct worker_link *l, int max)
+/* False when the worker has been dropped. */
+static bool take_datagram(struct worker_link *l, const char *bytes, size_t size)
 {
-	union {
-		struct protocol_header header;
-		struct protocol_result result;
-		struct protocol_heartbeat heartbeat;
-	} record; /* the largest that a worker sends: with MSG_TRUNC, n tells what is larger */
+	while (size > 0) {
+		size_t first = protocol_first_size(bytes, size);
+
+		if (!take_record(l, bytes, first))
+			return false;
+		bytes += first;
+		size -= first;
+	}
+	return true;
+}
+
+/* Up to `max` datagrams that wait in the socket. False when the worker has been dropped. */
+static bool receive_datagrams(struct worker_link *l, int max)
+{
+	char datagram[PROTOCOL_DATAGRAM_MAX];
 
 	for (int i = 0; i < max; i++) {
-		ssize_t n = recv(l->fd, &record, sizeof(record), MSG_DONTWAIT | MSG_TRUNC);
+		ssize_t n = recv(l->fd, datagram, sizeof(datagram), MSG_DONTWAIT | MSG_TRUNC);
 
 		if (n < 0 && (errno == EAGAIN || errno == EINTR))
 			return true;
@@ -200,11 +213,11 @@ static bool receive_records(struct worker_link *l, int max)
 			drop_worker(l, "closed its socket");
 			return false;
 		}
-		if (n > (ssize_t)sizeof(record)) {
+		if (n > (ssize_t)sizeof(datagram)) {
 			drop_worker(l, "sent a malformed record");
 			return false;
 		}
-		if (!take_record(l, &record, (size_t)n))
+		if (!take_datagram(l, datagram, (size_t)n))
 			return false;
 	}
 	return true;
@@ -216,7 +229,7 @@ static int on_io(sd_event_source *s, int fd, uint32_t revents, void *userdata)
 
 	(void)s;
 	(void)fd;
-	if (receive_records(l, RECORDS_PER_WAKE) && (revents & EPOLLOUT))
+	if (receive_datagrams(l, DATAGRAMS_PER_WAKE) && (revents & EPOLLOUT))
 		flush(l);
 	return 0;
 }
@@ -246,7 +259,7 @@ static int on_timer(sd_event_source *s, uint64_t usec, void *userdata)
 
 	(void)usec;
 	/* It was perhaps this process that was late: what waits in the socket is read before judging. */
-	if (l->fd >= 0 && !worker_link_on_time(l, now) && receive_records(l, INT_MAX) &&
+	if (l->fd >= 0 && !worker_link_on_time(l, now) && receive_datagrams(l, INT_MAX) &&
 	    !worker_link_on_time(l, now))
 		drop_worker(l, "is late by more than 3 s");
 	if (l->fd < 0 && l->pid == 0 && now >= l->restart_at_usec) {
@@ -403,7 +416,7 @@ static int held_cmp(const void *a, const void *b)
 {
 	const struct held *x = a, *y = b;
 
-	return (x->probe->id > y->probe->id) - (x->probe->id < y->probe->id);
+	return (x->id > y->id) - (x->id < y->id);
 }
 
 /* Records have no padding, and what an address does not use is zero: health/protocol.h. */
@@ -454,7 +467,7 @@ int worker_link_sync(struct worker_link *l, struct protocol_probe **probes, size
 	for (size_t i = 0; i < n; i++) {
 		const struct held *known = find_equal(l, probes[i]);
 
-		merged[i] = (struct held){ .probe = take_ptr(probes[i]), .unsent = true };
+		merged[i] = (struct held){ probes[i]->id, take_ptr(probes[i]), .unsent = true };
 		if (known) {
 			merged[i].unsent = known->unsent;
 			merged[i].probe->flags = known->probe->flags;

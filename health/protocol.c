@@ -194,3 +194,13 @@ int protocol_check(const void *record, size_t size, enum protocol_kind *ret_kind
 	*ret_kind = (enum protocol_kind)h.kind;
 	return 0;
 }
+
+size_t protocol_first_size(const void *datagram, size_t size)
+{
+	struct protocol_header h;
+
+	if (size < sizeof(h))
+		return size;
+	memcpy(&h, datagram, sizeof(h));
+	return h.size >= sizeof(h) && h.size < size ? h.size : size;
+}

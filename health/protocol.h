@@ -2,10 +2,10 @@
 #pragma once
 
 /*
- * What the daemon and a health worker say to each other: one record per datagram of an AF_UNIX SOCK_SEQPACKET pair,
- * same machine and same binary, versioned because an upgraded daemon may find an old worker. Records have a fixed
- * size, but for a specification, which is followed by its texts. Pure. Neither side trusts the other: every record is
- * validated by protocol_check().
+ * What the daemon and a health worker say to each other: records in datagrams of an AF_UNIX SOCK_SEQPACKET pair, same
+ * machine and same binary, versioned because an upgraded daemon may find an old worker. The daemon sends one record in
+ * a datagram, a worker one or more. Records have a fixed size, but for a specification, which is followed by its texts.
+ * Pure. Neither side trusts the other: every record is validated by protocol_check().
  */
 
 #include <stdbool.h>
@@ -22,6 +22,7 @@ enum {
 	PROTOCOL_PAYLOAD_MAX = 1024,
 	PROTOCOL_COMMAND_MAX = 4096,
 	PROTOCOL_IFNAME_MAX = 16,
+	PROTOCOL_RESULTS_MAX = 128, /* in one datagram */
 	PROTOCOL_MATCHER_RANGES = 16,
 	PROTOCOL_TEXTS_MAX = PROTOCOL_PATH_MAX + 2 * PROTOCOL_HOST_MAX + 2 * PROTOCOL_PAYLOAD_MAX +
 			     PROTOCOL_COMMAND_MAX,
@@ -151,6 +152,15 @@ int protocol_probe_append(struct protocol_probe_record *r, enum protocol_text wh
 
 /* Where the text begins in a checked record that is whole in memory; its length is p->text_size[which]. */
 const char *protocol_probe_text(const struct protocol_probe *p, enum protocol_text which);
+
+/* The largest datagram of a worker. */
+#define PROTOCOL_DATAGRAM_MAX (PROTOCOL_RESULTS_MAX * sizeof(struct protocol_result))
+
+/*
+ * How long the first record of a datagram says that it is, for protocol_check(); `size` where that cannot be, which
+ * then fails.
+ */
+size_t protocol_first_size(const void *datagram, size_t size);
 
 #define PROTOCOL_INTERVAL_MIN_USEC (10 * USEC_PER_MSEC)
 #define PROTOCOL_INTERVAL_MAX_USEC (86400 * USEC_PER_SEC)

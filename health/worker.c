@@ -20,6 +20,12 @@ enum {
 	RECORDS_PER_DISPATCH = 64, /* a flood of specifications does not delay probes */
 };
 
+/*
+ * Good news wait for more of them, so that ten thousand targets wake the daemon twenty times a second: what they can
+ * bring about, weight for a target, waits longer there. Everything else goes out at once.
+ */
+#define GOOD_NEWS_USEC (50 * USEC_PER_MSEC)
+
 /* At most one line about probes that could not be made in this time. */
 #define COMPLAINT_USEC (30 * USEC_PER_SEC)
 
@@ -28,10 +34,13 @@ struct worker {
 	bool greeted;
 	sd_event *event;		 /* owned */
 	sd_event_source *io, *heartbeat; /* owned */
+	sd_event_source *flush;		 /* owned; enabled while results wait for it */
 	struct prober *prober;		 /* owned */
 	struct protocol_result *queue;	 /* owned ring of QUEUE_MAX */
 	size_t queue_head, queue_len;
 	uint64_t dropped;
+	bool blocked;	   /* the daemon's buffer is full: the socket tells when it is not */
+	usec_t flush_usec; /* when the queue is sent at the latest; USEC_NEVER = nothing is in it */
 	usec_t heartbeat_usec; /* due */
 	usec_t complained_usec;
 };
@@ -41,6 +50,7 @@ static void worker_deinit(struct worker *w)
 	prober_free(w->prober);
 	sd_event_source_disable_unref(w->io);
 	sd_event_source_disable_unref(w->heartbeat);
+	sd_event_source_disable_unref(w->flush);
 	sd_event_unref(w->event);
 	free(w->queue);
 	cleanup_close(&w->fd);
@@ -69,15 +79,36 @@ static void watch_for(struct worker *w, uint32_t events)
 	(void)sd_event_source_set_io_events(w->io, events);
 }
 
+/* As much as the socket takes, many results to a datagram; the rest when it is writable again. */
 static void flush_queue(struct worker *w)
 {
+	size_t n;
+
+	w->flush_usec = USEC_NEVER;
 	while (w->queue_len > 0) {
-		if (!send_record(w, &w->queue[w->queue_head], sizeof(w->queue[0])))
+		n = MIN(MIN(w->queue_len, QUEUE_MAX - w->queue_head), (size_t)PROTOCOL_RESULTS_MAX);
+		if (!send_record(w, &w->queue[w->queue_head], n * sizeof(w->queue[0]))) {
+			w->blocked = true;
+			watch_for(w, EPOLLIN | EPOLLOUT);
 			return;
-		w->queue_head = (w->queue_head + 1) % QUEUE_MAX;
-		w->queue_len--;
+		}
+		w->queue_head = (w->queue_head + n) % QUEUE_MAX;
+		w->queue_len -= n;
 	}
-	watch_for(w, EPOLLIN);
+	if (w->blocked)
+		watch_for(w, EPOLLIN);
+	w->blocked = false;
+}
+
+static int on_flush(sd_event_source *s, uint64_t usec, void *userdata)
+{
+	struct worker *w = userdata;
+
+	(void)s;
+	(void)usec;
+	if (!w->blocked)
+		flush_queue(w);
+	return 0;
 }
 
 static void enqueue(struct worker *w, const struct protocol_result *result)
@@ -93,7 +124,18 @@ static void enqueue(struct worker *w, const struct protocol_result *result)
 	}
 	w->queue[(w->queue_head + w->queue_len) % QUEUE_MAX] = *result;
 	w->queue_len++;
-	watch_for(w, EPOLLIN | EPOLLOUT);
+}
+
+/* Within that time, with what comes until then. */
+static void flush_within(struct worker *w, usec_t usec)
+{
+	usec_t at = usec ? clock_monotonic_usec() + usec : 0;
+
+	if (w->blocked || w->flush_usec <= at)
+		return;
+	w->flush_usec = at;
+	(void)sd_event_source_set_time(w->flush, at);
+	(void)sd_event_source_set_enabled(w->flush, SD_EVENT_ONESHOT);
 }
 
 /* A target that cannot be probed keeps its state, so the operator must hear of it; one line for a crowd of them. */
@@ -112,6 +154,12 @@ static void complain(struct worker *w, const struct probe_spec *spec, int error)
 			: "");
 }
 
+static bool is_good_news(const struct protocol_result *result)
+{
+	return result->outcome == PROBE_OK && result->weight_percent < 0 &&
+	       result->agent_state == PROBE_ADVICE_NONE;
+}
+
 static void on_result(void *userdata, const struct probe_spec *spec,
 		      const struct protocol_result *result)
 {
@@ -119,8 +167,8 @@ static void on_result(void *userdata, const struct probe_spec *spec,
 
 	if (result->outcome == PROBE_INTERNAL_ERROR)
 		complain(w, spec, result->detail);
-	if (w->queue_len > 0 || !send_record(w, result, sizeof(*result)))
-		enqueue(w, result);
+	enqueue(w, result);
+	flush_within(w, is_good_news(result) ? GOOD_NEWS_USEC : 0);
 }
 
 static int on_heartbeat(sd_event_source *s, uint64_t usec, void *userdata)
@@ -248,6 +296,12 @@ static int worker_init(struct worker *w)
 	if (r < 0)
 		return r;
 	r = sd_event_add_io(w->event, &w->io, w->fd, EPOLLIN, on_io, w);
+	if (r < 0)
+		return r;
+	w->flush_usec = USEC_NEVER;
+	r = sd_event_add_time(w->event, &w->flush, CLOCK_MONOTONIC, USEC_NEVER, 1, on_flush, w);
+	if (r >= 0)
+		r = sd_event_source_set_enabled(w->flush, SD_EVENT_OFF);
 	if (r < 0)
 		return r;
 	w->heartbeat_usec = clock_monotonic_usec() + PROTOCOL_HEARTBEAT_USEC;

@@ -103,7 +103,7 @@ static void take_record(struct rig *rig, const void *record, size_t size)
 
 static void drain_worker(struct rig *rig)
 {
-	char buffer[2048];
+	char buffer[PROTOCOL_DATAGRAM_MAX];
 	ssize_t n;
 
 	for (;;) {
@@ -114,7 +114,10 @@ static void drain_worker(struct rig *rig)
 			rig->closed = true;
 			return;
 		}
-		take_record(rig, buffer, (size_t)n);
+		for (size_t at = 0, size; at < (size_t)n; at += size) {
+			size = protocol_first_size(buffer + at, (size_t)n - at);
+			take_record(rig, buffer + at, size);
+		}
 	}
 }
 

@@ -64,28 +64,40 @@ static void send_specs(const struct bench *b, int fd)
 	}
 }
 
+static void take_record(struct bench *b, const void *record, size_t size)
+{
+	union {
+		struct protocol_result result;
+		struct protocol_heartbeat heartbeat;
+	} u;
+	enum protocol_kind kind;
+
+	if (protocol_check(record, size, &kind) < 0 || size > sizeof(u))
+		return;
+	memcpy(&u, record, size);
+	if (kind == PROTOCOL_RESULT) {
+		b->checks++;
+		b->outcomes[u.result.outcome]++;
+	} else if (kind == PROTOCOL_HEARTBEAT) {
+		if (u.heartbeat.max_lateness_usec > b->max_lateness_usec)
+			b->max_lateness_usec = u.heartbeat.max_lateness_usec;
+		b->skipped = u.heartbeat.probes_skipped;
+	}
+}
+
 static void read_results(struct bench *b, int fd)
 {
 	usec_t end = clock_monotonic_usec() + b->length_usec;
 
 	while (clock_monotonic_usec() < end) {
-		union {
-			struct protocol_result result;
-			struct protocol_heartbeat heartbeat;
-			char bytes[2048];
-		} u;
-		enum protocol_kind kind;
-		ssize_t n = recv(fd, &u, sizeof(u), 0);
+		char bytes[PROTOCOL_DATAGRAM_MAX];
+		ssize_t n = recv(fd, bytes, sizeof(bytes), 0);
 
-		if (n <= 0 || protocol_check(&u, (size_t)n, &kind) < 0)
+		if (n <= 0)
 			return;
-		if (kind == PROTOCOL_RESULT) {
-			b->checks++;
-			b->outcomes[u.result.outcome]++;
-		} else if (kind == PROTOCOL_HEARTBEAT) {
-			if (u.heartbeat.max_lateness_usec > b->max_lateness_usec)
-				b->max_lateness_usec = u.heartbeat.max_lateness_usec;
-			b->skipped = u.heartbeat.probes_skipped;
+		for (size_t at = 0, size; at < (size_t)n; at += size) {
+			size = protocol_first_size(bytes + at, (size_t)n - at);
+			take_record(b, bytes + at, size);
 		}
 	}
 }
