@@ -2,7 +2,7 @@
 #pragma once
 
 /*
- * The next wake-up of many objects, so that one timer serves them all: a binary heap of borrowed, embedded members.
+ * The next wake-up of many objects, so that one timer serves them all: a heap of borrowed, embedded members.
  * Setting, moving and removing one costs O(log n), the earliest O(1). Pure.
  */
 
@@ -16,8 +16,13 @@ struct wakeup {
 	size_t place; /* 1 + index in the heap, 0 = not queued */
 };
 
+struct wakeup_entry {
+	usec_t at_usec;	       /* the member's, here because comparing must not touch the members */
+	struct wakeup *member; /* borrowed */
+};
+
 struct wakeup_queue {
-	struct wakeup **heap; /* owned array of borrowed members */
+	struct wakeup_entry *heap; /* owned */
 	size_t n, n_allocated;
 };
 
