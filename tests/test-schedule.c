@@ -102,7 +102,7 @@ static void test_wakeup_queue(void **state)
 		if (first)
 			assert_int_equal(first->at_usec, earliest->at_usec);
 		for (size_t i = 1; i < queue.n; i++)
-			assert_true(queue.heap[(i - 1) / 2].at_usec <= queue.heap[i].at_usec);
+			assert_true(queue.heap[(i - 1) / 4].at_usec <= queue.heap[i].at_usec);
 	}
 	wakeup_queue_deinit(&queue);
 }
