@@ -104,6 +104,35 @@ int cli_ask(const struct cli *cli, const char *method, const char *path, const j
 	return CLI_OK;
 }
 
+char *cli_query(const char *path, const char *const pairs[][2], size_t n)
+{
+	char *query = strdup(path);
+	char separator = '?';
+
+	for (size_t i = 0; query && i < n; i++) {
+		_cleanup_free_ char *before = query, *value = NULL;
+
+		query = NULL;
+		if (!pairs[i][1]) {
+			query = take_ptr(before);
+			continue;
+		}
+		value = client_escape(pairs[i][1]);
+		if (!value ||
+		    asprintf(&query, "%s%c%s=%s", before, separator, pairs[i][0], value) < 0)
+			return NULL;
+		separator = '&';
+	}
+	return query;
+}
+
+const char *cli_text(const json_t *object, const char *name)
+{
+	const char *text = json_string_value(json_object_get(object, name));
+
+	return text ? text : "";
+}
+
 int cli_print_json(const json_t *j)
 {
 	if (json_dumpf(j, stdout, JSON_INDENT(2) | JSON_PRESERVE_ORDER) < 0 ||

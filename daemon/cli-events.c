@@ -6,32 +6,27 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/cleanup.h"
+#include "conf/value.h"
+#include "daemon/rfc3339.h"
 #include "daemon/table.h"
 
 enum {
 	WAIT_SECONDS = 30,
-	PATH_MAX_LEN = 80,
 };
-
-static const char *text_of(const json_t *event, const char *name)
-{
-	const char *text = json_string_value(json_object_get(event, name));
-
-	return text ? text : "";
-}
 
 static void print_event(const json_t *event)
 {
 	char time[TABLE_TIME_MAX];
 
-	table_format_time(text_of(event, "time"), time);
-	(void)printf("%s  %-7s ", time, text_of(event, "kind"));
+	table_format_time(cli_text(event, "time"), time);
+	(void)printf("%s  %-7s ", time, cli_text(event, "kind"));
 	/* Texts carry what targets and files say: no control characters reach the terminal. */
-	if (*text_of(event, "object")) {
-		table_put_text(stdout, text_of(event, "object"));
+	if (*cli_text(event, "object")) {
+		table_put_text(stdout, cli_text(event, "object"));
 		(void)fputs(": ", stdout);
 	}
-	table_put_text(stdout, text_of(event, "text"));
+	table_put_text(stdout, cli_text(event, "text"));
 	(void)putchar('\n');
 }
 
@@ -61,17 +56,65 @@ static uint64_t next_after(uint64_t after, const json_t *report)
 	return last < 0 || (uint64_t)last < after ? 0 : (uint64_t)last;
 }
 
+/* "10m" is a time ago; everything else is a time, as it is printed or as in RFC 3339. */
+static int parse_since(const struct cli *cli, char buf[static RFC3339_MAX])
+{
+	usec_t ago, now = clock_wall_usec();
+	size_t len = strlen(cli->since);
+
+	if (value_parse_duration(cli->since, &ago) == 0) {
+		(void)rfc3339_format(ago < now ? now - ago : 0, buf);
+		return CLI_OK;
+	}
+	if (len + 2 < RFC3339_MAX) {
+		bool utc = len && cli->since[len - 1] == 'Z';
+
+		(void)stpcpy(stpcpy(buf, cli->since), utc ? "" : "Z");
+		for (char *c = buf; *c; c++)
+			*c = *c == ' ' ? 'T' : *c;
+		if (table_parse_time(buf, &now))
+			return CLI_OK;
+	}
+	(void)fprintf(stderr,
+		      "ipvsd events: --since: \"%s\" is neither a duration such as 10m nor a time "
+		      "such as 2026-11-22T10:00:00Z\n",
+		      cli->since);
+	return CLI_USAGE;
+}
+
+/* NULL = no memory. */
+static char *events_path(const struct cli *cli, const char *since, uint64_t after, bool wait)
+{
+	char after_text[24], wait_text[24];
+
+	(void)snprintf(after_text, sizeof(after_text), "%" PRIu64, after);
+	(void)snprintf(wait_text, sizeof(wait_text), "%d", WAIT_SECONDS);
+	return cli_query("/v1/events",
+			 (const char *const[][2]){ { "after", wait ? after_text : NULL },
+						   { "wait", wait ? wait_text : NULL },
+						   { "since", since },
+						   { "group", cli->group },
+						   { "target", cli->target } },
+			 5);
+}
+
 int cli_events(const struct cli *cli)
 {
-	char path[PATH_MAX_LEN] = "/v1/events";
+	char since[RFC3339_MAX];
 	uint64_t after = 0;
 	bool first = true;
-	int status;
+	int status = cli->since ? parse_since(cli, since) : CLI_OK;
 
+	if (status != CLI_OK)
+		return status;
 	do {
+		_cleanup_free_ char *path =
+			events_path(cli, cli->since ? since : NULL, after, !first);
 		json_t *report = NULL, *events;
 		size_t skip = 0;
 
+		if (!path)
+			return cli_fail(cli, "out of memory");
 		status = cli_ask(cli, "GET", path, NULL, WAIT_SECONDS + 10, &report);
 		if (status != CLI_OK)
 			return status;
@@ -82,8 +125,6 @@ int cli_events(const struct cli *cli)
 		after = next_after(after, report);
 		first = false;
 		json_decref(report);
-		(void)snprintf(path, sizeof(path), "/v1/events?after=%" PRIu64 "&wait=%d", after,
-			       WAIT_SECONDS);
 	} while (cli->follow && status == CLI_OK);
 	return status;
 }

@@ -30,7 +30,13 @@ const struct cli_verb cli_verbs[] = {
 	{ "drain", "GROUP TARGET", "cSjh", 2, 2, false, "send a target no new connections",
 	  cli_drain },
 	{ "undrain", "GROUP TARGET", "cSjh", 2, 2, false, "end a drain", cli_undrain },
-	{ "events", "", "cSfnjh", 0, 0, false, "show what changed, and why", cli_events },
+	{ "describe-target-health", "GROUP [Id=ADDRESS[,Port=N]…]", "cSToh", 1, 1 + CLI_TARGETS_MAX,
+	  false, "show targets' health as aws elbv2 does", cli_describe_target_health },
+	{ "explain", "[GROUP] TARGET", "cSjh", 1, 2, false,
+	  "show why a target has its weight, and what changes it next", cli_explain },
+	{ "replay", "GROUP|TARGET", "cSUNOjh", 1, 1, false,
+	  "run recorded probes again with other thresholds", cli_replay },
+	{ "events", "", "cSfngtsjh", 0, 0, false, "show what changed, and why", cli_events },
 	{ "fastpath", "on|off|status", "cSFjh", 1, 1, false,
 	  "move the traffic to the fast path, or back to the kernel", cli_fastpath },
 	{ "version", "", "h", 0, 0, false, "show the version", cli_version },
@@ -56,6 +62,15 @@ const struct cli_option cli_options[] = {
 	{ "force", 'F', no_argument, NULL, "take an interface that has the default route, too" },
 	{ "follow", 'f', no_argument, NULL, "wait for more until Ctrl-C" },
 	{ "lines", 'n', required_argument, "N", "only the last N" },
+	{ "group", 'g', required_argument, "GROUP", "only of this target group" },
+	{ "target", 't', required_argument, "TARGET", "only of this target" },
+	{ "since", 's', required_argument, "TIME",
+	  "only since then: 10m, or 2026-11-22T10:00:00Z" },
+	{ "targets", 'T', required_argument, "Id=ADDRESS[,Port=N]", "only these" },
+	{ "output", 'o', required_argument, "json|table", "as aws has it (default: json)" },
+	{ "healthy-threshold", 'U', required_argument, "N", "good probes that make healthy" },
+	{ "unhealthy-threshold", 'N', required_argument, "N", "failed probes that make unhealthy" },
+	{ "timeout", 'O', required_argument, "TIME", "answers that took longer count as failed" },
 	{ "help", 'h', no_argument, NULL, "show this help" },
 	{ .name = NULL },
 };
@@ -64,6 +79,7 @@ enum {
 	WATCH_SECONDS_DEFAULT = 2,
 	WATCH_SECONDS_MAX = 3600,
 	LINES_MAX = 1000000,
+	THRESHOLD_MAX = 1000,
 	NAME_MAX_LEN = 32,
 };
 
@@ -131,6 +147,37 @@ static int parse_number(const struct cli *cli, const char *name, const char *tex
 	return CLI_OK;
 }
 
+static int parse_threshold(const struct cli *cli, const char *name, const char *text, long *ret)
+{
+	int status = parse_number(cli, name, text, THRESHOLD_MAX, ret);
+
+	if (status == CLI_OK && *ret == 0) {
+		(void)fprintf(stderr, "ipvsd %s: %s: at least 1\n", cli->verb->name, name);
+		return CLI_USAGE;
+	}
+	return status;
+}
+
+static int parse_duration(const struct cli *cli, const char *name, const char *text, usec_t *ret)
+{
+	if (value_parse_duration(text, ret) == 0 && *ret > 0)
+		return CLI_OK;
+	(void)fprintf(stderr, "ipvsd %s: %s: \"%s\" is not a time such as 500ms or 2s\n",
+		      cli->verb->name, name, text);
+	return CLI_USAGE;
+}
+
+static int add_targets(struct cli *cli, const char *text)
+{
+	if (cli->n_targets == CLI_TARGETS_MAX) {
+		(void)fprintf(stderr, "ipvsd %s: more than %d targets\n", cli->verb->name,
+			      CLI_TARGETS_MAX);
+		return CLI_USAGE;
+	}
+	cli->targets[cli->n_targets++] = text;
+	return CLI_OK;
+}
+
 static int parse_watch(struct cli *cli, const char *text)
 {
 	int ret = CLI_OK;
@@ -171,6 +218,27 @@ static int take_option(struct cli *cli, int letter, bool *ret_help)
 	case 'h':
 		*ret_help = true;
 		return CLI_OK;
+	case 'g':
+		cli->group = optarg;
+		return CLI_OK;
+	case 't':
+		cli->target = optarg;
+		return CLI_OK;
+	case 's':
+		cli->since = optarg;
+		return CLI_OK;
+	case 'o':
+		cli->output = optarg;
+		return CLI_OK;
+	case 'T':
+		return add_targets(cli, optarg);
+	case 'O':
+		return parse_duration(cli, "--timeout", optarg, &cli->timeout_usec);
+	case 'U':
+		return parse_threshold(cli, "--healthy-threshold", optarg, &cli->healthy_threshold);
+	case 'N':
+		return parse_threshold(cli, "--unhealthy-threshold", optarg,
+				       &cli->unhealthy_threshold);
 	case 'w':
 		return parse_watch(cli, optarg);
 	case 'W':
@@ -225,6 +293,8 @@ int cli_parse(const struct cli_verb *verb, int argc, char **argv, struct cli *re
 		.config = CLI_CONFIG_DEFAULT,
 		.weight = -1,
 		.lines = -1,
+		.healthy_threshold = -1,
+		.unhealthy_threshold = -1,
 	};
 	struct option options[16];
 	char letters[64];

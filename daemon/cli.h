@@ -11,6 +11,8 @@
 #include <stdio.h>
 #include <stddef.h>
 
+#include "base/clock.h"
+
 /* Exit statuses, documented in ipvsd(8). */
 enum {
 	CLI_OK = 0,
@@ -24,13 +26,22 @@ enum {
 
 struct cli_verb;
 
+enum {
+	CLI_TARGETS_MAX = 100, /* that one command names */
+};
+
 struct cli {
 	const struct cli_verb *verb;
-	const char *config;	     /* borrowed, as all strings below */
-	const char *socket;	     /* NULL = see cli_socket_path() */
-	const char *state_directory; /* NULL = the configuration's */
-	const char *zone;	     /* NULL = none */
-	bool has_config;	     /* --config, or a FILE argument, was given */
+	const char *config;			     /* borrowed, as all strings below */
+	const char *socket;			     /* NULL = see cli_socket_path() */
+	const char *state_directory;		     /* NULL = the configuration's */
+	const char *zone;			     /* NULL = none */
+	const char *group, *target, *since, *output; /* NULL = not given */
+	const char *targets[CLI_TARGETS_MAX];
+	int n_targets;
+	long healthy_threshold, unhealthy_threshold; /* -1 = as they are */
+	usec_t timeout_usec;			     /* 0 = as it is */
+	bool has_config;			     /* --config, or a FILE argument, was given */
 	bool json, follow, force;
 	long weight;	    /* -1 = the default */
 	long lines;	    /* -1 = all */
@@ -101,19 +112,28 @@ int cli_ask(const struct cli *cli, const char *method, const char *path, const j
 /* {"changes", "warnings"} of a reload or a plan, for people. `none` when there is no change. */
 void cli_print_changes(const json_t *report, const char *none);
 
+/* "PATH?NAME=VALUE&…" with the values escaped; those that are NULL are left out. NULL = no memory. Owned by the caller. */
+char *cli_query(const char *path, const char *const pairs[][2], size_t n);
+
+/* The member's text, "" when it is none. */
+const char *cli_text(const json_t *object, const char *name);
+
 /* Raw JSON, indented. CLI_FAILED when standard output is gone. */
 int cli_print_json(const json_t *j);
 
 int cli_check(const struct cli *cli);
 int cli_deregister(const struct cli *cli);
+int cli_describe_target_health(const struct cli *cli);
 int cli_drain(const struct cli *cli);
 int cli_events(const struct cli *cli);
+int cli_explain(const struct cli *cli);
 int cli_fastpath(const struct cli *cli);
 int cli_health_worker(const struct cli *cli);
 int cli_help(const struct cli *cli);
 int cli_plan(const struct cli *cli);
 int cli_register(const struct cli *cli);
 int cli_reload(const struct cli *cli);
+int cli_replay(const struct cli *cli);
 int cli_run(const struct cli *cli);
 int cli_status(const struct cli *cli);
 int cli_undrain(const struct cli *cli);

@@ -13,6 +13,7 @@
 #include "base/cleanup.h"
 #include "conf/conf.h"
 #include "conf/value.h"
+#include "daemon/table.h"
 
 static const struct route {
 	const char *path;
@@ -22,6 +23,9 @@ static const struct route {
 	{ "/v1/version", "GET", CONTROL_VERSION },
 	{ "/v1/status", "GET", CONTROL_STATUS },
 	{ "/v1/events", "GET", CONTROL_EVENTS },
+	{ "/v1/describe-target-health", "GET", CONTROL_DESCRIBE },
+	{ "/v1/explain", "GET", CONTROL_EXPLAIN },
+	{ "/v1/history", "GET", CONTROL_HISTORY },
 	{ "/v1/reload", "POST", CONTROL_RELOAD },
 	{ "/v1/plan", "POST", CONTROL_PLAN },
 	{ "/v1/register", "POST", CONTROL_REGISTER },
@@ -57,6 +61,7 @@ void control_request_deinit(struct control_request *r)
 	free(r->group);
 	free(r->target);
 	free(r->zone);
+	free(r->targets);
 	*r = CONTROL_REQUEST_INIT;
 }
 
@@ -73,6 +78,37 @@ int control_request_route(const char *method, const char *path, enum control_ver
 		return 0;
 	}
 	return refuse(ret_error, 404, "no such path; see CONTROL API in ipvsd(8)");
+}
+
+/* What ends up in messages and is compared with names: printable ASCII, and blanks where they separate. */
+static int take_text(const struct control_parameter *p, size_t max, bool blanks, char **ret,
+		     struct control_error *e)
+{
+	size_t len = p->value ? strlen(p->value) : 0;
+
+	if (len == 0 || len > max)
+		return refuse(e, 400, "%s: not a text of 1 to %zu bytes", p->name, max);
+	for (size_t i = 0; i < len; i++) {
+		char c = p->value[i];
+
+		if (c < ' ' || c > '~' || (c == ' ' && !blanks))
+			return refuse(e, 400, "%s: has a byte that is not printable ASCII",
+				      p->name);
+	}
+	*ret = strdup(p->value);
+	return *ret ? 0 : refuse(e, 500, "out of memory");
+}
+
+static int parse_names_parameter(struct control_request *r, const struct control_parameter *p,
+				 const char *known, struct control_error *e)
+{
+	if (!strcmp(p->name, "group"))
+		return take_text(p, CONF_NAME_MAX, false, &r->group, e);
+	if (!strcmp(p->name, "target") && r->verb != CONTROL_DESCRIBE)
+		return take_text(p, CONF_NAME_MAX + 1 + CONF_HOST_MAX, false, &r->target, e);
+	if (!strcmp(p->name, "targets") && r->verb == CONTROL_DESCRIBE)
+		return take_text(p, CONTROL_TARGETS_MAX, true, &r->targets, e);
+	return refuse(e, 400, "unknown parameter \"%s\"; known: %s", p->name, known);
 }
 
 static int parse_events_parameter(struct control_request *r, const struct control_parameter *p,
@@ -92,7 +128,25 @@ static int parse_events_parameter(struct control_request *r, const struct contro
 		r->wait_seconds = (unsigned)wait;
 		return 0;
 	}
-	return refuse(e, 400, "unknown parameter \"%s\"; known: after, wait", p->name);
+	if (!strcmp(p->name, "since")) {
+		if (!p->value || !table_parse_time(p->value, &r->since_usec))
+			return refuse(e, 400,
+				      "since: not a time such as 2026-11-22T10:00:00Z (UTC)");
+		return 0;
+	}
+	return parse_names_parameter(r, p, "after, wait, since, group, target", e);
+}
+
+/* Of verbs that only look: what must be there? */
+static int check_names(const struct control_request *r, struct control_error *e)
+{
+	if (r->verb == CONTROL_DESCRIBE && !r->group)
+		return refuse(e, 400, "parameter \"group\" is missing");
+	if (r->verb == CONTROL_EXPLAIN && !r->target)
+		return refuse(e, 400, "parameter \"target\" is missing");
+	if (r->verb == CONTROL_HISTORY && !r->target && !r->group)
+		return refuse(e, 400, "parameter \"target\" or \"group\" is missing");
+	return 0;
 }
 
 static int parse_plan_parameter(struct control_request *r, const struct control_parameter *p,
@@ -108,6 +162,24 @@ static int parse_plan_parameter(struct control_request *r, const struct control_
 	return r->config ? 0 : refuse(e, 500, "out of memory");
 }
 
+static int parse_parameter(struct control_request *r, const struct control_parameter *p,
+			   struct control_error *e)
+{
+	switch (r->verb) {
+	case CONTROL_EVENTS:
+		return parse_events_parameter(r, p, e);
+	case CONTROL_DESCRIBE:
+		return parse_names_parameter(r, p, "group, targets", e);
+	case CONTROL_EXPLAIN:
+	case CONTROL_HISTORY:
+		return parse_names_parameter(r, p, "group, target", e);
+	case CONTROL_PLAN:
+		return parse_plan_parameter(r, p, e);
+	default:
+		return refuse(e, 400, "unknown parameter \"%s\"; this path takes none", p->name);
+	}
+}
+
 static int parse_query(struct control_request *r, const struct control_parameter *query,
 		       size_t n_query, struct control_error *e)
 {
@@ -121,15 +193,9 @@ static int parse_query(struct control_request *r, const struct control_parameter
 				return refuse(e, 400, "parameter \"%s\" is repeated",
 					      query[i].name);
 		}
-		if (r->verb == CONTROL_EVENTS)
-			ret = parse_events_parameter(r, &query[i], e);
-		else if (r->verb == CONTROL_PLAN)
-			ret = parse_plan_parameter(r, &query[i], e);
-		else
-			ret = refuse(e, 400, "unknown parameter \"%s\"; this path takes none",
-				     query[i].name);
+		ret = parse_parameter(r, &query[i], e);
 	}
-	return ret;
+	return ret ? ret : check_names(r, e);
 }
 
 static int take_string(const char *name, const json_t *value, size_t max, char **ret,

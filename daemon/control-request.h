@@ -10,10 +10,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/clock.h"
+
 enum {
 	CONTROL_BODY_MAX = 64 * 1024,
 	CONTROL_WAIT_MAX_SECONDS = 60,
-	CONTROL_QUERY_MAX = 4,
+	CONTROL_QUERY_MAX = 6,
+	CONTROL_TARGETS_MAX = 8 * 1024,
 	CONTROL_ERROR_MAX = 200,
 };
 
@@ -21,6 +24,9 @@ enum control_verb {
 	CONTROL_VERSION,
 	CONTROL_STATUS,
 	CONTROL_EVENTS,
+	CONTROL_DESCRIBE,
+	CONTROL_EXPLAIN,
+	CONTROL_HISTORY,
 	CONTROL_RELOAD,
 	CONTROL_PLAN,
 	CONTROL_REGISTER,
@@ -38,10 +44,12 @@ struct control_request {
 	uint64_t after;	       /* events */
 	unsigned wait_seconds; /* events */
 	char *config;	       /* owned; plan; NULL = the running configuration's file */
-	char *group, *target;  /* owned; the target verbs */
-	char *zone;	       /* owned; register; NULL = none */
-	int64_t weight;	       /* register; -1 = the default */
-	bool force;	       /* fast path on */
+	char *group, *target; /* owned; the target verbs; NULL = any, of events, explain, history */
+	char *targets;	      /* owned; describe; NULL = all */
+	usec_t since_usec;    /* events; wall clock */
+	char *zone;	      /* owned; register; NULL = none */
+	int64_t weight;	      /* register; -1 = the default */
+	bool force;	      /* fast path on */
 };
 
 #define CONTROL_REQUEST_INIT ((struct control_request){ .weight = -1 })

@@ -23,6 +23,7 @@
 #include "conf/value.h"
 #include "daemon/control-request.h"
 #include "daemon/control-socket.h"
+#include "daemon/inspect.h"
 #include "daemon/libmicrohttpd.h"
 #include "daemon/manager.h"
 
@@ -128,6 +129,18 @@ static int run_target_verb(struct manager *m, const struct control_request *r, j
 	return manager_target(m, verbs[r->verb], &request, ret_report);
 }
 
+static int run_events(struct manager *m, const struct control_request *r, json_t **ret_report)
+{
+	const struct event_filter filter = {
+		.after = r->after,
+		.since_wall_usec = r->since_usec,
+		.group = r->group,
+		.target = r->target,
+	};
+
+	return manager_events(m, &filter, ret_report);
+}
+
 static int run_request(struct manager *m, const struct control_request *r, json_t **ret_report)
 {
 	switch (r->verb) {
@@ -137,7 +150,13 @@ static int run_request(struct manager *m, const struct control_request *r, json_
 	case CONTROL_STATUS:
 		return manager_status(m, ret_report);
 	case CONTROL_EVENTS:
-		return manager_events(m, r->after, ret_report);
+		return run_events(m, r, ret_report);
+	case CONTROL_DESCRIBE:
+		return inspect_describe(m, r->group, r->targets, ret_report);
+	case CONTROL_EXPLAIN:
+		return inspect_explain(m, r->group, r->target, ret_report);
+	case CONTROL_HISTORY:
+		return inspect_history(m, r->group, r->target, ret_report);
 	case CONTROL_RELOAD:
 		return manager_reload(m, ret_report);
 	case CONTROL_PLAN:

@@ -9,6 +9,10 @@
  *   GET  /v1/version                         {"version"}
  *   GET  /v1/status
  *   GET  /v1/events?after=SEQ&wait=SECONDS   waits up to 60 s for the first newer event
+ *                  &since=TIME&group=G&target=T
+ *   GET  /v1/describe-target-health?group=G[&targets=LIST]
+ *   GET  /v1/explain?target=T[&group=G]
+ *   GET  /v1/history?group=G | target=T
  *   POST /v1/reload
  *   POST /v1/plan[?config=PATH]              PATH: root only
  *   POST /v1/register | deregister | drain | undrain

@@ -52,17 +52,53 @@ void event_ring_add(struct event_ring *r, usec_t wall_usec, const char *kind, co
 	r->last = e.seq;
 }
 
-json_t *event_ring_to_json(const struct event_ring *r, uint64_t after)
+/* Objects are "GROUP/ADDRESS:PORT", "GROUP", and others that have neither. */
+static bool is_of_target(const char *object, const char *target)
+{
+	const char *own = strchr(object, '/'), *slash = strchr(target, '/');
+	size_t len;
+	char end = ':'; /* what may follow: a target without a port is the address as a whole */
+
+	if (!own || (slash && (slash - target != own - object ||
+			       strncmp(object, target, (size_t)(own - object)) != 0)))
+		return false;
+	own++;
+	target = slash ? slash + 1 : target;
+	if (*own == '[' && *target != '[') {
+		own++;
+		end = ']';
+	}
+	len = strlen(target);
+	return len && strncmp(own, target, len) == 0 && (own[len] == '\0' || own[len] == end);
+}
+
+static bool is_of_group(const char *object, const char *group)
+{
+	size_t len = strlen(group);
+
+	return strncmp(object, group, len) == 0 && (object[len] == '\0' || object[len] == '/');
+}
+
+bool event_matches(const struct event *e, const struct event_filter *f)
+{
+	return e->seq > f->after && e->wall_usec >= f->since_wall_usec &&
+	       (!f->group || is_of_group(e->object, f->group)) &&
+	       (!f->target || is_of_target(e->object, f->target));
+}
+
+json_t *event_ring_to_json(const struct event_ring *r, const struct event_filter *f)
 {
 	uint64_t oldest = r->last > r->capacity ? r->last - r->capacity + 1 : 1;
 	json_t *list = json_array();
 
 	if (!list)
 		return NULL;
-	for (uint64_t seq = after >= oldest ? after + 1 : oldest; seq <= r->last; seq++) {
+	for (uint64_t seq = f->after >= oldest ? f->after + 1 : oldest; seq <= r->last; seq++) {
 		const struct event *e = &r->items[seq % r->capacity];
 		char time[RFC3339_MAX];
 
+		if (!event_matches(e, f))
+			continue;
 		if (json_array_append_new(
 			    list, json_pack("{s:I,s:s,s:s,s:s,s:s}", "seq", (json_int_t)e->seq,
 					    "time", rfc3339_format(e->wall_usec, time), "kind",

@@ -7,6 +7,7 @@
  */
 
 #include <jansson.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -15,7 +16,7 @@
 struct event {
 	uint64_t seq;
 	usec_t wall_usec;
-	char *kind;   /* owned; "target", "reload", "drift", "worker", "vip", "daemon" */
+	char *kind; /* owned; "target", "group", "alarm", "reload", "drift", "worker", "vip", "daemon" */
 	char *object; /* owned; "blue/10.0.1.10:8080", "tcp 203.0.113.10:80", or "" */
 	char *text;   /* owned; one line */
 };
@@ -33,5 +34,15 @@ void event_ring_deinit(struct event_ring *r);
 void event_ring_add(struct event_ring *r, usec_t wall_usec, const char *kind, const char *object,
 		    const char *text);
 
-/* [{"seq", "time" (RFC 3339, UTC), "kind", "object", "text"}], oldest first, those with seq > after. NULL = no memory. */
-json_t *event_ring_to_json(const struct event_ring *r, uint64_t after);
+/* Which events are meant: all of these hold. NULL, 0 = any. Borrowed. */
+struct event_filter {
+	uint64_t after;
+	usec_t since_wall_usec;
+	const char *group;  /* of the group itself, too */
+	const char *target; /* ADDRESS, ADDRESS:PORT, or GROUP/ and that */
+};
+
+bool event_matches(const struct event *e, const struct event_filter *f);
+
+/* [{"seq", "time" (RFC 3339, UTC), "kind", "object", "text"}], oldest first. NULL = no memory. */
+json_t *event_ring_to_json(const struct event_ring *r, const struct event_filter *f);

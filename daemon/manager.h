@@ -115,8 +115,8 @@ int manager_fastpath_status(struct manager *m, json_t **ret_report);
 /* An order to it; it is carried out after the return. force: an interface with the default route may be taken. */
 int manager_fastpath_order(struct manager *m, bool on, bool force, json_t **ret_report);
 
-/* Events after sequence number `after`: {"events": [...], "last": N}. */
-int manager_events(struct manager *m, uint64_t after, json_t **ret_report);
+/* {"events": [...], "last": N}; last is the newest of all, not of those that the filter lets through. */
+int manager_events(struct manager *m, const struct event_filter *f, json_t **ret_report);
 
 enum manager_target_verb {
 	MANAGER_REGISTER,

@@ -16,7 +16,7 @@ static const enum protocol_check checks[_CONF_CHECK_MAX] = {
 	[CONF_CHECK_EXEC] = PROTOCOL_CHECK_EXEC, [CONF_CHECK_AGENT] = PROTOCOL_CHECK_AGENT,
 };
 
-static uint16_t probe_port(const struct target_group *g, const struct target *t)
+uint16_t registry_probe_port(const struct target_group *g, const struct target *t)
 {
 	if (g->conf->check.port)
 		return g->conf->check.port;
@@ -69,13 +69,13 @@ bool registry_probe(const struct target_group *g, const struct target *t,
 	struct protocol_probe *p = &ret->probe;
 
 	if (check->protocol == CONF_CHECK_NONE || !g->conf->in_use || !target_is_registered(t) ||
-	    !probe_port(g, t))
+	    !registry_probe_port(g, t))
 		return false;
 	*p = (struct protocol_probe){
 		.id = t->id,
 		.check = (uint8_t)checks[check->protocol],
 		.addr = t->addr,
-		.port = probe_port(g, t),
+		.port = registry_probe_port(g, t),
 		.source = check->source,
 		.firewall_mark = check->firewall_mark,
 		.interval_usec = check->interval_usec,

@@ -140,6 +140,9 @@ void registry_shift_times(struct registry *r, int64_t by_usec);
 bool registry_probe(const struct target_group *g, const struct target *t,
 		    struct protocol_probe_record *ret);
 
+/* 0 = it has none of its own, and the listener's is not one port. */
+uint16_t registry_probe_port(const struct target_group *g, const struct target *t);
+
 /* How this group's weights are computed. */
 struct weight_settings registry_settings(const struct conf *conf, const struct conf_group *g);
 

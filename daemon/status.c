@@ -217,9 +217,9 @@ int manager_status(struct manager *m, json_t **ret_report)
 	return *ret_report ? 0 : -ENOMEM;
 }
 
-int manager_events(struct manager *m, uint64_t after, json_t **ret_report)
+int manager_events(struct manager *m, const struct event_filter *f, json_t **ret_report)
 {
-	json_t *events = event_ring_to_json(&m->events, after);
+	json_t *events = event_ring_to_json(&m->events, f);
 
 	*ret_report = json_pack("{s:o?,s:I}", "events", events, "last", (json_int_t)m->events.last);
 	return *ret_report ? 0 : -ENOMEM;

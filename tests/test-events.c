@@ -8,12 +8,14 @@
 
 #include <cmocka.h>
 
+#include "base/cleanup.h"
 #include "daemon/events.h"
 #include "daemon/rfc3339.h"
 
 static void assert_seqs(const struct event_ring *r, uint64_t after, uint64_t first, uint64_t last)
 {
-	json_t *list = event_ring_to_json(r, after), *item;
+	const struct event_filter f = { .after = after };
+	json_t *list = event_ring_to_json(r, &f), *item;
 	uint64_t expected = first;
 	size_t i;
 
@@ -42,6 +44,48 @@ static void test_the_oldest_are_overwritten(void **state)
 	event_ring_deinit(&r);
 }
 
+static void test_filters(void **state)
+{
+	static const struct {
+		const char *object;
+		struct event_filter filter;
+		bool matches;
+	} cases[] = {
+		{ "blue/10.0.0.1:80", { 0 }, true },
+		{ "blue/10.0.0.1:80", { .after = 7 }, false },
+		{ "blue/10.0.0.1:80", { .since_wall_usec = 100 }, true },
+		{ "blue/10.0.0.1:80", { .since_wall_usec = 101 }, false },
+		{ "blue/10.0.0.1:80", { .group = "blue" }, true },
+		{ "blue", { .group = "blue" }, true },
+		{ "bluer", { .group = "blue" }, false },
+		{ "blue/10.0.0.1:80", { .group = "green" }, false },
+		{ "blue/10.0.0.1:80", { .target = "10.0.0.1:80" }, true },
+		{ "blue/10.0.0.1:80", { .target = "10.0.0.1" }, true },
+		{ "blue/10.0.0.1:80", { .target = "10.0.0.1:8" }, false },
+		{ "blue/10.0.0.11:80", { .target = "10.0.0.1" }, false },
+		{ "blue/10.0.0.1:80", { .target = "blue/10.0.0.1" }, true },
+		{ "blue/10.0.0.1:80", { .target = "blu/10.0.0.1" }, false },
+		{ "blue/10.0.0.1:80", { .target = "green/10.0.0.1:80" }, false },
+		{ "blue/[2001:db8::1]:80", { .target = "2001:db8::1" }, true },
+		{ "blue/[2001:db8::1]:80", { .target = "2001:db8" }, false },
+		{ "blue/[2001:db8::1]:80", { .target = "[2001:db8::1]" }, true },
+		{ "blue/[2001:db8::1]:80", { .target = "[2001:db8::1]:80" }, true },
+		{ "blue", { .target = "10.0.0.1" }, false },
+		{ "", { .target = "10.0.0.1" }, false },
+		{ "", { .group = "blue" }, false },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		const struct event e = { .seq = 7,
+					 .wall_usec = 100,
+					 .object = (char *)cases[i].object };
+
+		if (event_matches(&e, &cases[i].filter) != cases[i].matches)
+			fail_msg("case %zu: %s", i, cases[i].object);
+	}
+}
+
 static void test_time(void **state)
 {
 	char buf[RFC3339_MAX];
@@ -56,6 +100,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_the_oldest_are_overwritten),
+		cmocka_unit_test(test_filters),
 		cmocka_unit_test(test_time),
 	};
 
