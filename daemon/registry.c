@@ -315,7 +315,8 @@ static int build_group(struct target_group *g, const struct target_group *old_gr
 {
 	_cleanup_(old_index_deinit) struct old_index old = { 0 };
 	size_t n_old = old_group ? old_group->n : 0;
-	bool founding = !has_registered(old_group);
+	/* The state file leaves out what never had a result: in a cold group these are its founders. */
+	bool founding = !has_registered(old_group) || old_group->cold;
 	int r;
 
 	r = old_index_init(&old, old_group);

@@ -16,195 +16,11 @@
 #include <cmocka.h>
 
 #include "base/cleanup.h"
-#include "daemon/state-group.h"
-
-#define SEC USEC_PER_SEC
-#define START (1000000 * SEC)
+#include "life-rig.h"
 
 enum {
-	N = 4,
+	N = 4, /* of the rig's targets that stories are about */
 };
-
-struct life {
-	struct conf conf;
-	struct conf_group group;
-	struct conf_listener listener;
-	struct conf_forward forward;
-	struct conf_target targets[N];
-	struct registry registry;
-	usec_t now;
-	uint64_t connections; /* of every target that drains */
-};
-
-static struct addr address(size_t i)
-{
-	struct addr a;
-
-	assert_int_equal(addr_parse("10.0.0.1", &a), 0);
-	a.bytes[3] = (uint8_t)(i + 1);
-	return a;
-}
-
-/* Thresholds 3 up and 2 down; the first `n` targets are in the file. */
-static void life_init(struct life *l, size_t n)
-{
-	*l = (struct life){ .now = START, .registry = REGISTRY_INIT };
-	strcpy(l->group.name, "g");
-	l->group.port = 80;
-	l->group.in_use = true;
-	l->group.check.protocol = CONF_CHECK_TCP;
-	l->group.check.interval_usec = 5 * SEC;
-	l->group.check.timeout_usec = SEC;
-	l->group.check.healthy_threshold = 3;
-	l->group.check.unhealthy_threshold = 2;
-	l->group.minimum_healthy_routing.count = 1;
-	l->group.minimum_healthy_dns.count = 1;
-	l->group.deregistration_delay_usec = 60 * SEC;
-	l->group.targets = l->targets;
-	l->group.n_targets = n;
-	for (size_t i = 0; i < N; i++) {
-		l->targets[i].addr = address(i);
-		l->targets[i].weight = 100;
-	}
-	l->conf.groups = &l->group;
-	l->conf.n_groups = 1;
-	l->listener.ports = (struct conf_range){ 80, 80 };
-	l->listener.forwards = &l->forward;
-	l->listener.n_forwards = 1;
-	l->conf.listeners = &l->listener;
-	l->conf.n_listeners = 1;
-	strcpy(l->conf.global.zone, "a");
-	l->conf.global.cross_zone = true;
-}
-
-static void reload(struct life *l)
-{
-	struct registry fresh;
-
-	assert_int_equal(registry_build(&l->conf, &l->registry, l->now, &fresh), 0);
-	registry_deinit(&l->registry);
-	l->registry = fresh;
-}
-
-static void life_begin(struct life *l)
-{
-	const struct registry none = REGISTRY_INIT;
-
-	assert_int_equal(registry_build(&l->conf, &none, l->now, &l->registry), 0);
-}
-
-/* Through the text that would be in the state directory. */
-static void restart(struct life *l)
-{
-	struct state_group s = STATE_GROUP_INIT;
-	struct registry old = REGISTRY_INIT;
-	size_t len_bytes;
-	char *text;
-
-	if (state_group_hash(&l->registry.groups[0])) {
-		assert_int_equal(
-			state_group_format(&l->registry.groups[0], l->now, &text, &len_bytes), 0);
-		assert_int_equal(state_group_parse(text, len_bytes, &s), 0);
-		assert_int_equal(s.n_skipped, 0);
-		free(text);
-		old.groups = &s.group;
-		old.n = 1;
-	}
-	registry_deinit(&l->registry);
-	assert_int_equal(registry_build(&l->conf, &old, l->now, &l->registry), 0);
-	state_group_deinit(&s);
-}
-
-static struct target *find(const struct life *l, size_t i)
-{
-	const struct addr a = address(i);
-
-	return registry_find_target(&l->registry.groups[0], &a, 80);
-}
-
-static enum registry_effect result(struct life *l, size_t i, enum probe_outcome outcome)
-{
-	const struct registry_result r = { .report = { .outcome = outcome }, .weight_percent = -1 };
-	struct target *t = find(l, i);
-
-	/* As manager.c: results of targets that are not registered come too late. */
-	return t && target_is_registered(t) ? registry_report(&l->registry.groups[0], t, &r, l->now)
-					    : REGISTRY_NO_EFFECT;
-}
-
-/* As registration.c, for targets of the file and others. */
-static void deregister(struct life *l, size_t i)
-{
-	struct target *t = find(l, i);
-
-	if (!t || !target_is_registered(t))
-		return;
-	t->deregistered = t->origin == TARGET_FROM_CONFIG;
-	(void)target_health_drain(&t->health, l->group.deregistration_delay_usec, l->now);
-	registry_touch(&l->registry.groups[0]);
-}
-
-static void enter(struct life *l, size_t i)
-{
-	struct target_group *g = &l->registry.groups[0];
-	struct target *t = find(l, i), fresh;
-	const struct addr a = address(i);
-
-	target_init(&fresh, g, &a, 80, l->now);
-	if (!t) {
-		fresh.origin = TARGET_FROM_REGISTER;
-		assert_int_equal(registry_append(&l->registry, g, &fresh), 0);
-		return;
-	}
-	if (target_is_registered(t))
-		return;
-	t->deregistered = false;
-	if (t->health.state != TARGET_DRAINING) {
-		t->health = fresh.health;
-		t->awaiting_first_result = true;
-	}
-	(void)target_health_undrain(&t->health, l->now);
-	registry_touch(g);
-}
-
-static void set_drained(struct life *l, size_t i, bool drained)
-{
-	struct target *t = find(l, i);
-
-	if (!t)
-		return;
-	t->drained = drained;
-	registry_touch(&l->registry.groups[0]);
-}
-
-static uint64_t connections_of(const struct target_group *g, const struct target *t, void *userdata)
-{
-	const struct life *l = userdata;
-
-	(void)g;
-	(void)t;
-	return l->connections;
-}
-
-static void compute(struct life *l)
-{
-	assert_true(registry_compute_weights(&l->registry, l->now) >= 0);
-}
-
-/* Time passes as the manager lets it: it wakes when the registry says so. */
-static void pass(struct life *l, usec_t by)
-{
-	usec_t end = l->now + by, next;
-
-	compute(l);
-	while ((next = registry_next_change(&l->registry)) <= end) {
-		l->now = MAX(l->now, next);
-		compute(l);
-		assert_true(registry_next_change(&l->registry) > l->now);
-	}
-	l->now = end;
-	compute(l);
-}
 
 static char letter_of(const struct target *t)
 {
@@ -223,7 +39,7 @@ static void check_states(const struct life *l, const char *story, const char *wo
 	char states[N + 1] = { 0 };
 
 	for (size_t i = 0; i + 1 < strlen(word); i++)
-		states[i] = letter_of(find(l, i));
+		states[i] = letter_of(life_find(l, i));
 	if (strcmp(states, word + 1) != 0)
 		fail_msg("%s\nat %s: %s", story, word, states);
 }
@@ -236,7 +52,7 @@ static void check_weights(const struct life *l, const char *story, const char *w
 
 	strcpy(text, "?");
 	for (size_t i = 0; i < N && strlen(text) < strlen(word); i++) {
-		const struct target *t = find(l, i);
+		const struct target *t = life_find(l, i);
 
 		if (!t)
 			at += (size_t)snprintf(text + at, sizeof(text) - at, "%s-", i ? "," : "");
@@ -259,54 +75,53 @@ static void do_word(struct life *l, const char *story, const char *word)
 
 	switch (*word) {
 	case '@':
-		pass(l, (usec_t)(atof(word + 1) * (double)SEC));
+		life_pass(l, (usec_t)(atof(word + 1) * (double)SEC));
 		return;
 	case 'C':
-		l->connections = (uint64_t)atoi(word + 1);
-		assert_true(registry_finish_drains(&l->registry, connections_of, l, l->now) >= 0);
+		life_finish_drains(l, (uint64_t)atoi(word + 1));
 		return;
 	case 'L':
 		if (word[1])
 			l->group.slow_start_usec = (usec_t)atoi(word + 1) * SEC;
-		reload(l);
+		life_reload(l);
 		return;
 	case 'S':
-		compute(l);
-		restart(l);
+		life_compute(l);
+		life_restart(l);
 		return;
 	case '=':
-		compute(l);
+		life_compute(l);
 		check_states(l, story, word);
 		return;
 	case '?':
-		compute(l);
+		life_compute(l);
 		check_weights(l, story, word);
 		return;
 	}
 	switch (word[1]) {
 	case '+':
-		(void)result(l, i, PROBE_OK);
+		(void)life_result(l, i, PROBE_OK);
 		break;
 	case '-':
-		(void)result(l, i, PROBE_TIMEOUT);
+		(void)life_result(l, i, PROBE_TIMEOUT);
 		break;
 	case 'D':
-		deregister(l, i);
+		life_deregister(l, i);
 		break;
 	case 'R':
-		enter(l, i);
+		life_register(l, i);
 		break;
 	case 'X':
-		set_drained(l, i, true);
+		life_set_drained(l, i, true);
 		break;
 	case 'O':
-		set_drained(l, i, false);
+		life_set_drained(l, i, false);
 		break;
 	default:
 		fail_msg("%s: what is %s?", story, word);
 	}
 	/* A result at a time, as the manager may see them. */
-	compute(l);
+	life_compute(l);
 }
 
 static void tell(struct life *l, const char *story)
@@ -318,7 +133,7 @@ static void tell(struct life *l, const char *story)
 	life_begin(l);
 	for (char *w = strtok_r(text, " ", &rest); w; w = strtok_r(NULL, " ", &rest))
 		do_word(l, story, w);
-	registry_deinit(&l->registry);
+	life_deinit(l);
 }
 
 static void test_slow_start(void **state)
@@ -466,18 +281,19 @@ static void test_advice(void **state)
 						   .advice = steps[i].advice,
 						   .weight_percent = steps[i].percent };
 
-		assert_int_equal(registry_report(&l.registry.groups[0], find(&l, 0), &r, l.now),
+		assert_int_equal(registry_report(&l.registry.groups[0], life_find(&l, 0), &r,
+						 l.now),
 				 steps[i].effect);
-		compute(&l);
-		assert_int_equal(find(&l, 0)->weight.weight, steps[i].weight);
-		restart(&l);
-		assert_int_equal(find(&l, 0)->weight.weight, steps[i].weight);
+		life_compute(&l);
+		assert_int_equal(life_find(&l, 0)->weight.weight, steps[i].weight);
+		life_restart(&l);
+		assert_int_equal(life_find(&l, 0)->weight.weight, steps[i].weight);
 	}
 	/* Another kind of check knows nothing of it. */
 	l.group.check.protocol = CONF_CHECK_TCP;
-	reload(&l);
-	assert_int_equal(find(&l, 0)->weight.weight, 100);
-	registry_deinit(&l.registry);
+	life_reload(&l);
+	assert_int_equal(life_find(&l, 0)->weight.weight, 100);
+	life_deinit(&l);
 }
 
 /* Results that change nothing cost nothing, and a tick touches what ramps. */
@@ -491,28 +307,29 @@ static void test_costs(void **state)
 	l.group.unhealthy_termination = true;
 	life_begin(&l);
 	for (size_t i = 0; i < 3; i++)
-		assert_int_equal(result(&l, i, PROBE_OK), REGISTRY_EFFECT_SOON);
-	compute(&l);
+		assert_int_equal(life_result(&l, i, PROBE_OK), REGISTRY_EFFECT_SOON);
+	life_compute(&l);
 	assert_true(registry_next_change(&l.registry) == USEC_NEVER);
-	assert_int_equal(result(&l, 0, PROBE_OK), REGISTRY_NO_EFFECT);
-	assert_int_equal(result(&l, 0, PROBE_TIMEOUT), REGISTRY_NO_EFFECT);
+	assert_int_equal(life_result(&l, 0, PROBE_OK), REGISTRY_NO_EFFECT);
+	assert_int_equal(life_result(&l, 0, PROBE_TIMEOUT), REGISTRY_NO_EFFECT);
 	assert_int_equal(registry_compute_weights(&l.registry, l.now), REGISTRY_UNCHANGED);
-	assert_int_equal(result(&l, 0, PROBE_TIMEOUT), REGISTRY_EFFECT_NOW);
+	assert_int_equal(life_result(&l, 0, PROBE_TIMEOUT), REGISTRY_EFFECT_NOW);
 	assert_int_equal(registry_compute_weights(&l.registry, l.now), REGISTRY_CHANGED);
-	assert_int_equal(result(&l, 0, PROBE_REFUSED), REGISTRY_NO_EFFECT); /* another reason */
+	assert_int_equal(life_result(&l, 0, PROBE_REFUSED),
+			 REGISTRY_NO_EFFECT); /* another reason */
 	assert_int_equal(registry_compute_weights(&l.registry, l.now), REGISTRY_UNCHANGED);
 	for (int i = 0; i < 3; i++)
-		(void)result(&l, 0, PROBE_OK);
-	compute(&l);
+		(void)life_result(&l, 0, PROBE_OK);
+	life_compute(&l);
 	assert_int_equal(l.registry.groups[0].n_timed, 1);
 	/* A hundred steps in thirty seconds, and nothing in between. */
 	assert_true(registry_next_change(&l.registry) - l.now <= 300 * USEC_PER_MSEC);
 	l.now = registry_next_change(&l.registry);
-	find(&l, 1)->weight.weight = 77; /* not looked at */
+	life_find(&l, 1)->weight.weight = 77; /* not looked at */
 	assert_int_equal(registry_compute_weights(&l.registry, l.now + SEC), REGISTRY_RAMPED);
-	assert_int_equal(find(&l, 1)->weight.weight, 77);
+	assert_int_equal(life_find(&l, 1)->weight.weight, 77);
 	assert_int_equal(registry_compute_weights(&l.registry, l.now + SEC), REGISTRY_UNCHANGED);
-	registry_deinit(&l.registry);
+	life_deinit(&l);
 }
 
 int main(void)
