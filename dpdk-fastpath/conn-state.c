@@ -7,19 +7,10 @@
 #include "dpdk-fastpath/packet.h"
 
 enum {
-	N_DIRECTIONS = CONN_INPUT_ONLY + 1,
 	SCTP_MAX_RTO_SEC = 61, /* IP_VS_SCTP_MAX_RTO */
 };
 
-/* Rows of the tables below. */
-enum tcp_event {
-	TCP_EVENT_SYN,
-	TCP_EVENT_FIN,
-	TCP_EVENT_ACK,
-	TCP_EVENT_RST,
-	_TCP_EVENT_MAX,
-};
-
+/* Rows of sctp_next. */
 enum sctp_event {
 	SCTP_EVENT_DATA, /* SACK, HEARTBEAT and unknown chunks, too */
 	SCTP_EVENT_INIT,
@@ -75,25 +66,28 @@ static const uint8_t sctp_events[_SCTP_CHUNK_MAX] = {
 #define SA CONN_TCP_SYNACK
 
 /* tcp_states of ip_vs_proto_tcp.c; secure_tcp's table is not built. */
-static const uint8_t tcp_next[N_DIRECTIONS][_TCP_EVENT_MAX][_CONN_TCP_STATE_MAX] = {
+const uint8_t conn_tcp_next[_CONN_DIRECTION_MAX][_CONN_TCP_EVENT_MAX][_CONN_TCP_STATE_MAX] = {
 	[CONN_INPUT] = {
-		/*                 NO  ES  SS  SR  FW  TW  CL  CW  LA  LI  SA */
-		[TCP_EVENT_SYN] = {SR, ES, ES, SR, SR, SR, SR, SR, SR, SR, SR},
-		[TCP_EVENT_FIN] = {CL, CW, SS, TW, TW, TW, CL, CW, LA, LI, TW},
-		[TCP_EVENT_ACK] = {ES, ES, SS, ES, FW, TW, CL, CW, CL, LI, ES},
-		[TCP_EVENT_RST] = {CL, CL, CL, SR, CL, CL, CL, CL, LA, LI, SR},
+		/*                       NO  ES  SS  SR  FW  TW  CL  CW  LA  LI  SA */
+		[CONN_TCP_EVENT_NONE] = {CL, CL, CL, CL, CL, CL, CL, CL, CL, CL, CL},
+		[CONN_TCP_EVENT_SYN]  = {SR, ES, ES, SR, SR, SR, SR, SR, SR, SR, SR},
+		[CONN_TCP_EVENT_FIN]  = {CL, CW, SS, TW, TW, TW, CL, CW, LA, LI, TW},
+		[CONN_TCP_EVENT_ACK]  = {ES, ES, SS, ES, FW, TW, CL, CW, CL, LI, ES},
+		[CONN_TCP_EVENT_RST]  = {CL, CL, CL, SR, CL, CL, CL, CL, LA, LI, SR},
 	},
 	[CONN_OUTPUT] = {
-		[TCP_EVENT_SYN] = {SS, ES, SS, SR, SS, SS, SS, SS, SS, LI, SR},
-		[TCP_EVENT_FIN] = {TW, FW, SS, TW, FW, TW, CL, TW, LA, LI, TW},
-		[TCP_EVENT_ACK] = {ES, ES, SS, ES, FW, TW, CL, CW, LA, ES, ES},
-		[TCP_EVENT_RST] = {CL, CL, SS, CL, CL, TW, CL, CL, CL, CL, CL},
+		[CONN_TCP_EVENT_NONE] = {CL, CL, CL, CL, CL, CL, CL, CL, CL, CL, CL},
+		[CONN_TCP_EVENT_SYN]  = {SS, ES, SS, SR, SS, SS, SS, SS, SS, LI, SR},
+		[CONN_TCP_EVENT_FIN]  = {TW, FW, SS, TW, FW, TW, CL, TW, LA, LI, TW},
+		[CONN_TCP_EVENT_ACK]  = {ES, ES, SS, ES, FW, TW, CL, CW, LA, ES, ES},
+		[CONN_TCP_EVENT_RST]  = {CL, CL, SS, CL, CL, TW, CL, CL, CL, CL, CL},
 	},
 	[CONN_INPUT_ONLY] = {
-		[TCP_EVENT_SYN] = {SR, ES, ES, SR, SR, SR, SR, SR, SR, SR, SR},
-		[TCP_EVENT_FIN] = {CL, FW, SS, TW, FW, TW, CL, CW, LA, LI, TW},
-		[TCP_EVENT_ACK] = {ES, ES, SS, ES, FW, TW, CL, CW, CL, LI, ES},
-		[TCP_EVENT_RST] = {CL, CL, CL, SR, CL, CL, CL, CL, LA, LI, CL},
+		[CONN_TCP_EVENT_NONE] = {CL, CL, CL, CL, CL, CL, CL, CL, CL, CL, CL},
+		[CONN_TCP_EVENT_SYN]  = {SR, ES, ES, SR, SR, SR, SR, SR, SR, SR, SR},
+		[CONN_TCP_EVENT_FIN]  = {CL, FW, SS, TW, FW, TW, CL, CW, LA, LI, TW},
+		[CONN_TCP_EVENT_ACK]  = {ES, ES, SS, ES, FW, TW, CL, CW, CL, LI, ES},
+		[CONN_TCP_EVENT_RST]  = {CL, CL, CL, SR, CL, CL, CL, CL, LA, LI, CL},
 	},
 };
 
@@ -119,7 +113,7 @@ static const uint8_t tcp_next[N_DIRECTIONS][_TCP_EVENT_MAX][_CONN_TCP_STATE_MAX]
 #define CL CONN_SCTP_CLOSED
 
 /* sctp_states of ip_vs_proto_sctp.c. */
-static const uint8_t sctp_next[N_DIRECTIONS][_SCTP_EVENT_MAX][_CONN_SCTP_STATE_MAX] = {
+static const uint8_t sctp_next[_CONN_DIRECTION_MAX][_SCTP_EVENT_MAX][_CONN_SCTP_STATE_MAX] = {
 	[CONN_INPUT] = {
 		/*                               NO  I1  IN  CS  CR  WA  CO  CE  ES  SS  SR  SA  RJ  CL */
 		[SCTP_EVENT_DATA] =              {ES, I1, IN, CS, CR, WA, CO, CE, ES, SS, SR, SA, RJ, CL},
@@ -231,39 +225,26 @@ void conn_timeouts_set(struct conn_timeouts *t, uint32_t tick_msec, uint32_t tcp
 		t->udp = ticks_of(udp_sec, tick_msec);
 }
 
-/* set_tcp_state() and tcp_state_idx(): RST goes before SYN, FIN and ACK; a segment with none of them closes. */
-static uint8_t tcp_state_next(uint8_t state, enum conn_direction d, uint8_t flags)
-{
-	enum tcp_event e;
+/*
+ * set_tcp_state() and tcp_state_idx(): RST goes before SYN, FIN and ACK; a segment with none of them closes. FIN is 1, SYN
+ * 2, RST 4, ACK 16; 8 is not kept.
+ */
+const uint8_t conn_tcp_event[PACKET_TCP_FLAGS_MAX + 1] = {
+	CONN_TCP_EVENT_NONE, CONN_TCP_EVENT_FIN, CONN_TCP_EVENT_SYN, CONN_TCP_EVENT_SYN,
+	CONN_TCP_EVENT_RST,  CONN_TCP_EVENT_RST, CONN_TCP_EVENT_RST, CONN_TCP_EVENT_RST,
+	CONN_TCP_EVENT_NONE, CONN_TCP_EVENT_FIN, CONN_TCP_EVENT_SYN, CONN_TCP_EVENT_SYN,
+	CONN_TCP_EVENT_RST,  CONN_TCP_EVENT_RST, CONN_TCP_EVENT_RST, CONN_TCP_EVENT_RST,
+	CONN_TCP_EVENT_ACK,  CONN_TCP_EVENT_FIN, CONN_TCP_EVENT_SYN, CONN_TCP_EVENT_SYN,
+	CONN_TCP_EVENT_RST,  CONN_TCP_EVENT_RST, CONN_TCP_EVENT_RST, CONN_TCP_EVENT_RST,
+	CONN_TCP_EVENT_ACK,  CONN_TCP_EVENT_FIN, CONN_TCP_EVENT_SYN, CONN_TCP_EVENT_SYN,
+	CONN_TCP_EVENT_RST,  CONN_TCP_EVENT_RST, CONN_TCP_EVENT_RST, CONN_TCP_EVENT_RST,
+};
 
-	if (flags & PACKET_TCP_RST)
-		e = TCP_EVENT_RST;
-	else if (flags & PACKET_TCP_SYN)
-		e = TCP_EVENT_SYN;
-	else if (flags & PACKET_TCP_FIN)
-		e = TCP_EVENT_FIN;
-	else if (flags & PACKET_TCP_ACK)
-		e = TCP_EVENT_ACK;
-	else
-		return CONN_TCP_CLOSE;
-	return tcp_next[d][e][state];
-}
-
-static uint8_t sctp_state_next(uint8_t state, enum conn_direction d, uint8_t chunk)
+uint8_t conn_sctp_next(uint8_t state, enum conn_direction d, uint8_t chunk)
 {
-	if (chunk == SCTP_CHUNK_NONE)
+	if (chunk == SCTP_CHUNK_NONE || state >= _CONN_SCTP_STATE_MAX)
 		return state;
 	return sctp_next[d][chunk < _SCTP_CHUNK_MAX ? sctp_events[chunk] : SCTP_EVENT_DATA][state];
-}
-
-uint8_t conn_state_next(uint8_t protocol, uint8_t state, enum conn_direction d,
-			const struct packet *p)
-{
-	if (protocol == IPPROTO_TCP && state < _CONN_TCP_STATE_MAX)
-		return tcp_state_next(state, d, p->tcp_flags);
-	if (protocol == IPPROTO_SCTP && state < _CONN_SCTP_STATE_MAX)
-		return sctp_state_next(state, d, p->sctp_chunk);
-	return state;
 }
 
 /* UDP: every connection begins as inactive (__ip_vs_update_dest), and no state of UDP changes that. */

@@ -10,7 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-struct packet;
+#include "dpdk-fastpath/packet.h"
 
 enum conn_tcp_state {
 	CONN_TCP_NONE,
@@ -53,6 +53,7 @@ enum conn_direction {
 	CONN_INPUT,	 /* from the client, of a connection whose answers pass here (nat) */
 	CONN_OUTPUT,	 /* from the destination */
 	CONN_INPUT_ONLY, /* from the client, answers go another way (direct, tunnels) */
+	_CONN_DIRECTION_MAX,
 };
 
 /* In ticks of the flow table's wheel. Only three are settable, as with IPVS_CMD_SET_CONFIG. */
@@ -68,9 +69,32 @@ void conn_timeouts_init(struct conn_timeouts *t, uint32_t tick_msec);
 void conn_timeouts_set(struct conn_timeouts *t, uint32_t tick_msec, uint32_t tcp_sec,
 		       uint32_t tcp_fin_sec, uint32_t udp_sec);
 
+/* Rows of conn_tcp_next: what a segment is to set_tcp_state(). */
+enum conn_tcp_event {
+	CONN_TCP_EVENT_NONE,
+	CONN_TCP_EVENT_SYN,
+	CONN_TCP_EVENT_FIN,
+	CONN_TCP_EVENT_ACK,
+	CONN_TCP_EVENT_RST,
+	_CONN_TCP_EVENT_MAX,
+};
+
+/* For conn_state_next() alone: by packet.tcp_flags; the state that follows. */
+extern const uint8_t conn_tcp_event[PACKET_TCP_FLAGS_MAX + 1];
+extern const uint8_t conn_tcp_next[_CONN_DIRECTION_MAX][_CONN_TCP_EVENT_MAX][_CONN_TCP_STATE_MAX];
+uint8_t conn_sctp_next(uint8_t state, enum conn_direction d, uint8_t chunk);
+
 /* The state that follows. Unknown protocols stay as they are. */
-uint8_t conn_state_next(uint8_t protocol, uint8_t state, enum conn_direction d,
-			const struct packet *p);
+static inline uint8_t conn_state_next(uint8_t protocol, uint8_t state, enum conn_direction d,
+				      const struct packet *p)
+{
+	if (protocol == IPPROTO_TCP && state < _CONN_TCP_STATE_MAX)
+		return conn_tcp_next[d][conn_tcp_event[p->tcp_flags & PACKET_TCP_FLAGS_MAX]][state];
+	if (protocol == IPPROTO_SCTP)
+		return conn_sctp_next(state, d, p->sctp_chunk);
+	return state;
+}
+
 static inline uint32_t conn_state_timeout(const struct conn_timeouts *t, uint8_t protocol,
 					  uint8_t state)
 {

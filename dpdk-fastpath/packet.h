@@ -70,6 +70,7 @@ enum {
 	PACKET_TCP_SYN = 0x02,
 	PACKET_TCP_RST = 0x04,
 	PACKET_TCP_ACK = 0x10,
+	PACKET_TCP_FLAGS_MAX = 0x1f,
 };
 
 /* One frame as parsed. `data` moves when headers are pushed or pulled in front; l3_off and l4_off are from data. */
