@@ -20,6 +20,7 @@ enum {
 	PORTS_LEN = 4,
 	FRAGMENT_HEADER_LEN = 8,
 
+	IPV4_WITHOUT_OPTIONS = 0x45, /* version and header length */
 	IPV4_DF = 0x4000,
 	IPV4_MF = 0x2000,
 	IPV4_OFFSET = 0x1fff,
@@ -94,7 +95,8 @@ static inline __attribute__((always_inline)) void parse_transport(struct packet 
 {
 	const uint8_t *l4 = p->data + p->l4_off;
 	uint32_t in_reach = p->linear_bytes - p->l4_off;
-	uint32_t need = transport_min(p->key.protocol);
+	uint32_t need = likely(p->key.protocol == IPPROTO_TCP) ? TCP_MIN
+							       : transport_min(p->key.protocol);
 
 	if (unlikely(!need)) {
 		if (embedded)
@@ -171,11 +173,8 @@ static inline bool ipv4_header_sums_up(const uint8_t *ip, uint32_t header_bytes)
 	return (sum & 0xffff) + (sum >> 16) == 0xffff;
 }
 
-/* Multicast, broadcast and class E; "this network"; loopback. */
-static inline bool ipv4_is_special(uint8_t first_byte)
-{
-	return (uint8_t)(first_byte - 1) >= 223 || first_byte == 127;
-}
+/* By the first byte: "this network"; loopback; multicast, broadcast and class E. */
+static const bool ipv4_is_special[256] = { [0] = true, [127] = true, [224 ... 255] = true };
 
 static inline __attribute__((always_inline)) void parse_ipv4(struct packet *p, bool verified,
 							     bool embedded)
@@ -189,13 +188,20 @@ static inline __attribute__((always_inline)) void parse_ipv4(struct packet *p, b
 		set_bad(p, PACKET_BAD_TRUNCATED);
 		return;
 	}
-	header_bytes = (ip[0] & 0xf) * 4;
+	header_bytes = PACKET_IPV4_MIN;
 	total_bytes = unaligned_read_be16(ip + 2);
-	if (unlikely(ip[0] >> 4 != 4)) {
-		set_bad(p, PACKET_BAD_VERSION);
-		return;
+	if (unlikely(ip[0] != IPV4_WITHOUT_OPTIONS)) {
+		header_bytes = (ip[0] & 0xf) * 4;
+		if (ip[0] >> 4 != 4) {
+			set_bad(p, PACKET_BAD_VERSION);
+			return;
+		}
+		if (header_bytes < PACKET_IPV4_MIN) {
+			set_bad(p, PACKET_BAD_HEADER_LENGTH);
+			return;
+		}
 	}
-	if (unlikely(header_bytes < PACKET_IPV4_MIN || (!embedded && total_bytes < header_bytes))) {
+	if (unlikely(!embedded && total_bytes < header_bytes)) {
 		set_bad(p, PACKET_BAD_HEADER_LENGTH);
 		return;
 	}
@@ -224,7 +230,7 @@ static inline __attribute__((always_inline)) void parse_ipv4(struct packet *p, b
 	p->key.protocol = ip[9];
 	memcpy(p->key.src, ip + 12, 4);
 	memcpy(p->key.dst, ip + 16, 4);
-	if (!embedded && unlikely(ipv4_is_special(ip[12]) || ipv4_is_special(ip[16])))
+	if (!embedded && unlikely(ipv4_is_special[ip[12]] | ipv4_is_special[ip[16]]))
 		return;
 	if (unlikely(fragment & (IPV4_MF | IPV4_OFFSET))) {
 		p->more_fragments = fragment & IPV4_MF;
