@@ -42,11 +42,19 @@ struct counters {
 	_Atomic uint64_t bursts, idle_sleeps;
 };
 
+enum dest_direction {
+	DEST_IN,  /* from clients */
+	DEST_OUT, /* answers */
+};
+
 /* Of one destination (by id) on one worker. Bytes are of the IP packet, as the kernel counts. */
 struct dest_counters {
 	_Atomic uint32_t active, inactive, persistent,
 		references; /* references: records that name the id */
-	_Atomic uint64_t conns, in_packets, out_packets, in_bytes, out_bytes;
+	_Atomic uint64_t conns;
+	struct dest_traffic {
+		_Atomic uint64_t packets, bytes;
+	} traffic[2]; /* by enum dest_direction */
 	uint64_t unused;
 };
 

@@ -4,6 +4,8 @@
 
 #include <netinet/in.h>
 
+#include "dpdk-fastpath/rewrite.h"
+
 enum {
 	SCTP_CHUNK_INIT = 1,
 };
@@ -11,11 +13,7 @@ enum {
 /* is_new_conn() */
 static bool is_new(const struct packet *p)
 {
-	if (p->kind != PACKET_FLOW)
-		return false;
-	if (p->key.protocol == IPPROTO_TCP)
-		return p->tcp_flags & PACKET_TCP_SYN;
-	return p->sctp_chunk == SCTP_CHUNK_INIT;
+	return p->tcp_flags & PACKET_TCP_SYN || p->sctp_chunk == SCTP_CHUNK_INIT;
 }
 
 /* is_new_conn_expected() */
@@ -41,30 +39,26 @@ static bool begins_anew(const struct director_pass *pass, const struct flow *f,
 }
 
 /* The state that the packet leads to, and its timeout. */
-static void advance(const struct director_pass *pass, uint32_t index, const struct packet *p,
-		    bool is_answer)
+static inline __attribute__((always_inline)) void advance(const struct director_pass *pass,
+							  struct flow *f, uint32_t index,
+							  const struct packet *p, bool is_answer)
 {
-	struct director *d = pass->d;
-	struct flow *f = flow_at(d->flows, index);
-	enum conn_direction direction = CONN_INPUT;
+	struct flow_table *flows = pass->d->flows;
 
 	/* The kernel looks at whole datagrams: a later fragment leads nowhere. */
 	if (p->kind == PACKET_FLOW) {
-		uint8_t state;
+		enum conn_direction direction = is_answer		   ? CONN_OUTPUT
+						: f->flags & FLOW_NOOUTPUT ? CONN_INPUT_ONLY
+									   : CONN_INPUT;
+		uint8_t state = conn_state_next(f->protocol, f->state, direction, p);
 
-		if (is_answer) {
-			direction = CONN_OUTPUT;
-			/* udp_state_transition() */
-			if (f->control != FLOW_NONE && f->protocol == IPPROTO_UDP)
-				flow_at(d->flows, f->control)->state |= DIRECTOR_TEMPLATE_ASSURED;
-		} else if (f->flags & FLOW_NOOUTPUT) {
-			direction = CONN_INPUT_ONLY;
-		}
-		state = conn_state_next(f->protocol, f->state, direction, p);
+		/* udp_state_transition() */
+		if (is_answer && f->control != FLOW_NONE && f->protocol == IPPROTO_UDP)
+			flow_at(flows, f->control)->state |= DIRECTOR_TEMPLATE_ASSURED;
 		if (state != f->state)
 			director_set_state(pass, index, state);
 	}
-	flow_touch(d->flows, index, pass->now,
+	flow_touch(flows, index, pass->now,
 		   conn_state_timeout(&pass->s->timeouts, f->protocol, f->state));
 }
 
@@ -133,8 +127,7 @@ void director_on_request(const struct director_pass *pass, struct director_frame
 		return;
 	}
 	director_count_in(pass, dest, p);
-	advance(pass, index, p, false);
-	f->in_packets += f->in_packets != UINT32_MAX;
+	advance(pass, f, index, p, false);
 	follow_peer(&pass->d->peers, f, frame);
 	director_send_request(pass, frame, f, dest);
 }
@@ -157,6 +150,78 @@ void director_on_answer(const struct director_pass *pass, struct director_frame 
 	if (!director_may_send_answer(pass, frame, f))
 		return;
 	director_count_out(pass, dest, &frame->packet);
-	advance(pass, index, &frame->packet, true);
+	advance(pass, f, index, &frame->packet, true);
 	director_send_answer(pass, frame, f);
+}
+
+/*
+ * Nearly all: the destination is there, TTL, MTU and mode ask for nothing, and the way is that of the packet before.
+ * False: nothing was done.
+ */
+static inline __attribute__((always_inline)) bool pass_on(const struct director_pass *pass,
+							  struct director_frame *frame,
+							  uint32_t index, const bool is_answer)
+{
+	enum {
+		MODES = 1 << IPVS_FORWARD_MASQ | 1 << IPVS_FORWARD_ROUTE |
+			1 << IPVS_FORWARD_FULL_NAT,
+	};
+	struct director *d = pass->d;
+	struct packet *p = &frame->packet;
+	struct flow *f = flow_at(d->flows, index);
+	const uint16_t hop = snapshot_shortcut(pass->s, f->endpoint);
+	const struct nexthop *n = is_answer ? &d->peers.at[f->peer].nexthop
+					    : &pass->s->nexthops[hop];
+	const uint64_t mac = nexthop_mac(n);
+	const uint16_t mtu = is_answer ? d->config.port_mtus[n->port_index] : n->mtu;
+	struct dest_traffic *t = &d->config.dest_counters[f->endpoint].traffic[is_answer];
+	const uint32_t bytes = director_ip_bytes(p);
+
+	if (hop == 0 || !nexthop_is_resolved(mac) || p->ttl <= 1 || (mtu != 0 && bytes > mtu) ||
+	    is_new(p) || !director_is_of_modes(f->flags, MODES) ||
+	    (n->vlan_tci != 0) != (p->l3_off > PACKET_ETHERNET_LEN) ||
+	    (!is_answer && !peers_is(&d->peers, f->peer, frame)))
+		return false;
+	COUNTER_ADD(t->packets, 1);
+	COUNTER_ADD(t->bytes, bytes);
+	advance(pass, f, index, p, is_answer);
+	if (director_is_nat(f->flags)) {
+		struct flow_side to = flow_side(d->flows, f, !is_answer);
+
+		(void)rewrite_hop(p, to.dst, to.src, to.ports << 16 | to.ports >> 16);
+	} else {
+		rewrite_ttl(p);
+	}
+	if (n->vlan_tci != 0)
+		(void)rewrite_ethernet_tag(p, n->vlan_tci);
+	rewrite_macs(p, d->config.port_macs[n->port_index], mac);
+	director_sent(pass, frame, n->port_index,
+		      is_answer ? COUNTER_FORWARDED_OUT : COUNTER_FORWARDED_IN);
+	return true;
+}
+
+static void on_flow(const struct director_pass *pass, struct director_frame *f, flow_ref ref)
+{
+	/* An earlier frame of the burst may have made or removed the connection. */
+	if (ref == 0 ? pass->d->inserted : pass->d->removed)
+		ref = flow_lookup(pass->d->flows, &f->packet.key);
+	if (ref == 0) {
+		director_on_miss(pass, f);
+	} else if (FLOW_REF_REVERSE(ref)) {
+		if (!pass_on(pass, f, FLOW_REF_INDEX(ref), true))
+			director_on_answer(pass, f, FLOW_REF_INDEX(ref));
+	} else {
+		if (!pass_on(pass, f, FLOW_REF_INDEX(ref), false))
+			director_on_request(pass, f, FLOW_REF_INDEX(ref));
+	}
+}
+
+void director_on_flows(const struct director_pass *pass, struct director_frame *frames,
+		       const struct flow_key *const *keys, const flow_ref *refs, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++)
+		if (__builtin_expect(keys[i] != NULL, true))
+			on_flow(pass, &frames[i], refs[i]);
+		else
+			director_on_other(pass, &frames[i]);
 }

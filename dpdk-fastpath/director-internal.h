@@ -117,11 +117,15 @@ static inline uint32_t director_ip_bytes(const struct packet *p)
 	return p->len_bytes - p->l3_off;
 }
 
+/* Is it one of these modes? A bit for each. */
+static inline bool director_is_of_modes(uint16_t flags, unsigned modes)
+{
+	return modes >> (flags & FLOW_FWD_MASK) & 1;
+}
+
 static inline bool director_is_nat(uint16_t flags)
 {
-	unsigned forward = flags & FLOW_FWD_MASK;
-
-	return forward == IPVS_FORWARD_MASQ || forward == IPVS_FORWARD_FULL_NAT;
+	return director_is_of_modes(flags, 1U << IPVS_FORWARD_MASQ | 1U << IPVS_FORWARD_FULL_NAT);
 }
 
 /* What a packet adds: fragments count as the one packet that the kernel makes of them. */
@@ -144,8 +148,8 @@ static inline void director_count_in(const struct director_pass *pass, const str
 {
 	struct dest_counters *c = &pass->d->config.dest_counters[dest->id];
 
-	COUNTER_ADD(c->in_packets, director_counted_packets(p));
-	COUNTER_ADD(c->in_bytes, director_counted_bytes(p));
+	COUNTER_ADD(c->traffic[DEST_IN].packets, director_counted_packets(p));
+	COUNTER_ADD(c->traffic[DEST_IN].bytes, director_counted_bytes(p));
 }
 
 /* ip_vs_out_stats() */
@@ -157,8 +161,8 @@ static inline void director_count_out(const struct director_pass *pass,
 	if (!dest || dest->deleted)
 		return;
 	c = &pass->d->config.dest_counters[dest->id];
-	COUNTER_ADD(c->out_packets, director_counted_packets(p));
-	COUNTER_ADD(c->out_bytes, director_counted_bytes(p));
+	COUNTER_ADD(c->traffic[DEST_OUT].packets, director_counted_packets(p));
+	COUNTER_ADD(c->traffic[DEST_OUT].bytes, director_counted_bytes(p));
 }
 
 static inline bool director_take(const struct director_pass *pass, struct director_limit *l,
@@ -173,6 +177,10 @@ static inline bool director_take(const struct director_pass *pass, struct direct
 	l->n_left--;
 	return true;
 }
+
+/* director.c: what is no whole packet with ports, or not for us. */
+
+void director_on_other(const struct director_pass *pass, struct director_frame *f);
 
 /* director-bind.c: connections and the counters of their destinations. */
 
@@ -193,6 +201,9 @@ void director_expire(const struct director_pass *pass);
 
 /* director-flow.c: packets of connections. */
 
+/* A burst whose keys were looked up; of those without a key director_on_other() is called. */
+void director_on_flows(const struct director_pass *pass, struct director_frame *frames,
+		       const struct flow_key *const *keys, const flow_ref *refs, unsigned n);
 void director_on_request(const struct director_pass *pass, struct director_frame *f,
 			 uint32_t index);
 void director_on_answer(const struct director_pass *pass, struct director_frame *f, uint32_t index);

@@ -44,7 +44,6 @@ static void export_one(const struct director_pass *pass, const struct flow *f,
 
 	*ret = (struct director_conn){
 		.dest_port_be = f->dest_port_be,
-		.local_port_be = f->local_port_be,
 		.flags = (uint16_t)(f->flags & ~PRIVATE_FLAGS),
 		.state = is_template ? f->state & DIRECTOR_TEMPLATE_ASSURED : f->state,
 		.timeout_sec = sec_of(d, is_template ? template_timeout(pass, f)
@@ -54,8 +53,10 @@ static void export_one(const struct director_pass *pass, const struct flow *f,
 	};
 	flow_forward_key(d->flows, f, &ret->key);
 	memcpy(ret->dest, pass->s->endpoints[f->endpoint].dest, sizeof(ret->dest));
-	if ((f->flags & FLOW_FWD_MASK) == IPVS_FORWARD_FULL_NAT)
+	if ((f->flags & FLOW_FWD_MASK) == IPVS_FORWARD_FULL_NAT) {
 		memcpy(ret->local, pass->s->locals[f->local].addr, sizeof(ret->local));
+		ret->local_port_be = f->local_port_be;
+	}
 }
 
 unsigned director_export(struct director *d, const struct snapshot *s, uint32_t now_tick,

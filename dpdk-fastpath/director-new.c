@@ -76,11 +76,11 @@ static void fill_flow(struct attempt *a, const struct packet *p)
 		.client_port_be = k->src_port_be,
 		.virtual_port_be = k->dst_port_be,
 		.dest_port_be = dest_port_of(a, k),
+		.local_port_be = k->src_port_be,
 		.endpoint = a->dest->id,
 		.protocol = k->protocol,
 		.control = a->template,
 		.flags = director_flags(a->dest, k),
-		.in_packets = 1,
 	};
 	memcpy(f->client, k->src, sizeof(f->client));
 	f->state = conn_state_next(k->protocol, 0,

@@ -12,20 +12,21 @@ void peers_init(struct peers *p)
 
 static uint16_t *bucket_of(struct peers *p, const struct peer *peer)
 {
-	uint64_t word = 0;
+	uint64_t word;
 
-	memcpy(&word, peer->mac, sizeof(peer->mac));
-	word ^= (uint64_t)peer->port << 48 ^ (uint64_t)peer->vlan << 36;
+	word = nexthop_mac(&peer->nexthop);
+	word ^= (uint64_t)peer->nexthop.port_index << 48 ^ (uint64_t)peer->nexthop.vlan_tci << 36;
 	word *= UINT64_C(0x9e3779b97f4a7c15);
 	return &p->buckets[(word >> 32) % PEERS_BUCKETS];
 }
 
 uint16_t peers_get(struct peers *p, const struct director_frame *f)
 {
-	struct peer new = { .vlan = f->packet.vlan_tci & PEERS_VLAN_ID, .port = f->port };
+	struct peer new = { .nexthop = { .mac = nexthop_of_mac(f->packet.data + PACKET_MAC_LEN),
+					 .vlan_tci = f->packet.vlan_tci & PEERS_VLAN_ID,
+					 .port_index = f->port } };
 	uint16_t *bucket, i;
 
-	memcpy(new.mac, f->packet.data + PACKET_MAC_LEN, sizeof(new.mac));
 	bucket = bucket_of(p, &new);
 	for (i = *bucket; i != PEERS_NONE; i = p->at[i].next) {
 		if (peers_is(p, i, f)) {

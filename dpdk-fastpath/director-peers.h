@@ -20,12 +20,11 @@ enum {
 	PEERS_VLAN_ID = 0x0fff, /* without the priority, which may differ from frame to frame */
 };
 
+/* The next hop of answers; its MTU is the port's, and not kept here. That of PEERS_NONE is not resolved. */
 struct peer {
-	uint8_t mac[PACKET_MAC_LEN];
-	uint16_t vlan;
-	uint16_t port;
-	uint16_t next; /* in the chain of its bucket, or of those that are free */
+	struct nexthop nexthop;
 	uint32_t references;
+	uint16_t next; /* in the chain of its bucket, or of those that are free */
 };
 
 struct peers {
@@ -41,10 +40,12 @@ uint16_t peers_get(struct peers *p, const struct director_frame *f);
 /* PEERS_NONE is allowed. */
 void peers_put(struct peers *p, uint16_t peer);
 
+/* PEERS_NONE is nobody. */
 static inline bool peers_is(const struct peers *p, uint16_t peer, const struct director_frame *f)
 {
-	const struct peer *at = &p->at[peer];
+	const struct nexthop *n = &p->at[peer].nexthop;
 
-	return memcmp(at->mac, f->packet.data + PACKET_MAC_LEN, PACKET_MAC_LEN) == 0 &&
-	       at->port == f->port && at->vlan == (f->packet.vlan_tci & PEERS_VLAN_ID);
+	return ((nexthop_mac(n) ^ nexthop_of_mac(f->packet.data + PACKET_MAC_LEN)) |
+		(n->port_index ^ f->port) | (n->vlan_tci ^ (f->packet.vlan_tci & PEERS_VLAN_ID))) ==
+	       0;
 }

@@ -42,18 +42,15 @@ static bool fill_way(const struct director_pass *pass, const struct flow *f, boo
 	const struct nexthop *n;
 
 	if (is_answer) {
-		const struct peer *peer = &pass->d->peers.at[f->peer];
-
-		r->port = peer->port;
-		r->vlan_tci = peer->vlan;
-		memcpy(r->dst_mac, peer->mac, sizeof(r->dst_mac));
-		return f->peer != PEERS_NONE;
+		n = &pass->d->peers.at[f->peer].nexthop;
+	} else {
+		dest = snapshot_dest(pass->s, f->endpoint);
+		/* Into a tunnel we send none: the destination notices by itself. */
+		if (!dest || dest->nexthop == 0 ||
+		    (f->flags & FLOW_FWD_MASK) == IPVS_FORWARD_TUNNEL)
+			return false;
+		n = &pass->s->nexthops[dest->nexthop];
 	}
-	dest = snapshot_dest(pass->s, f->endpoint);
-	/* Into a tunnel we send none: the destination notices by itself. */
-	if (!dest || dest->nexthop == 0 || (f->flags & FLOW_FWD_MASK) == IPVS_FORWARD_TUNNEL)
-		return false;
-	n = &pass->s->nexthops[dest->nexthop];
 	r->port = n->port_index;
 	r->vlan_tci = n->vlan_tci;
 	return director_nexthop_mac(n, r->dst_mac);

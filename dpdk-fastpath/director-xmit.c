@@ -15,17 +15,14 @@ enum {
 	/* Below these __ip_vs_get_out_rt() and __ip_vs_get_out_rt_v6() send nothing through a tunnel. */
 	TUNNEL_MTU_MIN_IPV4 = 68,
 	TUNNEL_MTU_MIN_IPV6 = 1280,
-	MAC_IS_RESOLVED = 6, /* byte of struct nexthop.mac */
 };
 
 bool director_nexthop_mac(const struct nexthop *n, uint8_t ret[PACKET_MAC_LEN])
 {
-	uint64_t word = atomic_load_explicit(&n->mac, memory_order_relaxed);
-	uint8_t bytes[8];
+	uint64_t mac = nexthop_mac(n);
 
-	memcpy(bytes, &word, sizeof(bytes));
-	memcpy(ret, bytes, PACKET_MAC_LEN);
-	return bytes[MAC_IS_RESOLVED];
+	memcpy(ret, &mac, PACKET_MAC_LEN);
+	return nexthop_is_resolved(mac);
 }
 
 bool director_source(const struct nexthop *n, uint8_t family, uint8_t ret[16])
@@ -73,12 +70,20 @@ static void leave(const struct director_pass *pass, struct director_frame *f, ui
 	}
 }
 
+static void leave_to_peer(const struct director_pass *pass, struct director_frame *f, uint16_t peer,
+			  uint16_t mtu, enum counter c)
+{
+	const struct nexthop *n = &pass->d->peers.at[peer].nexthop;
+	uint8_t mac[PACKET_MAC_LEN];
+
+	(void)director_nexthop_mac(n, mac);
+	leave(pass, f, n->port_index, mac, n->vlan_tci, mtu, c);
+}
+
 void director_send_to_peer(const struct director_pass *pass, struct director_frame *f,
 			   uint16_t peer, enum counter c)
 {
-	const struct peer *at = &pass->d->peers.at[peer];
-
-	leave(pass, f, at->port, at->mac, at->vlan, 0, c);
+	leave_to_peer(pass, f, peer, 0, c);
 }
 
 static bool tunnel_of(const struct director_pass *pass, const struct dest_view *dest,
@@ -121,15 +126,13 @@ static bool may_send_request(const struct director_pass *pass, struct director_f
 	return true;
 }
 
-/* Addresses and ports towards the destination, and the hop. */
-static int translate_request(const struct director_pass *pass, struct packet *p,
-			     const struct flow *flow)
+/* Of nat and full NAT: a packet that one direction's key finds leaves as the other's, reversed; and the hop. */
+static int translate(const struct director_pass *pass, struct packet *p, const struct flow *flow,
+		     bool is_answer)
 {
-	bool full_nat = (flow->flags & FLOW_FWD_MASK) == IPVS_FORWARD_FULL_NAT;
+	struct flow_side to = flow_side(pass->d->flows, flow, !is_answer);
 
-	return rewrite_hop(p, full_nat ? pass->s->locals[flow->local].addr : p->key.src,
-			   pass->s->endpoints[flow->endpoint].dest,
-			   full_nat ? flow->local_port_be : p->key.src_port_be, flow->dest_port_be);
+	return rewrite_hop(p, to.dst, to.src, to.ports << 16 | to.ports >> 16);
 }
 
 /* Not inlined: what it has on the stack would burden the other modes. */
@@ -186,7 +189,7 @@ static void send_natively(const struct director_pass *pass, struct director_fram
 	/* Of an ICMP error director-icmp.c has changed what it embeds: addresses of the outer packet are left. */
 	if (!director_is_nat(flow->flags) || p->kind == PACKET_ICMP_ERROR) {
 		rewrite_ttl(p);
-	} else if (translate_request(pass, p, flow) < 0) {
+	} else if (translate(pass, p, flow, false) < 0) {
 		director_drop(pass, f, COUNTER_DROP_ROOM);
 		return;
 	}
@@ -222,7 +225,7 @@ void director_send_request(const struct director_pass *pass, struct director_fra
 
 static uint16_t mtu_of_peer(const struct director *d, uint16_t peer)
 {
-	return d->config.port_mtus ? d->config.port_mtus[d->peers.at[peer].port] : 0;
+	return d->config.port_mtus[d->peers.at[peer].nexthop.port_index];
 }
 
 /*
@@ -264,28 +267,20 @@ bool director_may_send_answer(const struct director_pass *pass, struct director_
 	return true;
 }
 
-/* Addresses and ports towards the client, and the hop. */
-static int translate_answer(const struct director_pass *pass, struct packet *p,
-			    const struct flow *flow)
-{
-	return rewrite_hop(p, pass->s->endpoints[flow->endpoint].virtual, flow->client,
-			   flow->virtual_port_be, flow->client_port_be);
-}
-
 void director_send_answer(const struct director_pass *pass, struct director_frame *f,
 			  const struct flow *flow)
 {
-	const struct peer *peer = &pass->d->peers.at[flow->peer];
 	struct packet *p = &f->packet;
 	uint16_t mtu = mtu_of_peer(pass->d, flow->peer);
 	bool fragment = mtu != 0 && director_ip_bytes(p) > mtu;
 
 	if (p->kind == PACKET_ICMP_ERROR) {
 		rewrite_ttl(p);
-	} else if (translate_answer(pass, p, flow) < 0) {
+	} else if (translate(pass, p, flow, true) < 0) {
 		director_drop(pass, f, COUNTER_DROP_ROOM);
 		return;
 	}
-	leave(pass, f, peer->port, peer->mac, peer->vlan, fragment ? mtu : 0,
-	      p->kind == PACKET_ICMP_ERROR ? COUNTER_ICMP_FORWARDED : COUNTER_FORWARDED_OUT);
+	leave_to_peer(pass, f, flow->peer, fragment ? mtu : 0,
+		      p->kind == PACKET_ICMP_ERROR ? COUNTER_ICMP_FORWARDED
+						   : COUNTER_FORWARDED_OUT);
 }

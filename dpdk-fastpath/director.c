@@ -71,8 +71,7 @@ static bool is_plain(const struct packet *p)
 	return p->kind == PACKET_FLOW && !p->is_fragment;
 }
 
-/* What is no plain packet, or none for us. */
-static void run_other(const struct director_pass *pass, struct director_frame *f)
+void director_on_other(const struct director_pass *pass, struct director_frame *f)
 {
 	const struct packet *p = &f->packet;
 
@@ -100,44 +99,14 @@ static void run_other(const struct director_pass *pass, struct director_frame *f
 	}
 }
 
-static void run_plain(const struct director_pass *pass, struct director_frame *f, flow_ref ref)
+/* What packets of the connections found are counted in. */
+static void prefetch_counters(const struct director *d, const flow_ref *refs, unsigned n)
 {
-	/* An earlier frame of the burst may have made or removed the connection. */
-	if (ref == 0 ? pass->d->inserted : pass->d->removed)
-		ref = flow_lookup(pass->d->flows, &f->packet.key);
-	if (ref == 0)
-		director_on_miss(pass, f);
-	else if (FLOW_REF_REVERSE(ref))
-		director_on_answer(pass, f, FLOW_REF_INDEX(ref));
-	else
-		director_on_request(pass, f, FLOW_REF_INDEX(ref));
-}
-
-/* What the connections found refer to, a step for all before the next: destination, its view, its next hop. */
-static void prefetch_dests(const struct director_pass *pass, const flow_ref *refs, unsigned n)
-{
-	struct director *d = pass->d;
-	const struct dest_view *dests[DIRECTOR_BURST_MAX];
-	uint32_t id;
-
 	for (unsigned i = 0; i < n; i++) {
-		if (refs[i] == 0)
-			continue;
-		id = flow_at(d->flows, FLOW_REF_INDEX(refs[i]))->endpoint;
-		__builtin_prefetch(&pass->s->dests[id]);
+		uint32_t id = flow_at(d->flows, FLOW_REF_INDEX(refs[i]))->endpoint;
+
 		__builtin_prefetch(&d->config.dest_counters[id], 1);
 	}
-	for (unsigned i = 0; i < n; i++) {
-		dests[i] = NULL;
-		if (refs[i] == 0)
-			continue;
-		id = flow_at(d->flows, FLOW_REF_INDEX(refs[i]))->endpoint;
-		dests[i] = snapshot_dest(pass->s, id);
-		__builtin_prefetch(dests[i]);
-	}
-	for (unsigned i = 0; i < n; i++)
-		if (dests[i])
-			__builtin_prefetch(&pass->s->nexthops[dests[i]->nexthop]);
 }
 
 void director_run(struct director *d, const struct snapshot *s, uint32_t now_tick, bool owned,
@@ -157,16 +126,11 @@ void director_run(struct director *d, const struct snapshot *s, uint32_t now_tic
 	}
 	flow_lookup_bulk(d->flows, keys, n, refs);
 	d->inserted = d->removed = false;
-	prefetch_dests(&pass, refs, n);
+	prefetch_counters(d, refs, n);
 	for (unsigned i = 0; i < n; i++)
 		if (__builtin_expect(refs[i] == 0, 0) && keys[i])
 			director_expect(&pass, &frames[i].packet);
-	for (unsigned i = 0; i < n; i++) {
-		if (keys[i])
-			run_plain(&pass, &frames[i], refs[i]);
-		else
-			run_other(&pass, &frames[i]);
-	}
+	director_on_flows(&pass, frames, keys, refs, n);
 	COUNTER_ADD(d->counters.bursts, 1);
 }
 

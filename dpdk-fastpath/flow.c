@@ -20,10 +20,8 @@ enum {
 };
 
 struct flow_table {
-	struct flow_records records; /* first member, see flow_at() */
+	struct flow_records records; /* first member, see flow.h */
 	struct flow_index index;
-	const struct flow_endpoint *endpoints; /* borrowed */
-	const struct flow_local *locals;       /* borrowed */
 	struct flow_wheel wheel;
 	uint32_t max_flows, embryonic_max;
 	uint32_t n_flows, n_embryonic, n_templates;
@@ -89,8 +87,8 @@ int flow_table_new(const struct flow_table_config *c, struct flow_table **ret)
 	t->wheel.slots = (uint32_t *)(memory + table_bytes + records_bytes + buckets_bytes);
 	t->wheel.records = t->records.at;
 	t->wheel.n_slots = n_slots;
-	t->endpoints = c->endpoints;
-	t->locals = c->locals ? c->locals : no_locals;
+	t->records.endpoints = c->endpoints;
+	t->records.locals = c->locals ? c->locals : no_locals;
 	t->max_flows = (uint32_t)c->max_flows;
 	t->embryonic_max =
 		(uint32_t)(c->embryonic_max ? c->embryonic_max : c->max_flows - c->max_flows / 4);
@@ -125,60 +123,42 @@ void flow_table_usage(const struct flow_table *t, struct flow_usage *ret)
 	};
 }
 
-/* One direction's key of a record: two addresses, and the last eight bytes of struct flow_key. */
-struct side {
-	const uint8_t *src, *dst;
-	uint64_t rest;
-};
-
-static inline const uint8_t *select_address(bool second, const uint8_t *a, const uint8_t *b)
+/* Protocol, family and zero of its keys, as one number. */
+static uint32_t kind_of(const struct flow *f)
 {
-	uintptr_t x = (uintptr_t)a, y = (uintptr_t)b;
-
-	return (const uint8_t *)(x ^ ((x ^ y) & -(uintptr_t)second));
+	return f->protocol | (f->flags & FLOW_FAMILY_6 ? AF_INET6 : AF_INET) << 8 |
+	       (f->flags & FLOW_TEMPLATE ? KEY_TEMPLATE : 0) << 16;
 }
 
-/* Arithmetic where compilers make branches of `?:`: which direction the next packet has is anybody's guess. */
-static inline struct side side_of(const struct flow_table *t, const struct flow *f, bool reverse)
+/* The last eight bytes of struct flow_key. */
+static inline uint64_t rest_of(const struct flow_side *s, uint32_t kind)
 {
-	const struct flow_endpoint *e = &t->endpoints[f->endpoint];
-	bool full_nat = (f->flags & FLOW_FWD_MASK) == IPVS_FORWARD_FULL_NAT;
-	const uint8_t *peer = full_nat ? t->locals[f->local].addr : f->client;
-	uint16_t peer_port = full_nat ? f->local_port_be : f->client_port_be;
-	uint32_t forward_ports = f->client_port_be | (uint32_t)f->virtual_port_be << 16,
-		 reverse_ports = f->dest_port_be | (uint32_t)peer_port << 16,
-		 kind = f->protocol | (f->flags & FLOW_FAMILY_6 ? AF_INET6 : AF_INET) << 8 |
-			(f->flags & FLOW_TEMPLATE ? KEY_TEMPLATE : 0) << 16;
-
-	return (struct side){
-		.src = select_address(reverse, f->client, e->dest),
-		.dst = select_address(reverse, e->virtual, peer),
-		.rest = (forward_ports ^ ((forward_ports ^ reverse_ports) & -(uint32_t)reverse)) |
-			(uint64_t)kind << 32,
-	};
+	return s->ports | (uint64_t)kind << 32;
 }
 
 static void key_of(const struct flow_table *t, const struct flow *f, bool reverse,
 		   struct flow_key *ret)
 {
-	struct side s = side_of(t, f, reverse);
+	struct flow_side s = flow_side(t, f, reverse);
+	uint64_t rest = rest_of(&s, kind_of(f));
 
 	memcpy(ret->src, s.src, sizeof(ret->src));
 	memcpy(ret->dst, s.dst, sizeof(ret->dst));
-	memcpy((uint8_t *)ret + FLOW_KEY_REST, &s.rest, sizeof(s.rest));
+	memcpy((uint8_t *)ret + FLOW_KEY_REST, &rest, sizeof(rest));
 }
 
 /* No early exit: as the tags are equal, a difference is as good as never found here. */
 static inline bool has_key(const struct flow_table *t, uint32_t ref, const struct flow_key *k)
 {
-	struct side s = side_of(t, &t->records.at[FLOW_REF_INDEX(ref)], FLOW_REF_REVERSE(ref));
+	const struct flow *f = &t->records.at[FLOW_REF_INDEX(ref)];
+	struct flow_side s = flow_side(t, f, FLOW_REF_REVERSE(ref));
 	const uint8_t *key = (const uint8_t *)k;
 
 	return ((flow_load64(s.src) ^ flow_load64(key)) |
 		(flow_load64(s.src + 8) ^ flow_load64(key + 8)) |
 		(flow_load64(s.dst) ^ flow_load64(key + 16)) |
 		(flow_load64(s.dst + 8) ^ flow_load64(key + 24)) |
-		(s.rest ^ flow_load64(key + FLOW_KEY_REST))) == 0;
+		(rest_of(&s, f->key_kind) ^ flow_load64(key + FLOW_KEY_REST))) == 0;
 }
 
 static uint32_t find(const struct flow_table *t, const struct flow_key *k, uint64_t hash)
@@ -225,7 +205,6 @@ struct probe {
 	const struct flow_bucket *bucket;
 	uint32_t candidate; /* the first reference with the tag, or 0 */
 	uint16_t tag;
-	bool goes_on; /* bucket is the other one now, and was not looked at yet */
 };
 
 static inline void probe_start(const struct flow_index *ix, const struct flow_key *k,
@@ -246,18 +225,13 @@ static inline void probe_bucket(const struct flow_table *t, struct probe *p)
 	__builtin_prefetch(&t->records.at[FLOW_REF_INDEX(p->candidate)], 1);
 }
 
-static inline void probe_home(const struct flow_table *t, struct probe *p)
+/* The home bucket has no candidate, but sent some away: on to the other one. */
+static void probe_other(const struct flow_index *ix, struct probe *p)
 {
-	const struct flow_index *ix = &t->index;
+	uint32_t home = (uint32_t)(p->bucket - ix->buckets);
 
-	probe_bucket(t, p);
-	p->goes_on = p->candidate == 0 && p->bucket->n_away;
-	if (p->goes_on) {
-		uint32_t home = (uint32_t)(p->bucket - ix->buckets);
-
-		p->bucket = &ix->buckets[flow_index_other(ix, home, p->tag)];
-		__builtin_prefetch(p->bucket);
-	}
+	p->bucket = &ix->buckets[flow_index_other(ix, home, p->tag)];
+	__builtin_prefetch(p->bucket);
 }
 
 /* A candidate that has another key is one of 2^13 or so: begin again, and look at all that have the tag. */
@@ -269,6 +243,17 @@ static inline flow_ref probe_end(struct flow_table *t, const struct probe *p,
 	return has_key(t, p->candidate, k) ? p->candidate : flow_lookup(t, k);
 }
 
+/* Those whose bucket is the other one now. */
+static __attribute__((noinline)) void end_others(struct flow_table *t, struct probe *probes,
+						 const struct flow_key *const *keys,
+						 const uint8_t *others, unsigned n, flow_ref *rets)
+{
+	for (unsigned i = 0; i < n; i++)
+		probe_bucket(t, &probes[others[i]]);
+	for (unsigned i = 0; i < n; i++)
+		rets[others[i]] = probe_end(t, &probes[others[i]], keys[others[i]]);
+}
+
 /*
  * A key's steps are AHEAD keys apart from each other, so that few enough cache lines are asked for at a time, and
  * hashing and comparing fill the time until they come. All hashes first, then all buckets, was measured: a quarter
@@ -278,21 +263,33 @@ void flow_lookup_bulk(struct flow_table *t, const struct flow_key *const *keys, 
 		      flow_ref *rets)
 {
 	struct probe probes[BULK_MAX];
+	uint8_t others[BULK_MAX];
+	unsigned n_others = 0, started = 0, ended = 0;
 
 	assert(n <= BULK_MAX);
-	for (unsigned i = 0; i < n + 2 * AHEAD; i++) {
-		unsigned home = i - AHEAD, other = home - AHEAD / 2, end = home - AHEAD;
-
-		/* Indices below 0 are large. */
-		if (i < n)
-			probe_start(&t->index, keys[i], &probes[i]);
-		if (home < n)
-			probe_home(t, &probes[home]);
-		if (other < n && probes[other].goes_on)
-			probe_bucket(t, &probes[other]);
-		if (end < n)
-			rets[end] = probe_end(t, &probes[end], keys[end]);
+	while (started < MIN(n, (unsigned)AHEAD)) {
+		probe_start(&t->index, keys[started], &probes[started]);
+		started++;
 	}
+	for (unsigned i = 0; i < n; i++) {
+		if (started < n) {
+			probe_start(&t->index, keys[started], &probes[started]);
+			started++;
+		}
+		probe_bucket(t, &probes[i]);
+		if (probes[i].candidate == 0 && probes[i].bucket->n_away) {
+			probe_other(&t->index, &probes[i]);
+			others[n_others++] = (uint8_t)i;
+		}
+		if (i >= AHEAD) {
+			rets[ended] = probe_end(t, &probes[ended], keys[ended]);
+			ended++;
+		}
+	}
+	for (; ended < n; ended++)
+		rets[ended] = probe_end(t, &probes[ended], keys[ended]);
+	if (n_others > 0)
+		end_others(t, probes, keys, others, n_others, rets);
 }
 
 void flow_forward_key(const struct flow_table *t, const struct flow *f, struct flow_key *ret)
@@ -429,6 +426,9 @@ int flow_insert(struct flow_table *t, const struct flow *f, uint32_t now, uint32
 	ret_evicted->protocol = 0;
 	if (new.flags & FLOW_TEMPLATE)
 		new.client_port_be = 0;
+	if ((new.flags &FLOW_FWD_MASK) != IPVS_FORWARD_FULL_NAT)
+		new.local_port_be = new.client_port_be;
+	new.key_kind = kind_of(&new);
 	new.expires = now + timeout_ticks;
 	record_keys_init(t, &new, &keys);
 	for (unsigned i = 0; i < keys.n; i++)

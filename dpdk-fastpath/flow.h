@@ -20,8 +20,10 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "dpdk-fastpath/packet.h"
+#include "ipvs/ruleset.h"
 
 struct flow_table;
 
@@ -50,9 +52,10 @@ struct flow_local {
 
 /* Ports are in network order. Times are ticks of the wheel. */
 struct flow {
-	uint8_t client[16]; /* a template's is masked */
-	uint16_t client_port_be, virtual_port_be, dest_port_be;
-	uint16_t local_port_be; /* full NAT, else 0 */
+	uint8_t client[16];			  /* a template's is masked */
+	uint16_t client_port_be, virtual_port_be; /* those of the forward key, */
+	uint16_t dest_port_be;			  /* and of the reverse key */
+	uint16_t local_port_be; /* of full NAT; else the client's, as flow_insert() sets it */
 	uint32_t endpoint;	/* index of flow_endpoint, and of the destination */
 	uint16_t local;		/* index of flow_local, full NAT */
 	uint8_t protocol;
@@ -67,7 +70,7 @@ struct flow {
 		uint32_t embryonic_prev; /* while embryonic */
 		uint32_t wheel_bound;	 /* else: the wheel looks at it no later */
 	};
-	uint32_t in_packets; /* from the client; saturates */
+	uint32_t key_kind; /* flow.c's: what its keys have behind their ports */
 };
 
 _Static_assert(sizeof(struct flow) == 64, "one cache line");
@@ -159,14 +162,44 @@ uint32_t flow_next(struct flow_table *t, uint32_t *cursor);
 void flow_forward_key(const struct flow_table *t, const struct flow *f, struct flow_key *ret);
 void flow_reverse_key(const struct flow_table *t, const struct flow *f, struct flow_key *ret);
 
-/* First member of struct flow_table, for flow_at() alone. */
+/* First member of struct flow_table, for the functions below alone. */
 struct flow_records {
 	struct flow *at;
+	const struct flow_endpoint *endpoints; /* borrowed */
+	const struct flow_local *locals;       /* borrowed */
 };
 
 static inline struct flow *flow_at(struct flow_table *t, uint32_t index)
 {
 	return &((struct flow_records *)t)->at[index];
+}
+
+/* Addresses and ports of a key, the ports as they lie in a header: the source's first. */
+struct flow_side {
+	const uint8_t *src, *dst;
+	uint32_t ports;
+};
+
+/*
+ * What the forward key, or the reverse one, says, without a copy of it; borrowed from the record and the arrays of the
+ * table.
+ */
+static inline struct flow_side flow_side(const struct flow_table *t, const struct flow *f,
+					 bool reverse)
+{
+	const struct flow_records *r = (const struct flow_records *)t;
+	const struct flow_endpoint *e = &r->endpoints[f->endpoint];
+	bool full_nat = (f->flags & FLOW_FWD_MASK) == IPVS_FORWARD_FULL_NAT;
+	const uint8_t *peer = full_nat ? r->locals[f->local].addr : f->client;
+	uint64_t ports;
+
+	_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the forward ports are low");
+	memcpy(&ports, &f->client_port_be, sizeof(ports));
+	return (struct flow_side){
+		.src = reverse ? e->dest : f->client,
+		.dst = reverse ? peer : e->virtual,
+		.ports = (uint32_t)(ports >> (reverse ? 32 : 0)),
+	};
 }
 
 /* For flow_touch() alone: moves the record to the place in the wheel that its `expires` asks for. */

@@ -75,17 +75,10 @@ static int compare(const void *a, const void *b)
 /* A neighbour of which nothing is known any more (its entry was flushed) keeps the address that it had. */
 static void set_mac(struct neighbours *n, unsigned index, const struct neighbour_answer *a)
 {
-	uint8_t bytes[8] = { 0 };
-	uint64_t word;
-
 	if (!a->valid && !a->failed)
 		return;
-	if (a->valid) {
-		memcpy(bytes, a->mac, sizeof(a->mac));
-		bytes[6] = 1;
-	}
-	memcpy(&word, bytes, sizeof(word));
-	atomic_store_explicit(&n->config.nexthops[index].mac, word, memory_order_release);
+	atomic_store_explicit(&n->config.nexthops[index].mac, a->valid ? nexthop_of_mac(a->mac) : 0,
+			      memory_order_release);
 }
 
 static bool is_resolved(const struct neighbours *n, unsigned index)

@@ -77,34 +77,27 @@ static inline void change_udp_checksum(uint8_t *at, checksum_change change)
 	memcpy(at, &checksum, sizeof(checksum));
 }
 
-/* Where a packet goes: addresses, and ports as they lie in its header. */
-struct target {
-	const uint8_t *src, *dst;
-	uint32_t ports;
-};
-
-static inline struct target target_of(const struct flow_key *to)
+/*
+ * The word of TTL and protocol with one hop less: ~m + m' is the same for every m, as the TTL is not 0.
+ */
+static inline checksum_change hop_change(void)
 {
-	struct target t = { .src = to->src, .dst = to->dst };
-
-	memcpy(&t.ports, &to->src_port_be, sizeof(t.ports));
-	return t;
+	return (uint16_t)~htobe16(0x100);
 }
 
-/*
- * Addresses alone; `other` is what else changes in IPv4's header. Returned is what the pseudo-header's sum changes by.
- */
-static inline checksum_change replace_addresses(uint8_t *ip, uint8_t family, const uint8_t *src,
-						const uint8_t *dst, checksum_change other)
+/* Addresses, and the hop. Returned is what the pseudo-header's sum changes by. */
+static inline __attribute__((always_inline)) checksum_change
+replace_addresses(uint8_t *ip, uint8_t family, const uint8_t *src, const uint8_t *dst, bool hop)
 {
 	checksum_change change;
 
-	if (family == AF_INET) {
-		change = replace(ip + IPV4_SRC, src, 4) + replace(ip + IPV4_DST, dst, 4);
-		change_checksum(ip + IPV4_CHECKSUM, change + other);
-	} else {
-		change = replace(ip + IPV6_SRC, src, 16) + replace(ip + IPV6_DST, dst, 16);
+	if (family != AF_INET) {
+		ip[IPV6_HOP_LIMIT] -= hop;
+		return replace(ip + IPV6_SRC, src, 16) + replace(ip + IPV6_DST, dst, 16);
 	}
+	change = replace(ip + IPV4_SRC, src, 4) + replace(ip + IPV4_DST, dst, 4);
+	ip[IPV4_TTL] -= hop;
+	change_checksum(ip + IPV4_CHECKSUM, hop ? change + hop_change() : change);
 	return change;
 }
 
@@ -123,12 +116,6 @@ static __attribute__((noinline)) void replace_sctp_ports(struct packet *p, uint3
 	memcpy(l4 + SCTP_CHECKSUM, &crc, sizeof(crc));
 }
 
-static bool is_fragment_of_sctp_with_other_ports(const struct packet *p, uint32_t ports)
-{
-	return p->is_fragment && p->kind == PACKET_FLOW && p->key.protocol == IPPROTO_SCTP &&
-	       memcmp(&p->key.src_port_be, &ports, sizeof(ports)) != 0;
-}
-
 /* What is behind the IP header: the ports, and the checksum for them and for `change`. */
 static inline void replace_ports(struct packet *p, uint32_t ports, checksum_change change)
 {
@@ -145,69 +132,69 @@ static inline void replace_ports(struct packet *p, uint32_t ports, checksum_chan
 	}
 }
 
-/* Returned is what IPv4's header changes by. */
-static inline checksum_change decrement_ttl(struct packet *p)
-{
-	uint8_t *ip = p->data + p->l3_off;
-	uint16_t old, new; /* TTL and protocol: one load, one store */
-
-	assert(p->ttl > 1);
-	p->ttl--;
-	if (p->key.family != AF_INET) {
-		ip[IPV6_HOP_LIMIT]--;
-		return 0;
-	}
-	memcpy(&old, ip + IPV4_TTL, sizeof(old));
-	new = htobe16((uint16_t)(be16toh(old) - 0x100));
-	memcpy(ip + IPV4_TTL, &new, sizeof(new));
-	return (uint64_t)(uint16_t)~old + new;
-}
-
-static inline __attribute__((always_inline)) int rewrite_to(struct packet *p, struct target to,
-							    bool hop)
+/* The first fragment has the ports, and the checksum for them; not of SCTP, whose CRC covers all fragments. */
+static __attribute__((noinline)) int rewrite_fragment(struct packet *p, const uint8_t *src,
+						      const uint8_t *dst, uint32_t ports, bool hop)
 {
 	checksum_change change;
 
-	assert(p->kind == PACKET_FLOW || p->kind == PACKET_FRAGMENT);
-	if (__builtin_expect(p->is_fragment, 0) &&
-	    is_fragment_of_sctp_with_other_ports(p, to.ports))
+	if (p->kind == PACKET_FLOW && p->key.protocol == IPPROTO_SCTP &&
+	    memcmp(&p->key.src_port_be, &ports, sizeof(ports)) != 0)
 		return -EMSGSIZE;
-	change = replace_addresses(p->data + p->l3_off, p->key.family, to.src, to.dst,
-				   hop ? decrement_ttl(p) : 0);
+	change = replace_addresses(p->data + p->l3_off, p->key.family, src, dst, hop);
 	if (p->kind == PACKET_FLOW)
-		replace_ports(p, to.ports, change);
-	/* An address may be the key's own. */
-	memmove(p->key.src, to.src, sizeof(p->key.src));
-	memmove(p->key.dst, to.dst, sizeof(p->key.dst));
-	memcpy(&p->key.src_port_be, &to.ports, sizeof(to.ports));
+		replace_ports(p, ports, change);
 	return 0;
 }
 
 int rewrite_flow(struct packet *p, const struct flow_key *to)
 {
+	uint32_t ports;
+
 	assert(p->key.family == to->family && p->key.protocol == to->protocol);
-	return rewrite_to(p, target_of(to), false);
+	memcpy(&ports, &to->src_port_be, sizeof(ports));
+	if (p->is_fragment) {
+		int r = rewrite_fragment(p, to->src, to->dst, ports, false);
+
+		if (r < 0)
+			return r;
+	} else {
+		assert(p->kind == PACKET_FLOW);
+		replace_ports(p, ports,
+			      replace_addresses(p->data + p->l3_off, p->key.family, to->src,
+						to->dst, false));
+	}
+	p->key = *to;
+	return 0;
 }
 
-int rewrite_hop(struct packet *p, const uint8_t src[16], const uint8_t dst[16],
-		uint16_t src_port_be, uint16_t dst_port_be)
+int rewrite_hop(struct packet *p, const uint8_t src[16], const uint8_t dst[16], uint32_t ports)
 {
-	_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the source's port is first");
-	const struct target to = { src, dst, src_port_be | (uint32_t)dst_port_be << 16 };
-
-	return rewrite_to(p, to, true);
+	assert(p->ttl > 1);
+	p->ttl--;
+	if (__builtin_expect(p->is_fragment, false))
+		return rewrite_fragment(p, src, dst, ports, true);
+	assert(p->kind == PACKET_FLOW);
+	replace_ports(p, ports,
+		      replace_addresses(p->data + p->l3_off, p->key.family, src, dst, true));
+	return 0;
 }
 
 void rewrite_ttl(struct packet *p)
 {
-	checksum_change change = decrement_ttl(p);
+	uint8_t *ip = p->data + p->l3_off;
 
-	if (p->key.family == AF_INET)
-		change_checksum(p->data + p->l3_off + IPV4_CHECKSUM, change);
+	assert(p->ttl > 1);
+	p->ttl--;
+	if (p->key.family == AF_INET) {
+		ip[IPV4_TTL]--;
+		change_checksum(ip + IPV4_CHECKSUM, hop_change());
+	} else {
+		ip[IPV6_HOP_LIMIT]--;
+	}
 }
 
-int rewrite_ethernet(struct packet *p, const uint8_t src[PACKET_MAC_LEN],
-		     const uint8_t dst[PACKET_MAC_LEN], uint16_t vlan_tci)
+int rewrite_ethernet_tag(struct packet *p, uint16_t vlan_tci)
 {
 	bool was_tagged = p->l3_off > PACKET_ETHERNET_LEN, tagged = vlan_tci != 0;
 	uint8_t *tag;
@@ -219,8 +206,6 @@ int rewrite_ethernet(struct packet *p, const uint8_t src[PACKET_MAC_LEN],
 		if (r < 0)
 			return r;
 	}
-	memcpy(p->data, dst, PACKET_MAC_LEN);
-	memcpy(p->data + PACKET_MAC_LEN, src, PACKET_MAC_LEN);
 	p->vlan_tci = vlan_tci;
 	if (tagged) {
 		tag = p->data + 2 * PACKET_MAC_LEN;
@@ -239,7 +224,7 @@ void rewrite_icmp_error(struct packet *p, struct packet *embedded, const struct 
 
 	assert(p->kind == PACKET_ICMP_ERROR && embedded->kind == PACKET_FLOW);
 	assert(outer->family == p->key.family && inner->family == p->key.family);
-	outer_change = replace_addresses(ip, outer->family, outer->src, outer->dst, 0);
+	outer_change = replace_addresses(ip, outer->family, outer->src, outer->dst, false);
 	if (p->key.family == AF_INET) {
 		uint32_t header_bytes = embedded->l4_off - embedded->l3_off;
 		uint16_t checksum, old_checksum;

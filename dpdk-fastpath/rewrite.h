@@ -9,6 +9,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "dpdk-fastpath/packet.h"
 
@@ -23,15 +24,35 @@ int rewrite_flow(struct packet *p, const struct flow_key *to);
 void rewrite_ttl(struct packet *p);
 
 /*
- * rewrite_flow() and rewrite_ttl() in one, with one change of IPv4's checksum. Addresses are those of a flow_key; they may
- * be those of p->key.
+ * rewrite_flow() and rewrite_ttl() in one, with one change of IPv4's checksum. Addresses are those of a flow_key, ports
+ * as they lie in the header. p->key is left as it was: the packet is on its way out.
  */
-int rewrite_hop(struct packet *p, const uint8_t src[16], const uint8_t dst[16],
-		uint16_t src_port_be, uint16_t dst_port_be);
+int rewrite_hop(struct packet *p, const uint8_t src[16], const uint8_t dst[16], uint32_t ports);
+
+/* Addresses of a frame whose tag stays as it is; dst is the first bytes of the word in memory. */
+static inline void rewrite_macs(struct packet *p, const uint8_t src[PACKET_MAC_LEN], uint64_t dst)
+{
+	memcpy(p->data, &dst, PACKET_MAC_LEN);
+	memcpy(p->data + PACKET_MAC_LEN, src, PACKET_MAC_LEN);
+}
+
+/* For rewrite_ethernet() alone: where there is, or was, a tag. */
+int rewrite_ethernet_tag(struct packet *p, uint16_t vlan_tci);
 
 /* Addresses of the frame; inserts, changes or removes the VLAN tag (0 = none): data moves by 4. -ENOBUFS: no headroom. */
-int rewrite_ethernet(struct packet *p, const uint8_t src[PACKET_MAC_LEN],
-		     const uint8_t dst[PACKET_MAC_LEN], uint16_t vlan_tci);
+static inline int rewrite_ethernet(struct packet *p, const uint8_t src[PACKET_MAC_LEN],
+				   const uint8_t dst[PACKET_MAC_LEN], uint16_t vlan_tci)
+{
+	if (__builtin_expect(vlan_tci != 0 || p->l3_off > PACKET_ETHERNET_LEN, false)) {
+		int r = rewrite_ethernet_tag(p, vlan_tci);
+
+		if (r < 0)
+			return r;
+	}
+	memcpy(p->data, dst, PACKET_MAC_LEN);
+	memcpy(p->data + PACKET_MAC_LEN, src, PACKET_MAC_LEN);
+	return 0;
+}
 
 /*
  * An ICMP error whose embedded packet (packet_parse_embedded(): a PACKET_FLOW) belongs to a connection: the outer packet

@@ -18,6 +18,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "dpdk-fastpath/conn-state.h"
 #include "dpdk-fastpath/flow.h"
@@ -116,6 +117,28 @@ struct nexthop {
 	uint8_t source4[4], source6[16];
 };
 
+/* Its address as one word, of which the first PACKET_MAC_LEN bytes are the address. */
+static inline uint64_t nexthop_mac(const struct nexthop *n)
+{
+	return atomic_load_explicit(&n->mac, memory_order_relaxed);
+}
+
+static inline bool nexthop_is_resolved(uint64_t mac)
+{
+	_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the first byte is the lowest");
+	return mac >> (PACKET_MAC_LEN * 8) != 0;
+}
+
+static inline uint64_t nexthop_of_mac(const uint8_t mac[PACKET_MAC_LEN])
+{
+	uint32_t low;
+	uint16_t high;
+
+	memcpy(&low, mac, sizeof(low));
+	memcpy(&high, mac + sizeof(low), sizeof(high));
+	return low | (uint64_t)high << 32 | UINT64_C(1) << (PACKET_MAC_LEN * 8);
+}
+
 /* Options, most of them the kernel's sysctls of the same name under net.ipv4.vs. */
 struct snapshot_options {
 	bool expire_nodest_conn, expire_quiescent_template, sloppy_tcp, sloppy_sctp, nat_icmp_send;
@@ -134,7 +157,12 @@ struct snapshot {
 	bool any_local;			/* there are or were sources of full NAT */
 	/* By id; NULL = not in use. */
 	const struct dest_view *_Atomic *dests;
-	uint32_t dest_ids_end;		       /* ids are below it */
+	uint32_t dest_ids_end; /* ids are below it */
+	/*
+	 * By id: the next hop, where that is all that a packet of a running connection needs to know of its
+	 * destination; 0 = ask `dests`. Small: it stays in the first-level cache.
+	 */
+	const uint16_t _Atomic *shortcuts;
 	const struct flow_endpoint *endpoints; /* by destination id */
 	struct nexthop *nexthops;
 	/* Full NAT: locals[first..first+n) belong to this family. */
@@ -155,6 +183,12 @@ bool snapshot_has_address(const struct snapshot *s, uint8_t family, const uint8_
 static inline const struct dest_view *snapshot_dest(const struct snapshot *s, uint32_t id)
 {
 	return atomic_load_explicit(&s->dests[id], memory_order_acquire);
+}
+
+/* See struct snapshot. */
+static inline uint16_t snapshot_shortcut(const struct snapshot *s, uint32_t dest_id)
+{
+	return atomic_load_explicit(&s->shortcuts[dest_id], memory_order_acquire);
 }
 
 /*

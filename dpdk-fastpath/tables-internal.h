@@ -130,6 +130,7 @@ struct tables {
 	struct tables_index services_index, places_index;
 	const struct dest_view *_Atomic *dest_views;
 	struct flow_endpoint *endpoints;
+	uint16_t _Atomic *shortcuts; /* owned; see struct snapshot */
 	struct flow_local *local_array;
 	struct snapshot *_Atomic published;
 };

@@ -18,11 +18,13 @@ static void sum_workers(const struct tables *t, uint32_t dest_id, uint64_t ret[_
 
 		ret[TABLES_CONNS] += atomic_load_explicit(&c->conns, memory_order_relaxed);
 		ret[TABLES_IN_PACKETS] +=
-			atomic_load_explicit(&c->in_packets, memory_order_relaxed);
+			atomic_load_explicit(&c->traffic[DEST_IN].packets, memory_order_relaxed);
 		ret[TABLES_OUT_PACKETS] +=
-			atomic_load_explicit(&c->out_packets, memory_order_relaxed);
-		ret[TABLES_IN_BYTES] += atomic_load_explicit(&c->in_bytes, memory_order_relaxed);
-		ret[TABLES_OUT_BYTES] += atomic_load_explicit(&c->out_bytes, memory_order_relaxed);
+			atomic_load_explicit(&c->traffic[DEST_OUT].packets, memory_order_relaxed);
+		ret[TABLES_IN_BYTES] +=
+			atomic_load_explicit(&c->traffic[DEST_IN].bytes, memory_order_relaxed);
+		ret[TABLES_OUT_BYTES] +=
+			atomic_load_explicit(&c->traffic[DEST_OUT].bytes, memory_order_relaxed);
 	}
 }
 

@@ -158,6 +158,8 @@ static void set_dest_view(struct tables *t, struct tables_dest *d, struct tables
 
 	d->view = v;
 	atomic_store_explicit(&t->dest_views[d->id], v ? &v->view : NULL, memory_order_release);
+	atomic_store_explicit(&t->shortcuts[d->id], v && !v->view.deleted ? v->view.nexthop : 0,
+			      memory_order_release);
 	tables_retire(t, unref_dest_view, old);
 }
 
@@ -418,13 +420,15 @@ int tables_views_init(struct tables *t)
 
 	t->dest_views = calloc(SNAPSHOT_DESTS_MAX, sizeof(*t->dest_views));
 	t->endpoints = calloc(SNAPSHOT_DESTS_MAX, sizeof(*t->endpoints));
+	t->shortcuts = calloc(SNAPSHOT_DESTS_MAX, sizeof(*t->shortcuts));
 	t->local_array = calloc(SNAPSHOT_LOCALS_MAX, sizeof(*t->local_array));
-	if (!t->dest_views || !t->endpoints || !t->local_array)
+	if (!t->dest_views || !t->endpoints || !t->shortcuts || !t->local_array)
 		return -ENOMEM;
 	t->draft = (struct snapshot){
 		.options = { .conn_reuse_mode = 1 },
 		.dests = t->dest_views,
 		.endpoints = t->endpoints,
+		.shortcuts = t->shortcuts,
 		.nexthops = t->config.nexthops,
 		.locals = t->local_array,
 		.n_workers = t->config.n_workers,
@@ -474,5 +478,6 @@ void tables_views_deinit(struct tables *t)
 	free((void *)t->draft.places.slots);
 	free((void *)t->dest_views);
 	free(t->endpoints);
+	free((void *)t->shortcuts);
 	free(t->local_array);
 }

@@ -58,10 +58,10 @@ static void assert_counted(const struct rig *r, uint32_t id, uint64_t out, uint6
 
 	assert_int_equal(c->conns, 1);
 	assert_int_equal(c->references, 1);
-	assert_int_equal(c->in_packets, 1);
-	assert_int_equal(c->in_bytes, bytes);
-	assert_int_equal(c->out_packets, out);
-	assert_int_equal(c->out_bytes, out * bytes);
+	assert_int_equal(c->traffic[DEST_IN].packets, 1);
+	assert_int_equal(c->traffic[DEST_IN].bytes, bytes);
+	assert_int_equal(c->traffic[DEST_OUT].packets, out);
+	assert_int_equal(c->traffic[DEST_OUT].bytes, out * bytes);
 }
 
 static void check_translation(unsigned family, uint8_t protocol, bool full)

@@ -223,7 +223,7 @@ static void test_deleted_and_revived(void **state)
 	assert_int_equal(only_conn(&r).remaining_sec, 55);
 	/* handle_response() does not ask; but such packets are not counted */
 	assert_int_equal(rig_send(&r, &f, &from_dest), DIRECTOR_SEND);
-	assert_int_equal(r.counters[0][id].out_packets, 0);
+	assert_int_equal(r.counters[0][id].traffic[DEST_OUT].packets, 0);
 	rig_dest(&r, &k, DEST1, IPVS_FORWARD_MASQ, 1);
 	assert_int_equal(rig_dest_id(&r, &k, DEST1), id);
 	assert_int_equal(rig_send(&r, &f, &ack), DIRECTOR_SEND);
@@ -365,7 +365,7 @@ static void test_one_packet(void **state)
 		assert_true(f.out.checksums_right);
 	}
 	assert_int_equal(r.counters[0][id].conns, 2);
-	assert_int_equal(r.counters[0][id].in_packets, 2);
+	assert_int_equal(r.counters[0][id].traffic[DEST_IN].packets, 2);
 	assert_load(&r, id, 0, 0, 0);
 	assert_int_equal(n_flows(&r), 0);
 	assert_int_equal(rig_send(&r, &f, &back), DIRECTOR_EXCEPTION);

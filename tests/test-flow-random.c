@@ -84,6 +84,7 @@ static void init_candidate(struct model *m, uint32_t id)
 	f->client_port_be = (uint16_t)(pair % 4096);
 	f->virtual_port_be = (uint16_t)(80 + (id != pair));
 	f->dest_port_be = htons(8080);
+	f->local_port_be = f->client_port_be;
 	f->endpoint = pair % N_ENDPOINTS;
 	f->protocol = protocols[pair / 4 % 3];
 	f->flags = forwards[pair / 12 % 4] | (pair / 48 % 2 ? FLOW_FAMILY_6 : 0);

@@ -40,10 +40,10 @@ static void count(struct tables_rig *g, unsigned worker, uint32_t id, uint64_t n
 	struct dest_counters *c = &g->counters[worker][id];
 
 	COUNTER_ADD(c->conns, n);
-	COUNTER_ADD(c->in_packets, 2 * n);
-	COUNTER_ADD(c->out_packets, 3 * n);
-	COUNTER_ADD(c->in_bytes, 400 * n);
-	COUNTER_ADD(c->out_bytes, 500 * n);
+	COUNTER_ADD(c->traffic[DEST_IN].packets, 2 * n);
+	COUNTER_ADD(c->traffic[DEST_OUT].packets, 3 * n);
+	COUNTER_ADD(c->traffic[DEST_IN].bytes, 400 * n);
+	COUNTER_ADD(c->traffic[DEST_OUT].bytes, 500 * n);
 }
 
 static void assert_stats(const struct ipvs_stats *s, uint64_t n)

@@ -209,7 +209,7 @@ static void draw_lines(struct bench *b)
 static void touch(struct bench *b, flow_ref r)
 {
 	flow_touch(b->table, FLOW_REF_INDEX(r), b->now, TIMEOUT_TICKS + TIMEOUT_SPREAD);
-	flow_at(b->table, FLOW_REF_INDEX(r))->in_packets++;
+	flow_at(b->table, FLOW_REF_INDEX(r))->peer++;
 }
 
 static void look_up_and_touch(struct bench *b)
@@ -237,7 +237,7 @@ static void touch_lines(struct bench *b)
 			__builtin_prefetch(flow_at(b->table, second[j]), 1);
 		}
 		for (unsigned j = 0; j < BULK; j++)
-			flow_at(b->table, second[j])->in_packets++;
+			flow_at(b->table, second[j])->peer++;
 	}
 }
 

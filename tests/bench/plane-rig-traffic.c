@@ -129,7 +129,7 @@ static void swap_macs(struct rte_mbuf *m)
 	memcpy(p + PACKET_MAC_LEN, mac, PACKET_MAC_LEN);
 }
 
-/* Parse, look up, count at the record, change every field of the headers: what no balancer can do without. */
+/* Parse, look up, write to the record, change every field of the headers: what no balancer can do without. */
 static void limit(const struct plane_rig_lane *l, struct rte_mbuf **mbufs, unsigned n)
 {
 	struct flow_table *t = director_flows(worker_director(l->worker));
@@ -144,9 +144,10 @@ static void limit(const struct plane_rig_lane *l, struct rte_mbuf **mbufs, unsig
 	}
 	flow_lookup_bulk(t, keys, n, refs);
 	for (unsigned i = 0; i < n; i++) {
+		volatile uint32_t *expires = &flow_at(t, FLOW_REF_INDEX(refs[i]))->expires;
 		struct flow_key to;
 
-		flow_at(t, FLOW_REF_INDEX(refs[i]))->in_packets++;
+		*expires = *expires;
 		flow_key_reverse(&packets[i].key, &to);
 		(void)rewrite_flow(&packets[i], &to);
 		rewrite_ttl(&packets[i]);
