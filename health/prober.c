@@ -347,10 +347,28 @@ int prober_set(struct prober *pr, const struct protocol_probe *probe)
 	return 0;
 }
 
-void prober_del(struct prober *pr, uint64_t id)
+static struct probe **find(struct prober *pr, uint64_t id)
 {
 	struct probe key = { .spec.id = id };
-	struct probe **found = tfind(&key, &pr->probes, probe_cmp);
+
+	return tfind(&key, &pr->probes, probe_cmp);
+}
+
+void prober_now(struct prober *pr, uint64_t id)
+{
+	struct probe **found = find(pr, id), *p;
+
+	if (!found || (*found)->running)
+		return;
+	p = *found;
+	p->due_usec = MIN(p->due_usec, clock_monotonic_usec());
+	probe_requeue(p);
+	arm(pr);
+}
+
+void prober_del(struct prober *pr, uint64_t id)
+{
+	struct probe **found = find(pr, id);
 	struct probe *p;
 
 	if (!found)

@@ -42,5 +42,8 @@ int prober_set(struct prober *p, const struct protocol_probe *probe);
 /* An unknown id is fine. */
 void prober_del(struct prober *p, uint64_t id);
 
+/* Its next probe is due now, unless one is running; those after it are on schedule. An unknown id is fine. */
+void prober_now(struct prober *p, uint64_t id);
+
 void prober_read_stats(struct prober *p, struct prober_stats *ret);
 void prober_reset_lateness(struct prober *p);

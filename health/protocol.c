@@ -15,6 +15,7 @@ static const size_t record_sizes[_PROTOCOL_KIND_MAX] = {
 	[PROTOCOL_PROBE_DEL] = sizeof(struct protocol_probe_del),
 	[PROTOCOL_RESULT] = sizeof(struct protocol_result),
 	[PROTOCOL_HEARTBEAT] = sizeof(struct protocol_heartbeat),
+	[PROTOCOL_PROBE_NOW] = sizeof(struct protocol_probe_now),
 };
 
 void protocol_init(struct protocol_header *h, enum protocol_kind kind, size_t size)

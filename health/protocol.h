@@ -34,6 +34,7 @@ enum protocol_kind {
 	PROTOCOL_PROBE_DEL, /* daemon -> worker */
 	PROTOCOL_RESULT,    /* worker -> daemon */
 	PROTOCOL_HEARTBEAT, /* worker -> daemon, every PROTOCOL_HEARTBEAT_USEC */
+	PROTOCOL_PROBE_NOW, /* daemon -> worker: do not wait for the schedule, once */
 	_PROTOCOL_KIND_MAX,
 };
 
@@ -117,6 +118,11 @@ struct protocol_probe_record {
 struct protocol_probe_del {
 	struct protocol_header header;
 	uint64_t id;
+};
+
+struct protocol_probe_now {
+	struct protocol_header header;
+	uint64_t id; /* one that is not known is fine */
 };
 
 struct protocol_result {

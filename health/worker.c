@@ -205,6 +205,7 @@ static int on_heartbeat(sd_event_source *s, uint64_t usec, void *userdata)
 static int take_record(struct worker *w, const void *record, enum protocol_kind kind)
 {
 	struct protocol_probe_del del;
+	struct protocol_probe_now now;
 
 	if (!w->greeted && kind != PROTOCOL_HELLO)
 		return -EPROTO;
@@ -217,6 +218,10 @@ static int take_record(struct worker *w, const void *record, enum protocol_kind 
 	case PROTOCOL_PROBE_DEL:
 		memcpy(&del, record, sizeof(del));
 		prober_del(w->prober, del.id);
+		return 0;
+	case PROTOCOL_PROBE_NOW:
+		memcpy(&now, record, sizeof(now));
+		prober_now(w->prober, now.id);
 		return 0;
 	default: /* a kind that only the worker sends */
 		return -EPROTO;

@@ -11,6 +11,7 @@
 
 #include "base/cleanup.h"
 #include "health/prober.h"
+#include "health/schedule.h"
 #include "tests/scripted-server.h"
 
 /*
@@ -218,12 +219,51 @@ static void test_timeout_meets_interval(void **state)
 	rig_deinit(&rig);
 }
 
+/* An interval of a minute, and known from before: the schedule alone would let it wait. */
+static void test_probe_now(void **state)
+{
+	struct rig rig;
+	struct protocol_probe_record r = {
+		.probe = { .id = 1,
+			   .check = PROTOCOL_CHECK_TCP,
+			   .interval_usec = 60 * USEC_PER_SEC,
+			   .timeout_usec = USEC_PER_SEC,
+			   .flags = PROTOCOL_PROBE_HISTORY },
+	};
+	usec_t phase = schedule_phase(1, r.probe.interval_usec), start;
+
+	(void)state;
+	rig_init(&rig);
+	r.probe.port = rig.good.port;
+	assert_int_equal(addr_parse("127.0.0.1", &r.probe.addr), 0);
+	protocol_init(&r.probe.header, PROTOCOL_PROBE_SET, sizeof(r.probe));
+	assert_int_equal(prober_set(rig.prober, &r.probe), 0);
+	for (unsigned i = 1; i <= 3; i++) {
+		start = clock_monotonic_usec();
+		prober_now(rig.prober, 1);
+		prober_now(rig.prober, 1);
+		prober_now(rig.prober, 77);
+		wait_for(&rig, &rig.results[1], i);
+		assert_int_equal(rig.outcome[1], PROBE_OK);
+		assert_in_range(rig.due_usec[1], start, clock_monotonic_usec());
+	}
+	for (unsigned i = 0; i < 50; i++)
+		step(&rig);
+	/* No more than were asked for, unless the schedule's own came just now. */
+	start = schedule_next(phase, r.probe.interval_usec, start);
+	if (clock_monotonic_usec() < start)
+		assert_int_equal(rig.results[1], 3);
+	assert_int_equal(stats(&rig).skipped, 0);
+	rig_deinit(&rig);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_ends_of_an_attempt),
 		cmocka_unit_test(test_late_loop),
 		cmocka_unit_test(test_timeout_meets_interval),
+		cmocka_unit_test(test_probe_now),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -35,6 +35,7 @@ static size_t make(enum protocol_kind kind, union record *r)
 		[PROTOCOL_PROBE_DEL] = sizeof(r->del),
 		[PROTOCOL_RESULT] = sizeof(r->result),
 		[PROTOCOL_HEARTBEAT] = sizeof(r->heartbeat),
+		[PROTOCOL_PROBE_NOW] = sizeof(r->del),
 	};
 
 	memset(r, 0, sizeof(*r));
