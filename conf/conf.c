@@ -44,6 +44,7 @@ void conf_free(struct conf *c)
 	free(c->global.control_socket);
 	free(c->global.state_directory);
 	free(c->global.health_user);
+	free(c->global.exec_user);
 	free(c->global.metrics_listen);
 	for (size_t i = 0; i < c->n_listeners; i++)
 		listener_deinit(&c->listeners[i]);
@@ -98,6 +99,11 @@ const char *conf_protocol_to_string(enum conf_protocol p)
 const char *conf_forwarding_to_string(enum conf_forwarding f)
 {
 	return choice_name(key_forwardings, f);
+}
+
+bool conf_check_has_port(enum conf_check check)
+{
+	return check != CONF_CHECK_NONE && check != CONF_CHECK_ICMP && check != CONF_CHECK_EXEC;
 }
 
 const char *conf_check_to_string(enum conf_check c)

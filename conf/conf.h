@@ -119,6 +119,7 @@ struct conf_global {
 	char *control_socket;
 	char *state_directory;
 	char *health_user;
+	char *exec_user;    /* programs of exec checks run as this one */
 	unsigned log_level; /* syslog level */
 	usec_t reconcile_interval_usec;
 	usec_t state_max_age_usec; /* persisted verdicts older than this are not believed */
@@ -300,5 +301,8 @@ const struct conf_listener *conf_find_listener(const struct conf *c, const char 
 
 const char *conf_protocol_to_string(enum conf_protocol p);
 const char *conf_forwarding_to_string(enum conf_forwarding f);
+/* Does it probe a port? */
+bool conf_check_has_port(enum conf_check check);
+
 const char *conf_check_to_string(enum conf_check c);
 const char *conf_stop_to_string(enum conf_stop s);

@@ -133,6 +133,11 @@ static const struct key global_keys[] = {
 	{ GLOBAL(health_user), .name = "health-user", .type = KEY_TEXT, .max = 32,
 	  .fallback = "ipvsd-health",
 	  .help = "The unprivileged user that the health workers run as." },
+	{ GLOBAL(exec_user), .name = "health-exec-user", .type = KEY_TEXT, .max = 32,
+	  .fallback = "ipvsd-exec",
+	  .help = "The unprivileged user that programs of exec checks run as. It should be nobody "
+		  "else's: its limit of processes is theirs alone then, and they cannot signal the "
+		  "health workers." },
 	{ GLOBAL(log_level), .name = "log-level", .type = KEY_CHOICE, .choices = log_levels,
 	  .fallback = "notice", .help = "Messages less urgent than this are not logged." },
 	{ GLOBAL(reconcile_interval_usec), .name = "reconcile-interval", .type = KEY_DURATION,
@@ -321,8 +326,8 @@ static const struct key group_keys[] = {
 	  .help = "With gue and gre: checksum of the tunnel header; remcsum is for gue alone." },
 	{ GROUP(check.protocol), .name = "health-check-protocol", .type = KEY_CHOICE,
 	  .choices = key_checks, .fallback = "tcp",
-	  .help = "How targets are probed. This version probes by tcp and http; the others are "
-		  "accepted with a warning, and tcp is used in their stead. With none every target "
+	  .help = "How targets are probed; see HEALTH CHECKS. This version accepts tls, https and "
+		  "grpc with a warning, and tcp is used in their stead. With none every target "
 		  "counts as healthy. The default is a Network Load Balancer's." },
 	{ GROUP(check.port), .name = "health-check-port", .type = KEY_UINT, .zero = "traffic-port",
 	  .min = 1, .max = 65535, .fallback = "traffic-port",
@@ -362,13 +367,16 @@ static const struct key group_keys[] = {
 		  "to "
 		  "10." },
 	{ GROUP(check.send), .name = "health-check-send", .type = KEY_TEXT, .max = 1024,
-	  .later = later_health, .help = "What a udp, dns or agent probe sends." },
+	  .help = "What a udp or agent probe sends, and the question of a dns probe: a name and a "
+		  "type. Within double quotes \\r \\n \\t \\xHH \\\" and \\\\ stand for bytes." },
 	{ GROUP(check.expect), .name = "health-check-expect", .type = KEY_TEXT, .max = 1024,
-	  .later = later_health, .help = "What the answer must contain." },
+	  .help = "What the answer to a udp probe must contain: a text, or regex: and an extended "
+		  "regular expression. Of a dns probe: a response code, an address, or both." },
 	{ GROUP(check.server_name), .name = "health-check-server-name", .type = KEY_HOST,
 	  .later = later_health, .help = "The server name of a tls, https or grpc probe." },
 	{ GROUP(check.command), .name = "health-check-command", .type = KEY_TEXT, .max = 4096,
-	  .later = later_health, .help = "The program of an exec probe, with its arguments." },
+	  .help = "The program of an exec probe, with its arguments: words parted by blanks, with "
+		  "quotes and \\ as in a shell, but nothing is expanded." },
 	{ GROUP(check.verify_certificate), .name = "health-check-verify-certificate",
 	  .type = KEY_BOOL, .fallback = "no", .later = later_health,
 	  .help = "Whether a target's certificate is verified. AWS does not verify it." },
@@ -377,8 +385,9 @@ static const struct key group_keys[] = {
 	{ GROUP(check.interface), .name = "health-check-interface", .type = KEY_INTERFACE,
 	  .help = "The interface that probes leave by." },
 	{ GROUP(check.firewall_mark), .name = "health-check-firewall-mark", .type = KEY_UINT,
-	  .zero = "none", .min = 1, .max = UINT32_MAX, .fallback = "none", .later = later_health,
-	  .help = "The firewall mark of probes, for policy routing." },
+	  .zero = "none", .min = 1, .max = UINT32_MAX, .fallback = "none",
+	  .help = "The firewall mark of probes, for policy routing. Probes with a mark have a "
+		  "worker of their own, which keeps CAP_NET_RAW. Needs Linux 5.17." },
 	{ GROUP(check.via_vip), .name = "health-check-via-vip", .type = KEY_BOOL, .fallback = "no",
 	  .later = later_health,
 	  .help = "With direct and tunnels: probe the listener's address through the target." },

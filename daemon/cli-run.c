@@ -58,6 +58,12 @@ int cli_run(const struct cli *cli)
 
 int cli_health_worker(const struct cli *cli)
 {
+	enum worker_kind kind;
+
 	log_init(LOG_INFO);
-	return worker_main(WORKER_FD, cli->args[0]);
+	if (worker_kind_from_string(cli->args[1], &kind) < 0) {
+		log_err("%s: no kind of worker", cli->args[1]);
+		return CLI_USAGE;
+	}
+	return worker_main(WORKER_FD, cli->args[0], kind);
 }

@@ -42,7 +42,7 @@ const struct cli_verb cli_verbs[] = {
 	{ "version", "", "h", 0, 0, false, "show the version", cli_version },
 	{ "help", "[VERB|KEY]", "h", 0, 1, false,
 	  "show the verbs, one verb's options, or what a key of the configuration does", cli_help },
-	{ "health-worker", "USER", "h", 1, 1, true, "internal: the daemon starts it",
+	{ "health-worker", "USER KIND", "h", 2, 2, true, "internal: the daemon starts it",
 	  cli_health_worker },
 	{ .name = NULL },
 };

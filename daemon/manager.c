@@ -25,7 +25,7 @@
 #include "daemon/stop.h"
 #include "daemon/transitions.h"
 #include "daemon/vip.h"
-#include "daemon/worker-link.h"
+#include "daemon/worker-pool.h"
 #include "ipvs/channel.h"
 
 #define DRAIN_CHECK_USEC USEC_PER_SEC
@@ -175,7 +175,7 @@ int manager_sync_probes(struct manager *m)
 		}
 	}
 	if (r == 0)
-		r = worker_link_sync(m->worker, probes, n);
+		r = worker_pool_sync(m->workers, probes, n);
 	if (r == 0)
 		r = checks_sync(m->checks, clock_monotonic_usec());
 	while (n > 0)
@@ -302,7 +302,7 @@ static int on_watchdog(sd_event_source *s, uint64_t usec, void *userdata)
 	uint64_t period = 0;
 
 	(void)usec;
-	if (worker_link_on_time(m->worker, clock_monotonic_usec()))
+	if (worker_pool_on_time(m->workers, clock_monotonic_usec()))
 		(void)sd_notify(0, "WATCHDOG=1");
 	(void)sd_watchdog_enabled(0, &period);
 	(void)sd_event_source_set_time_relative(s, period / 3);
@@ -459,7 +459,10 @@ static int start(struct manager *m)
 	r = control_start(m->control); /* logs its errors */
 	if (r < 0)
 		return r;
-	r = worker_link_new(m->event, m->conf->global.health_user, &handlers, &m->worker);
+	r = worker_pool_new(m->event,
+			    &(struct worker_users){ m->conf->global.health_user,
+						    m->conf->global.exec_user },
+			    &handlers, &m->workers);
 	if (r == 0)
 		r = manager_sync_probes(m);
 	if (r < 0)
@@ -498,7 +501,7 @@ void manager_free(struct manager *m)
 		return;
 	control_free(m->control);
 	fastpath_free(m->fastpath);
-	worker_link_free(m->worker);
+	worker_pool_free(m->workers);
 	checks_free(m->checks);
 	vip_set_free(m->vips);
 	channel_free(m->channel);

@@ -27,7 +27,7 @@ struct control;
 struct fastpath;
 struct persist;
 struct vip_set;
-struct worker_link;
+struct worker_pool;
 
 struct manager_options {
 	const char *config_path;     /* borrowed, absolute */
@@ -48,7 +48,7 @@ struct manager {
 	struct ipvs_service_key *owned_services; /* sorted; persisted before they are created */
 	size_t n_owned_services;
 	struct linger_set linger; /* destinations that left their service with connections */
-	struct worker_link *worker;
+	struct worker_pool *workers;
 	struct checks *checks;
 	struct control *control;
 	struct vip_set *vips;

@@ -20,7 +20,7 @@
 #include "daemon/reconcile.h"
 #include "daemon/transitions.h"
 #include "daemon/vip.h"
-#include "daemon/worker-link.h"
+#include "daemon/worker-pool.h"
 #include "ipvs/channel.h"
 
 enum {
@@ -92,14 +92,16 @@ static void warn_of_restart(json_t *warnings, const char *key, const char *runni
 static void collect_restarts(const struct manager *m, const struct conf *conf, json_t *warnings)
 {
 	char running[24], wanted[24];
+	struct worker_users users;
 
-	if (!m->worker) /* this is the start */
+	if (!m->workers) /* this is the start */
 		return;
 	if (!m->options.control_socket)
 		warn_of_restart(warnings, "control-socket", control_path(m->control),
 				conf->global.control_socket);
-	warn_of_restart(warnings, "health-user", worker_link_user(m->worker),
-			conf->global.health_user);
+	users = worker_pool_users(m->workers);
+	warn_of_restart(warnings, "health-user", users.health, conf->global.health_user);
+	warn_of_restart(warnings, "health-exec-user", users.exec, conf->global.exec_user);
 	(void)snprintf(running, sizeof(running), "%zu", m->events.capacity);
 	(void)snprintf(wanted, sizeof(wanted), "%zu", conf->global.event_history);
 	warn_of_restart(warnings, "event-history", running, wanted);

@@ -13,7 +13,7 @@
 #include "daemon/manager.h"
 #include "daemon/reconcile.h"
 #include "daemon/rfc3339.h"
-#include "daemon/worker-link.h"
+#include "daemon/worker-pool.h"
 #include "ipvs/channel.h"
 #include "ipvs/desired.h"
 
@@ -178,7 +178,7 @@ static json_t *health_to_json(const struct manager *m)
 	struct worker_status s;
 	json_t *j;
 
-	worker_link_status(m->worker, clock_monotonic_usec(), &s);
+	worker_pool_status(m->workers, clock_monotonic_usec(), &s);
 	j = json_pack("{s:I,s:b,s:b,s:I,s:I,s:I,s:I,s:I,s:I}", "worker_pid", (json_int_t)s.pid,
 		      "alive", s.alive, "frozen", s.frozen, "restarts", (json_int_t)s.restarts,
 		      "last_heartbeat_ms", (json_int_t)(s.heartbeat_age_usec / USEC_PER_MSEC),

@@ -37,6 +37,7 @@ struct held {
 struct worker_link {
 	sd_event *event; /* owned reference */
 	char *user;	 /* owned */
+	enum worker_kind kind;
 	struct worker_handlers handlers;
 	struct held *held; /* owned; sorted by id */
 	size_t n_held;
@@ -174,7 +175,8 @@ static bool take_record(struct worker_link *l, const void *record, size_t size)
 		memcpy(&l->last, record, sizeof(l->last));
 		l->heartbeat_usec = clock_monotonic_usec();
 		l->backoff_usec = RESTART_MIN_USEC;
-		l->handlers.on_heartbeat(&l->last, l->handlers.userdata);
+		if (l->handlers.on_heartbeat)
+			l->handlers.on_heartbeat(&l->last, l->handlers.userdata);
 		break;
 	case PROTOCOL_HELLO:
 		break;
@@ -279,7 +281,8 @@ static int on_timer(sd_event_source *s, uint64_t usec, void *userdata)
 
 static int spawn(struct worker_link *l, int child_fd, pid_t *ret_pid)
 {
-	char *const argv[] = { (char *)"ipvsd", (char *)"health-worker", l->user, NULL };
+	char *const argv[] = { (char *)"ipvsd", (char *)"health-worker", l->user,
+			       (char *)worker_kind_to_string(l->kind), NULL };
 	posix_spawn_file_actions_t actions;
 	posix_spawnattr_t attr;
 	sigset_t none, all;
@@ -358,8 +361,8 @@ static int start_worker(struct worker_link *l)
 	return 0;
 }
 
-int worker_link_new(sd_event *event, const char *user, const struct worker_handlers *handlers,
-		    struct worker_link **ret)
+int worker_link_new(sd_event *event, const char *user, enum worker_kind kind,
+		    const struct worker_handlers *handlers, struct worker_link **ret)
 {
 	struct worker_link *l = calloc(1, sizeof(*l));
 	int r;
@@ -368,6 +371,7 @@ int worker_link_new(sd_event *event, const char *user, const struct worker_handl
 		return -ENOMEM;
 	l->event = sd_event_ref(event);
 	l->user = strdup(user);
+	l->kind = kind;
 	l->handlers = *handlers;
 	l->fd = -1;
 	l->backoff_usec = RESTART_MIN_USEC;
@@ -405,11 +409,6 @@ void worker_link_free(struct worker_link *l)
 	free(l->user);
 	sd_event_unref(l->event);
 	free(l);
-}
-
-const char *worker_link_user(const struct worker_link *l)
-{
-	return l->user;
 }
 
 static int held_cmp(const void *a, const void *b)

@@ -15,6 +15,7 @@
 
 #include "base/clock.h"
 #include "health/protocol.h"
+#include "health/worker.h"
 
 struct worker_link;
 
@@ -23,7 +24,7 @@ struct worker_link;
 
 struct worker_handlers {
 	void (*on_result)(const struct protocol_result *result, void *userdata);
-	void (*on_heartbeat)(const struct protocol_heartbeat *beat, void *userdata);
+	void (*on_heartbeat)(const struct protocol_heartbeat *beat, void *userdata); /* may be NULL */
 	/* The worker went away or was put away; text is borrowed, one line. */
 	void (*on_trouble)(const char *text, void *userdata);
 	void *userdata; /* borrowed */
@@ -38,12 +39,11 @@ struct worker_status {
 };
 
 /* The first process is started at once. */
-int worker_link_new(sd_event *event, const char *user, const struct worker_handlers *handlers,
-		    struct worker_link **ret);
-void worker_link_free(struct worker_link *l);
+int worker_link_new(sd_event *event, const char *user, enum worker_kind kind,
+		    const struct worker_handlers *handlers, struct worker_link **ret);
 
-/* Whom the worker runs as. Borrowed. */
-const char *worker_link_user(const struct worker_link *l);
+/* NULL is fine. */
+void worker_link_free(struct worker_link *l);
 
 /*
  * The probes that shall run, any order, ids unique; what is equal to what the worker has already is left alone.

@@ -80,14 +80,28 @@ static int drop_bounding_set(void)
 	return 0;
 }
 
-static int drop_capabilities(void)
+/* A change of user away from root takes the permitted capabilities with it, but for this. */
+static int keep_over_change_of_user(enum sandbox_capabilities keep)
+{
+	return prctl(PR_SET_KEEPCAPS, keep == SANDBOX_KEEP_NET_RAW, 0, 0, 0) < 0 ? -errno : 0;
+}
+
+static int drop_capabilities(enum sandbox_capabilities keep)
 {
 	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
-	struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = { { 0 } };
+	struct __user_cap_data_struct caps[_LINUX_CAPABILITY_U32S_3] = { { 0 } };
+	uint32_t kept = 0;
 
 	if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) < 0)
 		return -errno;
-	if (syscall(SYS_capset, &header, none) < 0)
+	if (syscall(SYS_capget, &header, caps) < 0)
+		return -errno;
+	if (keep == SANDBOX_KEEP_NET_RAW)
+		kept = caps[0].permitted & (1U << CAP_NET_RAW);
+	caps[0] = (struct __user_cap_data_struct){ .effective = kept, .permitted = kept };
+	for (size_t i = 1; i < ARRAY_SIZE(caps); i++)
+		caps[i] = (struct __user_cap_data_struct){ 0 };
+	if (syscall(SYS_capset, &header, caps) < 0)
 		return -errno;
 	return 0;
 }
@@ -101,7 +115,8 @@ static int set_process_flags(void)
 	return 0;
 }
 
-int sandbox_drop(const char *user, int keep_fd, const char **ret_step)
+int sandbox_drop(const char *user, int keep_fd, enum sandbox_capabilities keep,
+		 const char **ret_step)
 {
 	int r;
 
@@ -118,11 +133,13 @@ int sandbox_drop(const char *user, int keep_fd, const char **ret_step)
 	if (r < 0)
 		return r;
 	*ret_step = "change user";
-	r = become(user);
+	r = keep_over_change_of_user(keep);
+	if (r >= 0)
+		r = become(user);
 	if (r < 0)
 		return r;
 	*ret_step = "drop capabilities";
-	r = drop_capabilities();
+	r = drop_capabilities(keep);
 	if (r < 0)
 		return r;
 	*ret_step = "set process flags";
@@ -221,16 +238,29 @@ static const int deadly[] = {
 	SCMP_SYS(finit_module),
 };
 
-/* IPv4 and IPv6 only: no netlink, no packet socket, and no local socket such as the daemon's own control socket. */
+/*
+ * Streams and datagrams of IPv4 and IPv6: no netlink, no packet or raw socket (which CAP_NET_RAW would allow), and no
+ * local socket such as the daemon's own control socket.
+ */
 static int allow_sockets(scmp_filter_ctx filter)
 {
-	static const int families[] = { AF_INET, AF_INET6 };
+	static const struct {
+		int family, type;
+	} kinds[] = {
+		{ AF_INET, SOCK_STREAM },
+		{ AF_INET, SOCK_DGRAM },
+		{ AF_INET6, SOCK_STREAM },
+		{ AF_INET6, SOCK_DGRAM },
+	};
+	/* SOCK_TYPE_MASK of include/linux/net.h; SOCK_CLOEXEC and SOCK_NONBLOCK lie above it. */
+	const scmp_datum_t type_mask = 0xf;
 
-	for (size_t i = 0; i < ARRAY_SIZE(families); i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
 		/* An int argument's upper half is undefined in the register: it is masked out. */
-		int r = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(socket), 1,
-					 SCMP_A0_64(SCMP_CMP_MASKED_EQ, UINT32_MAX,
-						    (scmp_datum_t)families[i]));
+		int r = seccomp_rule_add(
+			filter, SCMP_ACT_ALLOW, SCMP_SYS(socket), 2,
+			SCMP_A0_64(SCMP_CMP_MASKED_EQ, UINT32_MAX, (scmp_datum_t)kinds[i].family),
+			SCMP_A1_64(SCMP_CMP_MASKED_EQ, type_mask, (scmp_datum_t)kinds[i].type));
 
 		if (r < 0)
 			return r;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "health/worker.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -31,6 +32,7 @@ enum {
 
 struct worker {
 	int fd; /* owned */
+	enum worker_kind kind;
 	bool greeted;
 	sd_event *event;		 /* owned */
 	sd_event_source *io, *heartbeat; /* owned */
@@ -44,6 +46,36 @@ struct worker {
 	usec_t heartbeat_usec; /* due */
 	usec_t complained_usec;
 };
+
+static const char *const kind_names[_WORKER_KIND_MAX] = {
+	[WORKER_NETWORK] = "network",
+	[WORKER_MARK] = "mark",
+	[WORKER_EXEC] = "exec",
+};
+
+const char *worker_kind_to_string(enum worker_kind k)
+{
+	assert(k < _WORKER_KIND_MAX);
+	return kind_names[k];
+}
+
+int worker_kind_from_string(const char *s, enum worker_kind *ret)
+{
+	for (enum worker_kind k = 0; k < _WORKER_KIND_MAX; k++) {
+		if (!strcmp(kind_names[k], s)) {
+			*ret = k;
+			return 0;
+		}
+	}
+	return -EINVAL;
+}
+
+enum worker_kind worker_kind_of(const struct protocol_probe *p)
+{
+	if (p->check == PROTOCOL_CHECK_EXEC)
+		return WORKER_EXEC;
+	return p->firewall_mark ? WORKER_MARK : WORKER_NETWORK;
+}
 
 static void worker_deinit(struct worker *w)
 {
@@ -214,6 +246,9 @@ static int take_record(struct worker *w, const void *record, enum protocol_kind 
 		w->greeted = true;
 		return 0;
 	case PROTOCOL_PROBE_SET:
+		/* What comes from targets is never read where programs are started, and the other way round. */
+		if ((worker_kind_of(record) == WORKER_EXEC) != (w->kind == WORKER_EXEC))
+			return -EPROTO;
 		return prober_set(w->prober, record);
 	case PROTOCOL_PROBE_DEL:
 		memcpy(&del, record, sizeof(del));
@@ -298,6 +333,8 @@ static int worker_init(struct worker *w)
 	if (r < 0)
 		return r;
 	r = prober_new(w->event, on_result, w, &w->prober);
+	if (r >= 0 && w->kind == WORKER_EXEC)
+		r = prober_allow_programs(w->prober);
 	if (r < 0)
 		return r;
 	r = sd_event_add_io(w->event, &w->io, w->fd, EPOLLIN, on_io, w);
@@ -333,24 +370,27 @@ static void worker_cleanup(struct worker *w)
 	worker_deinit(w);
 }
 
-int worker_main(int fd, const char *user)
+int worker_main(int fd, const char *user, enum worker_kind kind)
 {
-	_cleanup_(worker_cleanup) struct worker w = { .fd = fd };
+	_cleanup_(worker_cleanup) struct worker w = { .fd = fd, .kind = kind };
 	const char *step = "use the daemon's socket";
 	int r;
 
 	(void)signal(SIGPIPE, SIG_IGN);
 	r = check_socket(fd);
 	if (r >= 0)
-		r = sandbox_drop(user, fd, &step);
+		r = sandbox_drop(user, fd,
+				 kind == WORKER_MARK ? SANDBOX_KEEP_NET_RAW : SANDBOX_NO_CAPABILITY,
+				 &step);
 	if (r >= 0) {
 		step = "set up the event loop";
 		r = worker_init(&w);
 	}
-	if (r >= 0)
+	if (r >= 0 && kind != WORKER_EXEC)
 		r = sandbox_filter(&step);
 	if (r < 0) {
-		log_err("health worker: cannot %s: %s", step, strerror(-r));
+		log_err("health worker (%s): cannot %s: %s", worker_kind_to_string(kind), step,
+			strerror(-r));
 		return EXIT_FAILURE;
 	}
 	r = worker_run(&w);

@@ -1,12 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/capability.h>
+#include <netinet/in.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -30,6 +34,18 @@ static int try_inet(void)
 static int try_inet_dirty(void)
 {
 	return syscall(SYS_socket, (1UL << 40) | AF_INET, SOCK_STREAM, 0) < 0;
+}
+
+static int try_raw(void)
+{
+	return !(socket(AF_INET, SOCK_RAW, IPPROTO_ICMP) < 0 && errno == ENOSYS &&
+		 socket(AF_INET6, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_TCP) < 0 && errno == ENOSYS);
+}
+
+static int try_flags(void)
+{
+	return socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0) < 0 ||
+	       socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, IPPROTO_TCP) < 0;
 }
 
 static int try_local(void)
@@ -98,6 +114,8 @@ static void test_filter(void **state)
 	} cases[] = {
 		{ "IPv4 and IPv6 sockets", try_inet, 0 },
 		{ "dirty register", try_inet_dirty, 0 },
+		{ "sockets with flags", try_flags, 0 },
+		{ "raw socket", try_raw, 0 },
 		{ "local socket", try_local, 0 },
 		{ "netlink socket", try_netlink, 0 },
 		{ "unknown call", try_unknown_call, 0 },
@@ -168,7 +186,7 @@ static void test_drop(void **state)
 		if (pid == 0) {
 			const char *step;
 
-			if (sandbox_drop("nobody", keep, &step) < 0)
+			if (sandbox_drop("nobody", keep, SANDBOX_NO_CAPABILITY, &step) < 0)
 				_exit(99);
 			_exit(check_dropped(keep, i == 0 ? low : high));
 		}
@@ -179,6 +197,71 @@ static void test_drop(void **state)
 	(void)close(low);
 	(void)close(keep);
 	(void)close(high);
+}
+
+static int set_mark(void)
+{
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0), mark = 7;
+
+	return setsockopt(fd, SOL_SOCKET, SO_MARK, &mark, sizeof(mark)) < 0 ? errno : 0;
+}
+
+/* What is kept is CAP_NET_RAW and nothing else, and only where it is asked for. */
+static int check_capabilities(enum sandbox_capabilities keep)
+{
+	static const char *const names[] = { "CapInh:", "CapPrm:", "CapEff:", "CapBnd:",
+					     "CapAmb:" };
+	unsigned long long kept = keep == SANDBOX_KEEP_NET_RAW ? 1ULL << CAP_NET_RAW : 0;
+	const unsigned long long wanted[] = { 0, kept, kept, 0, 0 };
+	FILE *f = fopen("/proc/thread-self/status", "re");
+	unsigned long long value;
+	unsigned found = 0;
+	char line[256], word[64];
+
+	while (f && fgets(line, sizeof(line), f)) {
+		if (sscanf(line, "%63s %llx", word, &value) != 2)
+			continue;
+		for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+			if (strcmp(word, names[i]) != 0)
+				continue;
+			found++;
+			if (value != wanted[i])
+				return 10 + (int)i;
+		}
+	}
+	return found == ARRAY_SIZE(names) ? 0 : 20;
+}
+
+static void test_mark(void **state)
+{
+	static const enum sandbox_capabilities keeps[] = { SANDBOX_NO_CAPABILITY,
+							   SANDBOX_KEEP_NET_RAW };
+	int status;
+
+	(void)state;
+	if (geteuid() != 0)
+		skip(); /* who has no capability keeps none */
+	for (size_t i = 0; i < ARRAY_SIZE(keeps); i++) {
+		pid_t pid = fork();
+
+		assert_true(pid >= 0);
+		if (pid == 0) {
+			const char *step;
+			int r;
+
+			if (sandbox_drop("nobody", 2, keeps[i], &step) < 0)
+				_exit(99);
+			r = check_capabilities(keeps[i]);
+			if (r == 0 && sandbox_filter(&step) < 0)
+				_exit(98);
+			if (r == 0 && set_mark() != (i == 0 ? EPERM : 0))
+				r = 30;
+			_exit(r ? r : try_raw());
+		}
+		assert_int_equal(waitpid(pid, &status, 0), pid);
+		assert_true(WIFEXITED(status));
+		assert_int_equal(WEXITSTATUS(status), 0);
+	}
 }
 
 static void test_bad_user(void **state)
@@ -196,7 +279,7 @@ static void test_bad_user(void **state)
 		if (pid == 0) {
 			const char *step;
 
-			_exit(sandbox_drop(users[i], 2, &step) == 0);
+			_exit(sandbox_drop(users[i], 2, SANDBOX_NO_CAPABILITY, &step) == 0);
 		}
 		assert_int_equal(waitpid(pid, &status, 0), pid);
 		assert_true(WIFEXITED(status));
@@ -209,6 +292,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_filter),
 		cmocka_unit_test(test_drop),
+		cmocka_unit_test(test_mark),
 		cmocka_unit_test(test_bad_user),
 	};
 

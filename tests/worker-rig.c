@@ -6,7 +6,6 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -17,14 +16,19 @@
 
 #include <cmocka.h>
 
-#include "health/worker.h"
 #include "tests/worker-rig.h"
 
 void rig_init(struct rig *rig)
 {
+	rig_init_kind(rig, WORKER_NETWORK);
+}
+
+void rig_init_kind(struct rig *rig, enum worker_kind kind)
+{
 	int pair[2];
 
 	memset(rig, 0, sizeof(*rig));
+	rig->kind = kind;
 	assert_return_code(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), errno);
 	rig->stderr_fd = memfd_create("worker-stderr", MFD_CLOEXEC);
 	assert_true(rig->stderr_fd >= 0);
@@ -32,7 +36,7 @@ void rig_init(struct rig *rig)
 	assert_true(rig->pid >= 0);
 	if (rig->pid == 0) {
 		(void)dup2(rig->stderr_fd, STDERR_FILENO);
-		_exit(worker_main(pair[1], "nobody"));
+		_exit(worker_main(pair[1], "nobody", rig->kind));
 	}
 	(void)close(pair[1]);
 	rig->fd = pair[0];
@@ -180,24 +184,6 @@ void rig_wait_heartbeats(struct rig *rig, unsigned more)
 		if (rig->closed || clock_monotonic_usec() > end)
 			fail_msg("no heartbeat");
 	}
-}
-
-size_t rig_peak_kib(const struct rig *rig)
-{
-	static const char field[] = "VmHWM:";
-	char path[64], line[256];
-	size_t kib = 0;
-	FILE *f;
-
-	(void)snprintf(path, sizeof(path), "/proc/%d/status", rig->pid);
-	f = fopen(path, "re");
-	assert_non_null(f);
-	while (kib == 0 && fgets(line, sizeof(line), f))
-		if (strncmp(line, field, sizeof(field) - 1) == 0)
-			kib = strtoul(line + sizeof(field) - 1, NULL, 10);
-	(void)fclose(f);
-	assert_true(kib > 0);
-	return kib;
 }
 
 void rig_send(struct rig *rig, const void *record, size_t size)

@@ -12,6 +12,7 @@
 #include <sys/types.h>
 
 #include "health/protocol.h"
+#include "health/worker.h"
 #include "tests/scripted-server.h"
 
 enum {
@@ -21,6 +22,7 @@ enum {
 };
 
 struct rig {
+	enum worker_kind kind;
 	int fd, stderr_fd, pid_fd; /* owned */
 	pid_t pid;
 	struct scripted_server servers[SERVERS_MAX];
@@ -35,6 +37,7 @@ struct rig {
 
 /* Starts the worker; the caller says hello. */
 void rig_init(struct rig *rig);
+void rig_init_kind(struct rig *rig, enum worker_kind kind);
 
 /* Closes the daemon's end; where the worker still runs, expects that it exits with 0. */
 void rig_deinit(struct rig *rig);
@@ -54,9 +57,6 @@ void rig_wait_heartbeats(struct rig *rig, unsigned more);
 
 /* The exit status; waits for the end of the worker, for which the caller gave a reason. */
 int rig_wait_exit(struct rig *rig);
-
-/* The most memory that the worker has had (VmHWM). */
-size_t rig_peak_kib(const struct rig *rig);
 
 void rig_send(struct rig *rig, const void *record, size_t size);
 void rig_send_hello(struct rig *rig);

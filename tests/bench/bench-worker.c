@@ -144,7 +144,7 @@ int main(int argc, char **argv)
 		return EXIT_FAILURE;
 	pid = fork();
 	if (pid == 0)
-		_exit(worker_main(pair[1], "nobody"));
+		_exit(worker_main(pair[1], "nobody", WORKER_NETWORK));
 	(void)close(pair[1]);
 	send_specs(&b, pair[0]);
 	read_results(&b, pair[0]);
