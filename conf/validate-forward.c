@@ -105,7 +105,7 @@ static void check_probe_port(const struct pair *pair)
 {
 	const struct conf_group *g = pair->group;
 
-	if (g->check.protocol == CONF_CHECK_NONE || g->check.port || single_port(pair->listener))
+	if (!conf_check_has_port(g->check.protocol) || g->check.port || single_port(pair->listener))
 		return;
 	for (size_t i = 0; i < g->n_targets; i++) {
 		if (target_port(g, &g->targets[i]))
@@ -123,8 +123,10 @@ static void check_probe_protocol(const struct pair *pair)
 {
 	const struct conf_listener *l = pair->listener;
 	const struct conf_group *g = pair->group;
+	bool by_udp = g->check.protocol == CONF_CHECK_UDP || g->check.protocol == CONF_CHECK_DNS;
 
-	if (l->firewall_mark || g->check.protocol == CONF_CHECK_NONE || g->check.port)
+	if (l->firewall_mark || g->check.port || !conf_check_has_port(g->check.protocol) ||
+	    (by_udp && l->protocol != CONF_PROTOCOL_SCTP))
 		return;
 	if (l->protocol == CONF_PROTOCOL_SCTP)
 		diag_add(pair->p->diags, DIAG_WARNING, l->origin.path, pair->line,
@@ -207,7 +209,7 @@ static void check_one_port(const struct pair *pair, struct usage *u)
 
 	if (!u->port)
 		u->port = port;
-	if (!differs || g->check.protocol == CONF_CHECK_NONE || g->check.port)
+	if (!differs || !conf_check_has_port(g->check.protocol) || g->check.port)
 		return;
 	for (size_t i = 0; i < g->n_targets; i++) {
 		if (target_port(g, &g->targets[i]))

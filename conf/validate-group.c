@@ -4,7 +4,9 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "conf/command.h"
 #include "conf/diag.h"
+#include "conf/dns-check.h"
 #include "conf/parse.h"
 #include "conf/validate-rules.h"
 #include "conf/value.h"
@@ -31,11 +33,15 @@ static const struct {
 	{ "health-check-host", CHECK(HTTP) | CHECK(HTTPS) | CHECK(GRPC) },
 	{ "health-check-http-version", CHECK(HTTP) | CHECK(HTTPS) },
 	{ "matcher", CHECK(HTTP) | CHECK(HTTPS) | CHECK(GRPC) },
-	{ "health-check-send", CHECK(TCP) | CHECK(UDP) | CHECK(DNS) | CHECK(AGENT) },
-	{ "health-check-expect", ~(CHECK(NONE) | CHECK(ICMP) | CHECK(EXEC)) },
+	{ "health-check-send", CHECK(UDP) | CHECK(DNS) | CHECK(AGENT) },
+	{ "health-check-expect", CHECK(HTTP) | CHECK(HTTPS) | CHECK(UDP) | CHECK(DNS) },
 	{ "health-check-server-name", CHECK(TLS) | CHECK(HTTPS) | CHECK(GRPC) },
 	{ "health-check-verify-certificate", CHECK(TLS) | CHECK(HTTPS) | CHECK(GRPC) },
 	{ "health-check-command", CHECK(EXEC) },
+	{ "health-check-port", ~(CHECK(NONE) | CHECK(ICMP)) },
+	{ "health-check-source", ~(CHECK(NONE) | CHECK(EXEC)) },
+	{ "health-check-interface", ~(CHECK(NONE) | CHECK(EXEC)) },
+	{ "health-check-firewall-mark", ~(CHECK(NONE) | CHECK(EXEC)) },
 #undef CHECK
 };
 
@@ -105,22 +111,89 @@ static void check_http_codes(const struct parse *p, const struct parse_section *
 	}
 }
 
-static int check_health(const struct parse *p, const struct parse_section *s, struct conf_group *g)
+static int check_dns(const struct parse *p, const struct parse_section *s,
+		     const struct conf_group *g)
 {
-	enum conf_check check = g->check.protocol;
-	int r = 0;
+	const char *problem = NULL;
+	struct dns_check c;
+	unsigned line = parse_line_of(s, "health-check-send");
+	int r = dns_check_parse(g->check.send, g->check.expect, &c, &problem);
 
-	check_unread_keys(p, s, g);
-	check_timeout(p, s, g);
-	if (check == CONF_CHECK_GRPC)
-		r = check_grpc(p, s, g);
-	else if (is_http(check))
-		check_http_codes(p, s, g);
-	if (check == CONF_CHECK_EXEC && !parse_line_of(s, "health-check-command"))
+	if (!problem)
+		return r;
+	if (!line)
+		line = parse_line_of(s, "health-check-expect");
+	diag_add(p->diags, DIAG_ERROR, s->origin.path, line,
+		 "health-check-send, health-check-expect: %s; accepted are \"NAME TYPE\" and "
+		 "\"CODE\" or an address",
+		 problem);
+	return 0;
+}
+
+/* A path with a slash, since there is no shell that would look for it. */
+static int check_command(const struct parse *p, const struct parse_section *s,
+			 const struct conf_group *g)
+{
+	unsigned line = parse_line_of(s, "health-check-command");
+	char *argv[COMMAND_WORDS_MAX + 1];
+	_cleanup_free_ char *words = NULL;
+	int n;
+
+	if (!line) {
 		diag_add(p->diags, DIAG_ERROR, s->origin.path,
 			 parse_line_of(s, "health-check-protocol"),
 			 "health-check-protocol = exec needs health-check-command");
-	if (check != CONF_CHECK_NONE && check != CONF_CHECK_TCP && check != CONF_CHECK_HTTP) {
+		return 0;
+	}
+	words = strdup(g->check.command ? g->check.command : "");
+	if (!words)
+		return -ENOMEM;
+	n = command_split(words, argv);
+	if (n < 0)
+		diag_add(p->diags, DIAG_ERROR, s->origin.path, line,
+			 n == -E2BIG ? "health-check-command: more than %d words"
+				     : "health-check-command: a quote is not closed, or \\ stands "
+				       "at the end",
+			 COMMAND_WORDS_MAX);
+	else if (n == 0 || argv[0][0] != '/')
+		diag_add(p->diags, DIAG_ERROR, s->origin.path, line,
+			 "health-check-command: the program needs its whole path, such as "
+			 "/usr/local/bin/check; for a shell write /bin/sh -c '...'");
+	return 0;
+}
+
+static int check_kind(const struct parse *p, const struct parse_section *s, struct conf_group *g)
+{
+	switch (g->check.protocol) {
+	case CONF_CHECK_GRPC:
+		return check_grpc(p, s, g);
+	case CONF_CHECK_DNS:
+		return check_dns(p, s, g);
+	case CONF_CHECK_EXEC:
+		return check_command(p, s, g);
+	case CONF_CHECK_HTTP:
+	case CONF_CHECK_HTTPS:
+		check_http_codes(p, s, g);
+		return 0;
+	default:
+		return 0;
+	}
+}
+
+static bool is_probed(enum conf_check check)
+{
+	return check != CONF_CHECK_TLS && check != CONF_CHECK_HTTPS && check != CONF_CHECK_GRPC;
+}
+
+static int check_health(const struct parse *p, const struct parse_section *s, struct conf_group *g)
+{
+	enum conf_check check = g->check.protocol;
+	int r;
+
+	check_unread_keys(p, s, g);
+	check_timeout(p, s, g);
+	r = check_kind(p, s, g);
+	if (!is_probed(check)) {
 		diag_add(p->diags, DIAG_WARNING, s->origin.path,
 			 parse_line_of(s, "health-check-protocol"),
 			 "health-check-protocol = %s is not probed by this version: tcp is used "

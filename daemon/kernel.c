@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <pwd.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdbool.h>
@@ -121,15 +122,22 @@ static int read_setting(const char *name, char value[static VALUE_MAX])
 	return 0;
 }
 
-static int write_setting(const char *name, unsigned wanted)
+static int write_text(const char *name, const char *value)
 {
 	_cleanup_close_ int fd = open_setting(name, O_WRONLY);
-	char value[VALUE_MAX];
-	int len = snprintf(value, sizeof(value), "%u\n", wanted);
+	ssize_t len = (ssize_t)strlen(value);
 
 	if (fd < 0)
 		return fd;
 	return write(fd, value, (size_t)len) == len ? 0 : -errno;
+}
+
+static int write_setting(const char *name, unsigned wanted)
+{
+	char value[VALUE_MAX];
+
+	(void)snprintf(value, sizeof(value), "%u\n", wanted);
+	return write_text(name, value);
 }
 
 static int add_finding(json_t *findings, const char *name, const char *wanted, const char *actual,
@@ -166,6 +174,40 @@ static int check_setting(const struct setting *s, enum conf_kernel_policy policy
 			       policy == CONF_KERNEL_SET ? "; ipvsd could not: " : "",
 			       policy == CONF_KERNEL_SET ? strerror(-error) : "");
 	return add_finding(findings, s->name, wanted, actual, s->reason, done, remedy);
+}
+
+static bool pings(const struct conf *conf)
+{
+	for (size_t i = 0; i < conf->n_groups; i++)
+		if (conf->groups[i].in_use && conf->groups[i].check.protocol == CONF_CHECK_ICMP)
+			return true;
+	return false;
+}
+
+/*
+ * Who may have ping sockets: a range of groups, "1 0" for nobody (icmp(7)). It is widened to the workers' group and
+ * never narrowed.
+ */
+static int check_ping_groups(const struct conf *conf, json_t *findings)
+{
+	static const char name[] = "net.ipv4.ping_group_range";
+	const struct passwd *pw = geteuid() == 0 ? getpwnam(conf->global.health_user) : NULL;
+	gid_t gid = pw ? pw->pw_gid : getegid();
+	unsigned low = 1, high = 0;
+	char wanted[VALUE_MAX], actual[VALUE_MAX] = "unknown", remedy[192] = "";
+	int error = read_setting(name, actual);
+
+	if (error == 0 && sscanf(actual, "%u %u", &low, &high) == 2 && gid >= low && gid <= high)
+		return 0;
+	if (low > high)
+		low = high = gid;
+	(void)snprintf(wanted, sizeof(wanted), "%u %u", MIN(low, gid), MAX(high, gid));
+	error = conf->global.sysctls == CONF_KERNEL_SET ? write_text(name, wanted) : -EPERM;
+	if (error < 0)
+		(void)snprintf(remedy, sizeof(remedy), "sysctl -w %s='%s'", name, wanted);
+	return add_finding(findings, name, wanted, actual,
+			   "icmp checks are made by the group of the health workers", error == 0,
+			   remedy);
 }
 
 static bool module_is_loaded(const char *module)
@@ -304,6 +346,8 @@ json_t *kernel_prepare(const struct conf *conf)
 		    (settings[i].needs & needs) == settings[i].needs)
 			ret = check_setting(&settings[i], conf->global.sysctls, findings);
 	}
+	if (ret == 0 && conf->global.sysctls != CONF_KERNEL_IGNORE && pings(conf))
+		ret = check_ping_groups(conf, findings);
 	if (ret < 0) {
 		json_decref(findings);
 		return NULL;

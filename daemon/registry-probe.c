@@ -3,6 +3,7 @@
 /* The probe specification of a target, from its group's configuration. */
 
 #include <assert.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/cleanup.h"
@@ -50,14 +51,32 @@ static bool is_request(enum conf_check check)
 	return check == CONF_CHECK_HTTP || check == CONF_CHECK_HTTPS || check == CONF_CHECK_GRPC;
 }
 
-static void append_texts(struct protocol_probe_record *r, const struct conf_health_check *check)
+/* What a program is told beside address and port: health/probe-exec.h. */
+static void append_environment(struct protocol_probe_record *r, const struct target_group *g,
+			       const struct target *t)
 {
+	char text[PROTOCOL_PAYLOAD_MAX];
+	int n = snprintf(text, sizeof(text), "IPVSD_GROUP=%s%cIPVSD_ZONE=%s", g->name, 0, t->zone);
+
+	assert(n > 0 && (size_t)n < sizeof(text)); /* names are short */
+	n = protocol_probe_append(r, PROTOCOL_TEXT_SEND, text, (size_t)n + 1);
+	assert(n == 0);
+}
+
+static void append_texts(struct protocol_probe_record *r, const struct target_group *g,
+			 const struct target *t)
+{
+	const struct conf_health_check *check = &g->conf->check;
+
 	if (is_request(check->protocol)) {
 		append(r, PROTOCOL_TEXT_PATH, check->path ? check->path : "/");
 		append(r, PROTOCOL_TEXT_HOST, check->host_header);
 	}
 	append(r, PROTOCOL_TEXT_SERVER_NAME, check->server_name);
-	append(r, PROTOCOL_TEXT_SEND, check->send);
+	if (check->protocol == CONF_CHECK_EXEC)
+		append_environment(r, g, t);
+	else
+		append(r, PROTOCOL_TEXT_SEND, check->send);
 	append(r, PROTOCOL_TEXT_EXPECT, check->expect);
 	append(r, PROTOCOL_TEXT_COMMAND, check->command);
 }
@@ -69,7 +88,7 @@ bool registry_probe(const struct target_group *g, const struct target *t,
 	struct protocol_probe *p = &ret->probe;
 
 	if (check->protocol == CONF_CHECK_NONE || !g->conf->in_use || !target_is_registered(t) ||
-	    !registry_probe_port(g, t))
+	    (!registry_probe_port(g, t) && conf_check_has_port(check->protocol)))
 		return false;
 	*p = (struct protocol_probe){
 		.id = t->id,
@@ -89,7 +108,7 @@ bool registry_probe(const struct target_group *g, const struct target *t,
 								 check->matcher.ranges[i].high };
 		p->n_matcher = (uint8_t)check->matcher.n;
 	}
-	append_texts(ret, check);
+	append_texts(ret, g, t);
 	p->generation = record_hash(ret);
 	if (t->health.checked_usec != 0)
 		p->flags |= PROTOCOL_PROBE_HISTORY;
