@@ -159,7 +159,7 @@ void director_set_state(const struct director_pass *pass, uint32_t index, uint8_
 	if (f->control != FLOW_NONE &&
 	    ((f->protocol == IPPROTO_TCP && state == CONN_TCP_ESTABLISHED) ||
 	     (f->protocol == IPPROTO_SCTP && state == CONN_SCTP_ESTABLISHED)))
-		flow_at(pass->d->flows, f->control)->state |= DIRECTOR_TEMPLATE_ASSURED;
+		director_assure_template(pass->d->flows, f);
 }
 
 /*

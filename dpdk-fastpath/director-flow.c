@@ -54,7 +54,7 @@ static inline __attribute__((always_inline)) void advance(const struct director_
 
 		/* udp_state_transition() */
 		if (is_answer && f->control != FLOW_NONE && f->protocol == IPPROTO_UDP)
-			flow_at(flows, f->control)->state |= DIRECTOR_TEMPLATE_ASSURED;
+			director_assure_template(flows, f);
 		if (state != f->state)
 			director_set_state(pass, index, state);
 	}

@@ -29,6 +29,15 @@ enum {
 	DIRECTOR_TEMPLATE_RETAINED = 2,
 };
 
+/* ip_vs_control_assure_ct(). Not one that was bound to another destination since: for the kernel it is another one. */
+static inline void director_assure_template(struct flow_table *flows, const struct flow *f)
+{
+	struct flow *t = flow_at(flows, f->control);
+
+	if (t->endpoint == f->endpoint)
+		t->state |= DIRECTOR_TEMPLATE_ASSURED;
+}
+
 /* A reset that waits for director_emit(). */
 struct director_reset {
 	struct flow_key key;

@@ -139,6 +139,30 @@ static void test_persistence_and_weight(void **state)
 	rig_deinit(&r);
 }
 
+/* The answer of a destination that the client has left says nothing of the one that it has now. */
+static void test_late_answer_assures_no_other(void **state)
+{
+	struct frame_spec answer = { .src = DEST2,
+				     .dst = "198.51.100.7:1",
+				     .protocol = IPPROTO_UDP };
+	struct ipvs_service_key k;
+	struct rig_frame f;
+	struct rig r;
+
+	(void)state;
+	make_persistent(&r, &k, SERVICE, DEST1, DEST2);
+	assert_true(rig_goes_to(&r, IPPROTO_UDP, "198.51.100.7:1", SERVICE, DEST2));
+	rig_del_dest(&r, &k, DEST2);
+	assert_true(rig_goes_to(&r, IPPROTO_UDP, "198.51.100.7:2", SERVICE, DEST1));
+	assert_int_equal(rig_send(&r, &f, &answer), DIRECTOR_SEND);
+	assert_int_equal(template_of(&r, "198.51.100.7").state, 0);
+	answer.src = DEST1;
+	answer.dst = "198.51.100.7:2";
+	assert_int_equal(rig_send(&r, &f, &answer), DIRECTOR_SEND);
+	assert_int_equal(template_of(&r, "198.51.100.7").state, 1);
+	rig_deinit(&r);
+}
+
 static void test_netmask(void **state)
 {
 	struct ipvs_service s = {
@@ -168,6 +192,7 @@ int main(void)
 		cmocka_unit_test(test_persistence_of_every_port),
 		cmocka_unit_test(test_every_port_without_persistence),
 		cmocka_unit_test(test_persistence_and_weight),
+		cmocka_unit_test(test_late_answer_assures_no_other),
 		cmocka_unit_test(test_netmask),
 	};
 
