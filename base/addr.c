@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/number.h"
+
 /*
  * The IPv4 address that text begins with, as strict as inet_pton(3) on one: returns what follows it, or NULL. Ten thousand
  * targets are read at each reload, and this takes a quarter of its time.
@@ -44,24 +46,6 @@ int addr_parse(const char *text, struct addr *ret)
 	return 0;
 }
 
-/* Decimal digits only: strtoul would take signs, blanks and overflow silently. */
-static int number_parse(const char *text, unsigned max, unsigned *ret)
-{
-	unsigned n = 0;
-
-	if (!*text)
-		return -EINVAL;
-	for (; *text; text++) {
-		if (*text < '0' || *text > '9')
-			return -EINVAL;
-		n = n * 10 + (unsigned)(*text - '0');
-		if (n > max)
-			return -EINVAL;
-	}
-	*ret = n;
-	return 0;
-}
-
 /* "[ADDRESS]", "[ADDRESS]:PORT" or an IPv6 address alone. *ret_port_text: NULL without a port. */
 static int ipv6_port_split(const char *text, struct addr *ret, const char **ret_port_text)
 {
@@ -89,7 +73,7 @@ int addr_port_parse(const char *text, struct addr *ret, uint16_t *ret_port)
 {
 	struct addr a;
 	const char *port_text = ipv4_take(text, &a);
-	unsigned port = 0;
+	uint64_t port = 0;
 	int r = 0;
 
 	if (!port_text)
@@ -101,7 +85,7 @@ int addr_port_parse(const char *text, struct addr *ret, uint16_t *ret_port)
 	if (r == 0 && port_text)
 		r = number_parse(port_text, UINT16_MAX, &port);
 	if (r < 0)
-		return r;
+		return -EINVAL;
 	*ret = a;
 	*ret_port = (uint16_t)port;
 	return 0;
@@ -124,7 +108,7 @@ int prefix_parse(const char *text, struct prefix *ret)
 	const char *slash = strchr(text, '/');
 	size_t len = slash ? (size_t)(slash - text) : strlen(text);
 	struct addr masked;
-	unsigned bits;
+	uint64_t bits;
 	int r;
 
 	if (len >= sizeof(host))
@@ -134,15 +118,14 @@ int prefix_parse(const char *text, struct prefix *ret)
 	r = addr_parse(host, &p.addr);
 	if (r < 0)
 		return r;
-	bits = (unsigned)addr_len_bytes(&p.addr) * 8;
+	bits = addr_len_bytes(&p.addr) * 8;
 	if (slash) {
-		r = number_parse(slash + 1, bits, &bits);
-		if (r < 0)
-			return r;
+		if (number_parse(slash + 1, bits, &bits) < 0)
+			return -EINVAL;
 	}
 	p.len = (uint8_t)bits;
 	masked = p.addr;
-	mask_bytes(masked.bytes, addr_len_bytes(&masked), bits);
+	mask_bytes(masked.bytes, addr_len_bytes(&masked), p.len);
 	if (!addr_eq(&masked, &p.addr))
 		return -ERANGE;
 	*ret = p;

@@ -7,6 +7,7 @@
 #include <strings.h>
 
 #include "base/cleanup.h"
+#include "base/number.h"
 
 int value_parse_bool(const char *text, bool *ret)
 {
@@ -28,36 +29,9 @@ int value_parse_bool(const char *text, bool *ret)
 	return -EINVAL;
 }
 
-/* The digits at *cursor, at least one; a value beyond max is -ERANGE, but the digits are all consumed. */
-static int take_digits(const char **cursor, uint64_t max, uint64_t *ret)
-{
-	const char *s = *cursor;
-	uint64_t n = 0;
-	bool over = false;
-
-	if (*s < '0' || *s > '9')
-		return -EINVAL;
-	for (; *s >= '0' && *s <= '9'; s++) {
-		uint64_t digit = (uint64_t)(*s - '0');
-
-		if (__builtin_mul_overflow(n, 10, &n) || __builtin_add_overflow(n, digit, &n))
-			over = true;
-	}
-	*cursor = s;
-	*ret = n;
-	return over || n > max ? -ERANGE : 0;
-}
-
 int value_parse_uint(const char *text, uint64_t max, uint64_t *ret)
 {
-	uint64_t n;
-	int r = take_digits(&text, max, &n);
-
-	if (*text)
-		return -EINVAL;
-	if (r == 0)
-		*ret = n;
-	return r;
+	return number_parse(text, max, ret);
 }
 
 static const struct {
@@ -93,7 +67,7 @@ int value_parse_duration(const char *text, usec_t *ret)
 	do {
 		uint64_t n;
 		usec_t unit = USEC_PER_SEC;
-		int r = take_digits(&s, UINT64_MAX, &n);
+		int r = number_take(&s, UINT64_MAX, &n);
 
 		if (r == -EINVAL)
 			return r;
@@ -131,14 +105,14 @@ const char *value_format_duration(usec_t usec, char buf[static VALUE_DURATION_ST
 static int take_range(const char **cursor, uint16_t min, uint16_t max, struct conf_range *ret)
 {
 	uint64_t low, high;
-	int r = take_digits(cursor, max, &low), r_high = 0;
+	int r = number_take(cursor, max, &low), r_high = 0;
 
 	if (r == -EINVAL)
 		return r;
 	high = low;
 	if (**cursor == '-') {
 		(*cursor)++;
-		r_high = take_digits(cursor, max, &high);
+		r_high = number_take(cursor, max, &high);
 		if (r_high == -EINVAL)
 			return r_high;
 	}

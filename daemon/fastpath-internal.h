@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #pragma once
 
-/* What fastpath.c (doing), fastpath-switch.c (orders, life) and fastpath-command.c (the command line) share. */
+/* What fastpath.c (doing), fastpath-switch.c (orders, life), fastpath-steps.c (what is moved) and fastpath-command.c (the command line) share. */
 
 #include <systemd/sd-event.h>
 
@@ -11,7 +11,10 @@
 #include "daemon/fastpath-plane.h"
 #include "daemon/fastpath-process.h"
 #include "daemon/fastpath-record.h"
+#include "daemon/fastpath-task.h"
 #include "daemon/fastpath.h"
+
+#define FASTPATH_NAME_USEC (2 * USEC_PER_SEC) /* for udev to give an interface its name */
 
 enum {
 	FASTPATH_END_MSEC = 1000,
@@ -23,6 +26,7 @@ struct fastpath {
 	struct fastpath_machine machine;
 	struct fastpath_record record;
 	struct fastpath_process process;
+	struct fastpath_task task; /* what is being taken or given back */
 	struct fastpath_plane plane;
 	struct fastpath_closed closed; /* as of the last look */
 	struct fastpath_link *link;    /* owned; NULL = not connected */
@@ -50,6 +54,21 @@ struct conf_fastpath;
 int fastpath_command_make(struct fastpath_command *c, const struct conf_fastpath *f,
 			  const char *socket);
 void fastpath_command_free(struct fastpath_command *c);
+
+/* A failure, with its reason in f->text. */
+struct fastpath_event fastpath_failed(struct fastpath *f, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+
+/* The actions of these names. True: *e is the answer; false: it comes later. */
+bool fastpath_seize(struct fastpath *f, struct fastpath_event *e);
+bool fastpath_move(struct fastpath *f, struct fastpath_event *e);
+bool fastpath_restore(struct fastpath *f, struct fastpath_event *e);
+
+/* Addresses of listeners are on the exception interfaces, or back. */
+void fastpath_redirect_vips(struct fastpath *f, bool there);
+/* Nothing is taken any more. */
+void fastpath_forget(struct fastpath *f);
+bool fastpath_has_udev(void);
 
 /* The event, and whatever follows from it. Not from within what it does. */
 void fastpath_handle(struct fastpath *f, const struct fastpath_event *event);

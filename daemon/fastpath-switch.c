@@ -77,6 +77,7 @@ int fastpath_new(struct manager *m, struct fastpath **ret)
 		return -ENOMEM;
 	f->manager = m;
 	f->process = FASTPATH_PROCESS_INIT;
+	f->task = FASTPATH_TASK_INIT;
 	f->socket = socket_path(m);
 	if (!f->socket)
 		return -ENOMEM;
@@ -98,6 +99,8 @@ void fastpath_free(struct fastpath *f)
 	if (!f)
 		return;
 	sd_event_source_disable_unref(f->timer);
+	/* The record does not tell how far it has come: better that it comes to its end. */
+	fastpath_task_deinit(&f->task, 2 * USEC_PER_SEC);
 	fastpath_link_free(f->link);
 	fastpath_plane_close(&f->plane);
 	fastpath_process_deinit(&f->process);

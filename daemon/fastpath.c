@@ -18,23 +18,15 @@
 #include "daemon/fastpath-move.h"
 #include "daemon/manager.h"
 #include "daemon/reconcile.h"
-#include "daemon/vip.h"
 #include "ipvs/channel-unix.h"
 
 #define PROGRAM_USEC (5 * USEC_PER_SEC)	    /* of one request, before it has the traffic */
 #define REQUEST_USEC (250 * USEC_PER_MSEC)  /* afterwards */
 #define STALE_USEC (3 * FASTPATH_BEAT_USEC) /* without a sign of life nothing else is asked */
 #define ADOPT_USEC (500 * USEC_PER_MSEC)    /* for the answer of a process that ran before us */
-#define EXIT_USEC (300 * USEC_PER_MSEC)	    /* of a process that ends by itself */
-#define GIVE_UP_USEC (10 * USEC_PER_SEC)    /* on one that was killed */
-#define PATIENCE_USEC (2 * USEC_PER_SEC)    /* for udev to give an interface its name */
+#define TASK_USEC USEC_PER_SEC		    /* for a task that is under way when all ends */
 
-enum {
-	RESTORE_FAILURES_MAX = 10, /* then what cannot be put back is left to the operator */
-};
-
-__attribute__((format(printf, 2, 3))) static struct fastpath_event failed(struct fastpath *f,
-									  const char *format, ...)
+struct fastpath_event fastpath_failed(struct fastpath *f, const char *format, ...)
 {
 	va_list args;
 
@@ -85,8 +77,8 @@ static void on_attached(int error, void *userdata)
 
 	if (error < 0) {
 		fastpath_process_last_line(&f->process, line);
-		e = failed(f, "the fast path cannot take its ports: %s%s%s", strerror(-error),
-			   *line ? ": " : "", line);
+		e = fastpath_failed(f, "the fast path cannot take its ports: %s%s%s",
+				    strerror(-error), *line ? ": " : "", line);
 	}
 	fastpath_handle(f, &e);
 }
@@ -103,7 +95,7 @@ static struct fastpath_event check(struct fastpath *f)
 	bool force = f->force || f->manager->conf->fastpath.enabled;
 
 	if (fastpath_check(f->manager->conf, force, reason) < 0)
-		return failed(f, "%s", reason);
+		return fastpath_failed(f, "%s", reason);
 	return done;
 }
 
@@ -116,7 +108,8 @@ static struct fastpath_event start(struct fastpath *f)
 		r = fastpath_process_start(&f->process, f->manager->event, command.argv,
 					   on_process_exit, f);
 	if (r < 0)
-		return failed(f, "%s: %s", f->manager->conf->fastpath.program, strerror(-r));
+		return fastpath_failed(f, "%s: %s", f->manager->conf->fastpath.program,
+				       strerror(-r));
 	free(f->record.command);
 	f->record.command = take_ptr(command.text);
 	f->record.phase = FASTPATH_RUNNING;
@@ -142,116 +135,10 @@ static struct fastpath_event program(struct fastpath *f)
 	if (r == 0)
 		r = fastpath_plane_open(&f->plane, f->socket, REQUEST_USEC);
 	if (r == -E2BIG)
-		return failed(f, "nat-pools: more than %d addresses", PRIVATE_LOCALS_MAX);
+		return fastpath_failed(f, "nat-pools: more than %d addresses", PRIVATE_LOCALS_MAX);
 	if (r < 0)
-		return failed(f, "cannot program the fast path: %s",
-			      report.error ? report.error : strerror(-r));
-	return done;
-}
-
-static struct fastpath_event seize(struct fastpath *f)
-{
-	const struct conf_fastpath *c = &f->manager->conf->fastpath;
-	char reason[FASTPATH_MOVE_REASON_MAX] = "";
-	int r = fastpath_move_prepare(&f->record, (const char *const *)c->ports, c->n_ports,
-				      c->exception_interface, reason);
-
-	if (r < 0)
-		return failed(f, "%s", reason);
-	f->record.phase = FASTPATH_SEIZED;
-	f->machine.gentle = fastpath_move_has_devices(&f->record);
-	r = fastpath_record_save(&f->record, fastpath_directory(f));
-	if (r < 0)
-		return failed(f, "cannot save what is about to be moved in %s: %s",
-			      fastpath_directory(f), strerror(-r));
-	if (fastpath_move_seize(&f->record, reason) < 0)
-		return failed(f, "%s", reason);
-	return done;
-}
-
-static void redirect_vips(struct fastpath *f, bool there)
-{
-	for (size_t i = 0; i < f->record.n_ports; i++) {
-		const struct fastpath_taken *t = &f->record.ports[i];
-
-		if (*t->interface && vip_set_redirect(f->manager->vips, t->interface,
-						      there ? t->exception : NULL) < 0)
-			log_err("fast path: %s", strerror(ENOMEM));
-	}
-}
-
-static struct fastpath_event move(struct fastpath *f)
-{
-	char reason[FASTPATH_MOVE_REASON_MAX] = "";
-	int r;
-
-	if (fastpath_move_addresses(&f->record, reason) < 0)
-		return failed(f, "%s", reason);
-	redirect_vips(f, true);
-	f->record.phase = FASTPATH_CARRIES;
-	r = fastpath_record_save(&f->record, fastpath_directory(f));
-	if (r < 0)
-		return failed(f, "cannot save what was moved in %s: %s", fastpath_directory(f),
-			      strerror(-r));
-	return done;
-}
-
-static void forget(struct fastpath *f)
-{
-	redirect_vips(f, false);
-	fastpath_record_clear(&f->record);
-	f->record.phase = FASTPATH_IDLE;
-	f->record.pid = 0;
-	fastpath_save(f);
-	f->restore_failures = 0;
-	f->restored = false;
-}
-
-/* Who else gives interfaces their names? */
-static bool has_udev(void)
-{
-	return access("/run/udev/control", F_OK) == 0;
-}
-
-/* Who does not end by itself is killed. */
-static bool is_gone(const struct fastpath *f, usec_t waited)
-{
-	if (f->process.pid && waited >= EXIT_USEC)
-		fastpath_process_signal(&f->process, SIGKILL);
-	return f->process.pid == 0;
-}
-
-/* SIGKILL cannot be refused, but what the process does in the kernel may take its time, or never end. */
-static bool give_up(struct fastpath *f, usec_t waited)
-{
-	if (waited < GIVE_UP_USEC)
-		return false;
-	log_warning("fast path: process %d does not end", (int)f->process.pid);
-	fastpath_process_deinit(&f->process);
-	return true;
-}
-
-static struct fastpath_event restore(struct fastpath *f)
-{
-	usec_t waited = clock_monotonic_usec() - f->machine.since_usec;
-	char reason[FASTPATH_MOVE_REASON_MAX] = "";
-	bool gone = is_gone(f, waited);
-	int r = 0;
-
-	fastpath_plane_close(&f->plane);
-	fastpath_link_free(take_ptr(f->link));
-	if (!f->restored && f->record.phase >= FASTPATH_SEIZED)
-		r = fastpath_move_restore(&f->record, gone, has_udev() && waited < PATIENCE_USEC,
-					  reason);
-	f->restored = r == 0;
-	if (r == -EAGAIN || (r == 0 && !gone && !give_up(f, waited)))
-		return (struct fastpath_event){ .kind = FASTPATH_AGAIN };
-	if (r < 0) {
-		manager_event(f->manager, LOG_ERR, "fastpath", "fast path", "%s", reason);
-		if (++f->restore_failures < RESTORE_FAILURES_MAX)
-			return failed(f, "%s", reason);
-	}
-	forget(f);
+		return fastpath_failed(f, "cannot program the fast path: %s",
+				       report.error ? report.error : strerror(-r));
 	return done;
 }
 
@@ -262,14 +149,8 @@ static struct fastpath_event perform(struct fastpath *f, enum fastpath_action ac
 		return check(f);
 	case FASTPATH_START:
 		return start(f);
-	case FASTPATH_PROGRAM:
-		return program(f);
-	case FASTPATH_SEIZE:
-		return seize(f);
-	case FASTPATH_MOVE:
-		return move(f);
 	default:
-		return restore(f);
+		return program(f);
 	}
 }
 
@@ -291,8 +172,14 @@ static bool perform_now(struct fastpath *f, enum fastpath_action action, struct 
 	case FASTPATH_ATTACH:
 		r = f->link ? fastpath_link_attach(f->link) : -ENOTCONN;
 		if (r < 0)
-			*e = failed(f, "the fast path does not answer: %s", strerror(-r));
+			*e = fastpath_failed(f, "the fast path does not answer: %s", strerror(-r));
 		return r < 0;
+	case FASTPATH_SEIZE:
+		return fastpath_seize(f, e);
+	case FASTPATH_MOVE:
+		return fastpath_move(f, e);
+	case FASTPATH_RESTORE:
+		return fastpath_restore(f, e);
 	default:
 		*e = perform(f, action);
 		return true;
@@ -477,19 +364,20 @@ static void recover(struct fastpath *f)
 						  FASTPATH_END_MSEC) == -ETIMEDOUT)
 		log_warning("fast path: process %d does not end", (int)f->record.pid);
 	if (f->record.phase < FASTPATH_SEIZED)
-		return forget(f);
+		return fastpath_forget(f);
 	do {
-		r = fastpath_move_restore(&f->record, true,
-					  has_udev() && now < start_usec + PATIENCE_USEC, reason);
+		r = fastpath_move_restore(
+			&f->record, true,
+			fastpath_has_udev() && now < start_usec + FASTPATH_NAME_USEC, reason);
 		if (r == 0)
 			break;
 		(void)poll(NULL, 0, 20);
 		now = clock_monotonic_usec();
-	} while (now < start_usec + 2 * PATIENCE_USEC);
+	} while (now < start_usec + 2 * FASTPATH_NAME_USEC);
 	if (r < 0)
 		manager_event(f->manager, LOG_ERR, "fastpath", "fast path",
 			      "cannot put everything back: %s", *reason ? reason : strerror(-r));
-	forget(f);
+	fastpath_forget(f);
 }
 
 /* A process that is ending, or hangs, has nothing that could be adopted. */
@@ -516,7 +404,7 @@ int fastpath_adopt(struct fastpath *f)
 					   f->record.start_ticks, on_process_exit, f);
 	if (r == 0) {
 		f->machine.gentle = fastpath_move_has_devices(&f->record);
-		redirect_vips(f, true);
+		fastpath_redirect_vips(f, true);
 		return 0;
 	}
 	if (f->record.phase != FASTPATH_IDLE) {
@@ -530,6 +418,7 @@ void fastpath_end(struct fastpath *f)
 {
 	if (!f || f->record.phase == FASTPATH_IDLE)
 		return;
+	fastpath_task_deinit(&f->task, TASK_USEC);
 	fastpath_plane_close(&f->plane);
 	fastpath_link_free(take_ptr(f->link));
 	fastpath_process_deinit(&f->process);

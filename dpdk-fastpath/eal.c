@@ -14,6 +14,7 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "base/number.h"
 
 enum {
 	ARGUMENTS_MAX = 24 + 2 * OPTIONS_PORTS_MAX,
@@ -29,20 +30,24 @@ static void cleanup_dir(DIR **d)
 }
 
 /* Those of all sizes that nobody has. */
-static unsigned long free_hugepages(void)
+static uint64_t free_hugepages(void)
 {
 	static const char *const base = "/sys/kernel/mm/hugepages";
 	_cleanup_(cleanup_dir) DIR *dir = opendir(base);
-	unsigned long sum = 0;
+	uint64_t sum = 0;
 
 	for (struct dirent *e = dir ? readdir(dir) : NULL; e; e = readdir(dir)) {
 		_cleanup_fclose_ FILE *f = NULL;
 		char path[512], text[32];
+		uint64_t n;
 
 		(void)snprintf(path, sizeof(path), "%s/%s/free_hugepages", base, e->d_name);
 		f = fopen(path, "re");
-		if (f && fgets(text, sizeof(text), f))
-			sum += strtoul(text, NULL, 10);
+		if (!f || !fgets(text, sizeof(text), f))
+			continue;
+		text[strcspn(text, "\n")] = '\0';
+		if (number_parse(text, UINT32_MAX, &n) == 0)
+			sum += n;
 	}
 	return sum;
 }

@@ -11,6 +11,7 @@
 #include <sys/un.h>
 
 #include "base/cleanup.h"
+#include "base/number.h"
 
 const char *const options_help =
 	"usage: ipvsd-fastpath --port SPEC [--port SPEC ...] [OPTION ...]\n"
@@ -100,16 +101,11 @@ static int fail(char error[static OPTIONS_ERROR_MAX], const char *format, ...)
 /* Decimal digits alone; *text is set behind them. */
 static int parse_number(const char **text, uint32_t min, uint32_t max, uint32_t *ret)
 {
-	unsigned long long value;
-	char *end;
+	uint64_t value;
+	int r = number_take(text, max, &value);
 
-	if (!isdigit((unsigned char)**text))
-		return -EINVAL;
-	errno = 0;
-	value = strtoull(*text, &end, 10);
-	if (errno != 0 || value < min || value > max)
-		return -ERANGE;
-	*text = end;
+	if (r < 0 || value < min)
+		return r < 0 ? r : -ERANGE;
 	*ret = (uint32_t)value;
 	return 0;
 }

@@ -16,6 +16,7 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "base/number.h"
 #include "dpdk-fastpath/port-rss.h"
 
 enum {
@@ -245,11 +246,13 @@ int port_attach(struct port *p, unsigned index, const struct port_config *c)
 uint16_t port_buffer_bytes(const struct port *p)
 {
 	uint32_t needed = MAX((uint32_t)p->mtu + FRAME_OVERHEAD, (uint32_t)BUFFER_MIN);
+	uint64_t slot;
 	char text[16];
 
 	/* net_af_packet demands room for a whole slot of its ring, and loses longer frames silently. */
-	if (device_argument(p->config.spec, "framesz", text, sizeof(text)))
-		needed = MAX(needed, (uint32_t)strtoul(text, NULL, 10));
+	if (device_argument(p->config.spec, "framesz", text, sizeof(text)) &&
+	    number_parse(text, UINT16_MAX, &slot) == 0)
+		needed = MAX(needed, (uint32_t)slot);
 	needed = (needed + BUFFER_ROUND - 1) / BUFFER_ROUND * BUFFER_ROUND;
 	return (uint16_t)MIN(needed, (uint32_t)UINT16_MAX - RTE_PKTMBUF_HEADROOM);
 }

@@ -13,6 +13,7 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "base/number.h"
 #include "dpdk-fastpath/tables.h"
 
 enum {
@@ -85,8 +86,7 @@ static int answer_stats(struct telemetry *t, struct rte_tel_data *d)
 static int answer_workers(struct telemetry *t, const char *params, struct rte_tel_data *d)
 {
 	struct private_worker w;
-	unsigned long index;
-	char *end;
+	uint64_t index;
 	int r = 0;
 
 	if (!params || *params == '\0') {
@@ -95,8 +95,7 @@ static int answer_workers(struct telemetry *t, const char *params, struct rte_te
 			r = rte_tel_data_add_array_int(d, (int)i);
 		return r;
 	}
-	index = strtoul(params, &end, 10);
-	if (*end != '\0' || index >= PRIVATE_WORKERS_MAX)
+	if (number_parse(params, PRIVATE_WORKERS_MAX - 1, &index) < 0)
 		return -EINVAL;
 	r = t->ops->worker(t->context, (unsigned)index, &w, &t->counters);
 	if (r < 0)
