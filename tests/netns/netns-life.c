@@ -15,6 +15,7 @@
 #include <cmocka.h>
 
 #include "tests/lab/fixture.h"
+#include "tests/netns/flap.h"
 
 #define A1 "10.0.1.10"
 #define B1 "10.0.2.10"
@@ -24,6 +25,7 @@
 	"healthy-threshold = 2\nunhealthy-threshold = 2\n"
 
 enum {
+	FLAPPING = 100,
 	ECHO_CONNECTIONS = 4, /* two on each target, by round robin */
 };
 
@@ -253,6 +255,24 @@ static void test_beyond_the_delay(void **state)
 	assert_int_equal(echoed.broken, 0);
 }
 
+/* The short form of bench-flap: after a storm the kernel's table is what the targets are. */
+static void test_flapping(void **state)
+{
+	struct flap *x;
+	usec_t settled;
+
+	(void)state;
+	x = flap_new(&f, FLAPPING, USEC_PER_SEC);
+	flap_run(x, 3 * USEC_PER_SEC);
+	settled = flap_settle(x, 6 * SOON_USEC);
+	if (settled == USEC_NEVER)
+		gateway_print_log(f.gateway);
+	print_message("# %u changes of %d targets, settled after %lu ms\n", flap_changes(x),
+		      FLAPPING, (unsigned long)(settled / USEC_PER_MSEC));
+	assert_true(settled != USEC_NEVER);
+	flap_free(x);
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
@@ -262,6 +282,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test_setup_teardown(test_termination, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_unhealthy_draining, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_beyond_the_delay, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_flapping, set_up, tear_down),
 	};
 
 	if (argc > 1)
