@@ -2,13 +2,12 @@
 #include "base/libcurl.h"
 
 #include <errno.h>
-#include <stdbool.h>
 
 #include "base/library.h"
 
 struct libcurl libcurl;
 
-int libcurl_load(void)
+int libcurl_load(bool tls)
 {
 	static bool loaded;
 	void *library = loaded ? NULL : library_open("libcurl.so.4");
@@ -22,7 +21,7 @@ int libcurl_load(void)
 		return -ELIBACC;
 	LIBCURL_FUNCTIONS(FIND)
 #undef FIND
-	if (libcurl.global_init(CURL_GLOBAL_NOTHING) != CURLE_OK)
+	if (libcurl.global_init(tls ? CURL_GLOBAL_SSL : CURL_GLOBAL_NOTHING) != CURLE_OK)
 		return -ENOMEM;
 	loaded = true;
 	return 0;

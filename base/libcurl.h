@@ -7,6 +7,7 @@
  */
 
 #include <curl/curl.h>
+#include <stdbool.h>
 
 #define LIBCURL_FUNCTIONS(X)                                                                       \
 	X(easy_cleanup)                                                                            \
@@ -26,6 +27,9 @@
 	X(multi_remove_handle)                                                                     \
 	X(multi_setopt)                                                                            \
 	X(multi_socket_action)                                                                     \
+	X(share_cleanup)                                                                           \
+	X(share_init)                                                                              \
+	X(share_setopt)                                                                            \
 	X(slist_append)                                                                            \
 	X(slist_free_all)
 
@@ -37,7 +41,8 @@ extern struct libcurl {
 } libcurl;
 
 /*
- * Loads the library on the first call, and initialises it without TLS. -ELIBACC: it is not installed, or lacks a
- * function. It stays loaded. To be called before a sandbox closes the file system.
+ * Loads the library on the first call, which decides whether it can do TLS; that takes some milliseconds and a megabyte.
+ * -ELIBACC: it is not installed, or lacks a function. It stays loaded. To be called before a sandbox closes the file
+ * system.
  */
-int libcurl_load(void);
+int libcurl_load(bool tls);

@@ -165,7 +165,7 @@ int client_call(const char *socket, const struct client_request *request, struct
 	int error;
 
 	*ret_error = NULL;
-	error = libcurl_load();
+	error = libcurl_load(false);
 	if (error == -ELIBACC)
 		explain(ret_error, "cannot load libcurl: install the package libcurl4");
 	if (error < 0)
@@ -199,7 +199,7 @@ char *client_escape(const char *text)
 {
 	char *escaped, *copy;
 
-	if (libcurl_load() < 0)
+	if (libcurl_load(false) < 0)
 		return NULL;
 	escaped = libcurl.easy_escape(NULL, text, 0);
 	copy = escaped ? strdup(escaped) : NULL;

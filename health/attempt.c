@@ -29,7 +29,13 @@ int attempt_start(struct attempt *a, const struct attempt_engines *engines,
 			probe_http_start(&a->http, engines->connector, spec, done, userdata);
 			return 0;
 		}
-		return probe_curl_start(engines->curl, spec, done, userdata, &a->curl);
+		return probe_curl_start(engines->curl, spec, &a->curl_memory, done, userdata,
+					&a->curl);
+	case PROTOCOL_CHECK_HTTPS:
+	case PROTOCOL_CHECK_TLS:
+	case PROTOCOL_CHECK_GRPC:
+		return probe_curl_start(engines->curl, spec, &a->curl_memory, done, userdata,
+					&a->curl);
 	case PROTOCOL_CHECK_UDP:
 		return probe_udp_start(engines->event, spec, done, userdata, &a->udp);
 	case PROTOCOL_CHECK_DNS:
@@ -54,6 +60,10 @@ enum probe_outcome attempt_cancel(struct attempt *a, const struct probe_spec *sp
 		return probe_tcp_cancel(&a->tcp);
 	case PROTOCOL_CHECK_HTTP:
 		return by_curl(spec) ? probe_curl_cancel(a->curl) : probe_http_cancel(&a->http);
+	case PROTOCOL_CHECK_HTTPS:
+	case PROTOCOL_CHECK_TLS:
+	case PROTOCOL_CHECK_GRPC:
+		return probe_curl_cancel(a->curl);
 	case PROTOCOL_CHECK_UDP:
 		return probe_udp_cancel(a->udp);
 	case PROTOCOL_CHECK_DNS:
@@ -67,4 +77,9 @@ enum probe_outcome attempt_cancel(struct attempt *a, const struct probe_spec *sp
 	default:
 		return PROBE_TIMEOUT; /* of what never started */
 	}
+}
+
+void attempt_deinit(struct attempt *a)
+{
+	probe_curl_memory_deinit(&a->curl_memory);
 }

@@ -7,6 +7,7 @@
 
 #include <systemd/sd-event.h>
 
+#include "health/probe-curl.h"
 #include "health/probe-http.h"
 #include "health/probe-tcp.h"
 #include "health/probe.h"
@@ -18,8 +19,10 @@ struct attempt_engines {
 	struct probe_exec_engine *exec; /* NULL: this process runs no programs */
 };
 
-/* Embedded by its owner; means nothing while no attempt runs. */
+/* Embedded by its owner; zero-initialised. */
 struct attempt {
+	struct probe_curl_memory curl_memory; /* of the attempts before */
+	/* Means nothing while no attempt runs. */
 	union {
 		struct probe_tcp tcp;
 		struct probe_http http;
@@ -39,3 +42,6 @@ int attempt_start(struct attempt *a, const struct attempt_engines *engines,
 
 /* spec is the one it was started with. */
 enum probe_outcome attempt_cancel(struct attempt *a, const struct probe_spec *spec);
+
+/* No attempt may be running. */
+void attempt_deinit(struct attempt *a);

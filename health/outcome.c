@@ -79,6 +79,30 @@ const char *probe_outcome_to_string(enum probe_outcome o)
 	return names[o];
 }
 
+/* libssl's X509_V_ERR_*: part of its interface, so the numbers stay. */
+static const char *describe_certificate(int32_t error)
+{
+	switch (error) {
+	case 9:
+		return "not valid yet";
+	case 10:
+		return "expired";
+	case 18:
+	case 19:
+		return "self-signed";
+	case 2:
+	case 20:
+	case 21:
+		return "issuer unknown";
+	case 62:
+		return "for another name";
+	case 64:
+		return "for another address";
+	default:
+		return "not valid";
+	}
+}
+
 const char *probe_outcome_describe(enum probe_outcome o, int32_t detail,
 				   char buf[static PROBE_OUTCOME_TEXT_MAX])
 {
@@ -88,6 +112,9 @@ const char *probe_outcome_describe(enum probe_outcome o, int32_t detail,
 		(void)snprintf(buf, PROBE_OUTCOME_TEXT_MAX, "%s (%d)", name, detail);
 	else if (o == PROBE_WRONG_STATUS || o == PROBE_EXIT_STATUS || o == PROBE_KILLED)
 		(void)snprintf(buf, PROBE_OUTCOME_TEXT_MAX, "%s %d", name, detail);
+	else if (o == PROBE_CERTIFICATE)
+		(void)snprintf(buf, PROBE_OUTCOME_TEXT_MAX, "certificate %s",
+			       describe_certificate(detail));
 	else if ((o == PROBE_INTERNAL_ERROR || o == PROBE_UNREACHABLE) && detail)
 		(void)snprintf(buf, PROBE_OUTCOME_TEXT_MAX, "%s: %s", name,
 			       error ? error : "unknown");

@@ -23,7 +23,7 @@ enum probe_outcome {
 	PROBE_HEADER_TIMEOUT, /* no complete header, where there is one */
 	PROBE_BODY_TIMEOUT,   /* a header, but no complete body */
 	PROBE_TLS_ERROR,      /* the handshake failed */
-	PROBE_CERTIFICATE,    /* it is to be verified, and is not valid */
+	PROBE_CERTIFICATE,    /* it is to be verified, and is not valid; detail = X509_V_ERR_* */
 	PROBE_RESOLVER,	      /* the target's name has no address */
 	PROBE_WRONG_ANSWER,   /* not what was expected; detail = the code in a DNS answer */
 	PROBE_NOT_SERVING,    /* grpc; detail = grpc.health.v1's status */

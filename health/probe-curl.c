@@ -1,27 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "health/probe-curl.h"
 
-#include <assert.h>
 #include <errno.h>
-#include <stdio.h>
-#include <string.h>
+#include <stdlib.h>
 #include <sys/epoll.h>
+#include <sys/socket.h>
 
 #include "base/cleanup.h"
 #include "base/libcurl.h"
-
-struct probe_curl {
-	struct probe_curl_engine *engine; /* borrowed */
-	struct probe_curl *next_idle;
-	CURL *easy;		       /* owned */
-	struct curl_slist *headers;    /* owned */
-	const struct probe_spec *spec; /* borrowed */
-	probe_done_t done;
-	void *userdata; /* borrowed */
-	size_t header_bytes, body_bytes;
-	bool has_header;  /* the final answer's is complete */
-	int socket_errno; /* our own socket calls failed */
-};
+#include "health/probe-curl-attempt.h"
+#include "health/tls-store.h"
 
 struct probe_curl_engine {
 	sd_event *event;	/* owned reference */
@@ -30,129 +18,30 @@ struct probe_curl_engine {
 	struct probe_curl *idle;
 };
 
-static curl_socket_t on_open_socket(void *userdata, curlsocktype purpose,
-				    struct curl_sockaddr *address)
-{
-	struct probe_curl *p = userdata;
-	int fd;
-
-	(void)purpose;
-	(void)address; /* it was parsed from what the specification says */
-	fd = probe_socket_open(p->spec);
-	if (fd >= 0)
-		return fd;
-	p->socket_errno = -fd;
-	return CURL_SOCKET_BAD;
-}
-
-static size_t on_header(char *data, size_t size, size_t n, void *userdata)
-{
-	struct probe_curl *p = userdata;
-	long status = 0;
-
-	p->header_bytes += size * n;
-	if (data[0] == '\r' || data[0] == '\n') {
-		(void)libcurl.easy_getinfo(p->easy, CURLINFO_RESPONSE_CODE, &status);
-		p->has_header = status >= 200;
-	}
-	return p->header_bytes > PROBE_CURL_HEADER_MAX ? 0 : size * n;
-}
-
-static size_t on_body(char *data, size_t size, size_t n, void *userdata)
-{
-	struct probe_curl *p = userdata;
-
-	(void)data;
-	p->body_bytes += size * n;
-	return p->body_bytes > PROBE_CURL_BODY_MAX ? 0 : size * n;
-}
-
-static bool status_matches(const struct probe_spec *spec, long status)
-{
-	for (size_t i = 0; i < spec->n_matcher; i++)
-		if (status >= spec->matcher[i].low && status <= spec->matcher[i].high)
-			return true;
-	return false;
-}
-
-static enum probe_outcome judge_status(struct probe_curl *p, int32_t *ret_detail)
-{
-	long status = 0;
-
-	(void)libcurl.easy_getinfo(p->easy, CURLINFO_RESPONSE_CODE, &status);
-	*ret_detail = (int32_t)status;
-	return status_matches(p->spec, status) ? PROBE_OK : PROBE_WRONG_STATUS;
-}
-
-static bool is_connected(struct probe_curl *p)
-{
-	curl_off_t connect_usec = 0;
-
-	(void)libcurl.easy_getinfo(p->easy, CURLINFO_CONNECT_TIME_T, &connect_usec);
-	return connect_usec > 0;
-}
-
-static enum probe_outcome judge_deadline(struct probe_curl *p)
-{
-	if (!is_connected(p))
-		return PROBE_CONNECT_TIMEOUT;
-	return p->has_header ? PROBE_BODY_TIMEOUT : PROBE_HEADER_TIMEOUT;
-}
-
-static enum probe_outcome judge_connect(struct probe_curl *p, long error, int32_t *ret_detail)
-{
-	if (p->socket_errno)
-		error = p->socket_errno;
-	*ret_detail = (int32_t)error;
-	if (p->socket_errno || error == 0)
-		return PROBE_INTERNAL_ERROR;
-	return probe_outcome_from_errno((int)error);
-}
-
-static enum probe_outcome judge(struct probe_curl *p, CURLcode code, int32_t *ret_detail)
-{
-	long error = 0;
-
-	(void)libcurl.easy_getinfo(p->easy, CURLINFO_OS_ERRNO, &error);
-	*ret_detail = 0;
-	switch (code) {
-	case CURLE_OK:
-		return judge_status(p, ret_detail);
-	case CURLE_WRITE_ERROR: /* our callbacks refused more */
-		if (p->header_bytes > PROBE_CURL_HEADER_MAX)
-			return PROBE_BAD_RESPONSE;
-		return judge_status(p, ret_detail);
-	case CURLE_COULDNT_CONNECT:
-		return judge_connect(p, error, ret_detail);
-	case CURLE_OPERATION_TIMEDOUT:
-		return judge_deadline(p);
-	case CURLE_GOT_NOTHING:
-	case CURLE_PARTIAL_FILE:
-	case CURLE_SEND_ERROR:
-		return PROBE_RESET;
-	case CURLE_RECV_ERROR: /* a failed read, or bad chunked framing */
-		*ret_detail = (int32_t)error;
-		return error ? PROBE_RESET : PROBE_BAD_RESPONSE;
-	case CURLE_OUT_OF_MEMORY:
-		*ret_detail = ENOMEM;
-		return PROBE_INTERNAL_ERROR;
-	case CURLE_FAILED_INIT:
-	case CURLE_URL_MALFORMAT:
-	case CURLE_BAD_FUNCTION_ARGUMENT:
-		*ret_detail = EINVAL;
-		return PROBE_INTERNAL_ERROR;
-	default:
-		return PROBE_BAD_RESPONSE;
-	}
-}
-
 static void make_idle(struct probe_curl *p)
 {
-	(void)libcurl.multi_remove_handle(p->engine->multi, p->easy);
-	libcurl.slist_free_all(p->headers);
-	p->headers = NULL;
+	p->connected = sd_event_source_disable_unref(p->connected);
+	if (p->in_multi)
+		(void)libcurl.multi_remove_handle(p->engine->multi, p->easy);
+	p->in_multi = false;
+	/* Its owner may free the cache before the handle is used again. */
+	(void)libcurl.easy_setopt(p->easy, CURLOPT_SHARE, NULL);
+	cleanup_close(&p->fd);
+	p->fd = -1;
+	libcurl.slist_free_all(take_ptr(p->headers));
+	libcurl.slist_free_all(take_ptr(p->connect));
+	free(take_ptr(p->body));
 	p->next_idle = p->engine->idle;
 	p->engine->idle = p;
+}
+
+static void finish(struct probe_curl *p, enum probe_outcome outcome, int32_t detail)
+{
+	probe_done_t done = p->done;
+	void *userdata = p->userdata;
+
+	make_idle(p);
+	done(userdata, outcome, detail);
 }
 
 static void collect_finished(struct probe_curl_engine *e)
@@ -168,9 +57,8 @@ static void collect_finished(struct probe_curl_engine *e)
 		if (message->msg != CURLMSG_DONE)
 			continue;
 		(void)libcurl.easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &p);
-		outcome = judge(p, message->data.result, &detail);
-		make_idle(p);
-		p->done(p->userdata, outcome, detail);
+		outcome = probe_curl_judge(p, message->data.result, &detail);
+		finish(p, outcome, detail);
 	}
 }
 
@@ -250,9 +138,10 @@ int probe_curl_engine_new(sd_event *event, struct probe_curl_engine **ret)
 	struct probe_curl_engine *e;
 	int r;
 
-	r = libcurl_load();
+	r = libcurl_load(true);
 	if (r < 0)
 		return r;
+	tls_store_prepare();
 	e = calloc(1, sizeof(*e));
 	if (!e)
 		return -ENOMEM;
@@ -292,43 +181,14 @@ void probe_curl_engine_free(struct probe_curl_engine *e)
 	free(e);
 }
 
-/* The options that no specification changes. */
-static CURLcode set_constant_options(struct probe_curl *p)
+void probe_curl_memory_deinit(struct probe_curl_memory *memory)
 {
-	static const struct {
-		CURLoption option;
-		long value;
-	} longs[] = {
-		{ CURLOPT_HTTPGET, 1 },	       { CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_1_1 },
-		{ CURLOPT_HTTP09_ALLOWED, 0 }, { CURLOPT_FRESH_CONNECT, 1 },
-		{ CURLOPT_FORBID_REUSE, 1 },   { CURLOPT_FOLLOWLOCATION, 0 },
-		{ CURLOPT_NOSIGNAL, 1 },       { CURLOPT_NETRC, CURL_NETRC_IGNORED },
-		{ CURLOPT_BUFFERSIZE, 4096 },  { CURLOPT_DNS_CACHE_TIMEOUT, 0 },
-		{ CURLOPT_TCP_KEEPALIVE, 0 },
-	};
-	CURLcode code = CURLE_OK;
-
-	for (size_t i = 0; i < ARRAY_SIZE(longs) && code == CURLE_OK; i++)
-		code = libcurl.easy_setopt(p->easy, longs[i].option, longs[i].value);
-	if (code == CURLE_OK)
-		code = libcurl.easy_setopt(p->easy, CURLOPT_PROXY, "");
-	if (code == CURLE_OK)
-		code = libcurl.easy_setopt(p->easy, CURLOPT_PROTOCOLS_STR, "http");
-	if (code == CURLE_OK)
-		code = libcurl.easy_setopt(p->easy, CURLOPT_USERAGENT, "ipvsd/" IPVSD_VERSION);
-	if (code != CURLE_OK)
-		return code;
-	(void)libcurl.easy_setopt(p->easy, CURLOPT_PRIVATE, p);
-	(void)libcurl.easy_setopt(p->easy, CURLOPT_OPENSOCKETFUNCTION, on_open_socket);
-	(void)libcurl.easy_setopt(p->easy, CURLOPT_OPENSOCKETDATA, p);
-	(void)libcurl.easy_setopt(p->easy, CURLOPT_HEADERFUNCTION, on_header);
-	(void)libcurl.easy_setopt(p->easy, CURLOPT_HEADERDATA, p);
-	(void)libcurl.easy_setopt(p->easy, CURLOPT_WRITEFUNCTION, on_body);
-	(void)libcurl.easy_setopt(p->easy, CURLOPT_WRITEDATA, p);
-	return CURLE_OK;
+	if (memory->sessions)
+		(void)libcurl.share_cleanup(memory->sessions);
+	memory->sessions = NULL;
 }
 
-/* Easy handles are expensive to make and are used again, with the options above still set. */
+/* Easy handles are expensive to make and are used again, with the constant options still set. */
 static struct probe_curl *take_idle(struct probe_curl_engine *e)
 {
 	struct probe_curl *p = e->idle;
@@ -341,69 +201,97 @@ static struct probe_curl *take_idle(struct probe_curl_engine *e)
 	if (!p)
 		return NULL;
 	p->engine = e;
+	p->fd = -1;
 	p->easy = libcurl.easy_init();
-	if (p->easy && set_constant_options(p) == CURLE_OK)
+	if (p->easy && probe_curl_set_constants(p) == CURLE_OK)
 		return p;
 	libcurl.easy_cleanup(p->easy);
 	free(p);
 	return NULL;
 }
 
-static CURLcode set_request(struct probe_curl *p)
+/* The connection is there: the rest is libcurl's. */
+static void hand_over(struct probe_curl *p)
 {
-	const struct probe_spec *spec = p->spec;
-	char where[ADDR_PORT_STR_MAX], url[ADDR_PORT_STR_MAX + 16];
-	char host[PROTOCOL_HOST_MAX + 16];
-	struct curl_slist *more;
-	CURLcode code;
+	int r = 0;
 
-	(void)addr_port_format(&spec->addr, spec->port, where);
-	(void)snprintf(url, sizeof(url), "http://%s/", where);
-	(void)snprintf(host, sizeof(host), "Host: %s",
-		       spec->text_size[PROTOCOL_TEXT_HOST] ? spec->text[PROTOCOL_TEXT_HOST]
-							   : where);
-	p->headers = libcurl.slist_append(NULL, host);
-	more = libcurl.slist_append(p->headers, "Connection: close");
-	if (!p->headers || !more)
-		return CURLE_OUT_OF_MEMORY;
-	code = libcurl.easy_setopt(p->easy, CURLOPT_URL, url);
-	/* The path goes out as it was written, unnormalised. */
-	if (code == CURLE_OK)
-		code = libcurl.easy_setopt(p->easy, CURLOPT_REQUEST_TARGET,
-					   spec->text[PROTOCOL_TEXT_PATH]);
-	if (code == CURLE_OK)
-		code = libcurl.easy_setopt(p->easy, CURLOPT_HTTPHEADER, p->headers);
-	if (code == CURLE_OK) /* a second line of defence behind the prober's deadline */
-		code = libcurl.easy_setopt(p->easy, CURLOPT_CONNECTTIMEOUT_MS,
-					   (long)(spec->timeout_usec / USEC_PER_MSEC) + 1000);
-	return code;
+	if (p->spec->flags & PROTOCOL_PROBE_PROXY_V2)
+		r = probe_socket_send_proxy_header(p->fd);
+	if (r < 0) {
+		finish(p, probe_outcome_from_errno(-r), -r);
+		return;
+	}
+	if (libcurl.multi_add_handle(p->engine->multi, p->easy) == CURLM_OK)
+		p->in_multi = true;
+	else
+		finish(p, PROBE_INTERNAL_ERROR, ENOMEM);
 }
 
-int probe_curl_start(struct probe_curl_engine *e, const struct probe_spec *spec, probe_done_t done,
-		     void *userdata, struct probe_curl **ret)
+static int on_connected(sd_event_source *s, int fd, uint32_t revents, void *userdata)
+{
+	struct probe_curl *p = userdata;
+	socklen_t len = sizeof(int);
+	int error = 0;
+
+	(void)s;
+	(void)revents;
+	if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len) < 0)
+		error = errno;
+	p->connected = sd_event_source_disable_unref(p->connected);
+	if (error)
+		finish(p, probe_outcome_from_errno(error), error);
+	else
+		hand_over(p);
+	return 0;
+}
+
+/* By ourselves, so that the PROXY header can go out before TLS, and that each error has its number. */
+static int begin_connect(struct probe_curl *p)
+{
+	struct sockaddr_storage ss;
+	socklen_t len = addr_to_sockaddr(&p->spec->addr, p->spec->port, &ss);
+
+	p->fd = probe_socket_open(p->spec);
+	if (p->fd < 0)
+		return p->fd;
+	if (connect(p->fd, (struct sockaddr *)&ss, len) < 0 && errno != EINPROGRESS) {
+		int error = errno;
+
+		finish(p, probe_outcome_from_errno(error), error);
+		return 0;
+	}
+	return sd_event_add_io(p->engine->event, &p->connected, p->fd, EPOLLOUT, on_connected, p);
+}
+
+int probe_curl_start(struct probe_curl_engine *e, const struct probe_spec *spec,
+		     struct probe_curl_memory *memory, probe_done_t done, void *userdata,
+		     struct probe_curl **ret)
 {
 	struct probe_curl *p = take_idle(e);
+	int r = -ENOMEM;
 
 	if (!p)
-		return -ENOMEM;
+		return r;
 	p->spec = spec;
+	p->memory = memory;
 	p->done = done;
 	p->userdata = userdata;
-	p->header_bytes = 0;
-	p->body_bytes = 0;
-	p->has_header = false;
-	p->socket_errno = 0;
-	if (set_request(p) != CURLE_OK || libcurl.multi_add_handle(e->multi, p->easy) != CURLM_OK) {
-		make_idle(p);
-		return -ENOMEM;
-	}
+	p->peer_closed = p->has_header = false;
+	p->header_bytes = p->body_bytes = p->body_capacity = 0;
+	p->grpc_status = -1;
+	p->refusal = PROBE_CURL_NOT_REFUSED;
+	p->error[0] = '\0';
 	*ret = p;
-	return 0;
+	if (probe_curl_set_request(p) == CURLE_OK)
+		r = begin_connect(p);
+	if (r < 0)
+		make_idle(p);
+	return r;
 }
 
 enum probe_outcome probe_curl_cancel(struct probe_curl *p)
 {
-	enum probe_outcome outcome = judge_deadline(p);
+	enum probe_outcome outcome = probe_curl_judge_deadline(p);
 
 	make_idle(p);
 	return outcome;

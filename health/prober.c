@@ -91,6 +91,7 @@ static void probe_free(struct probe *p)
 	if (p->running)
 		(void)probe_cancel(p);
 	wakeup_remove(&p->prober->queue, &p->wakeup);
+	attempt_deinit(&p->attempt);
 	probe_spec_deinit(&p->spec);
 	free(p);
 }

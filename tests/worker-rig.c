@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -184,6 +185,24 @@ void rig_wait_heartbeats(struct rig *rig, unsigned more)
 		if (rig->closed || clock_monotonic_usec() > end)
 			fail_msg("no heartbeat");
 	}
+}
+
+size_t rig_peak_kib(const struct rig *rig)
+{
+	static const char field[] = "VmHWM:";
+	char path[64], line[256];
+	size_t kib = 0;
+	FILE *f;
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/status", rig->pid);
+	f = fopen(path, "re");
+	assert_non_null(f);
+	while (kib == 0 && fgets(line, sizeof(line), f))
+		if (strncmp(line, field, sizeof(field) - 1) == 0)
+			kib = strtoul(line + sizeof(field) - 1, NULL, 10);
+	(void)fclose(f);
+	assert_true(kib > 0);
+	return kib;
 }
 
 void rig_send(struct rig *rig, const void *record, size_t size)

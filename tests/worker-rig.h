@@ -58,6 +58,9 @@ void rig_wait_heartbeats(struct rig *rig, unsigned more);
 /* The exit status; waits for the end of the worker, for which the caller gave a reason. */
 int rig_wait_exit(struct rig *rig);
 
+/* The most memory that the worker has had (VmHWM). */
+size_t rig_peak_kib(const struct rig *rig);
+
 void rig_send(struct rig *rig, const void *record, size_t size);
 void rig_send_hello(struct rig *rig);
 void rig_send_del(struct rig *rig, uint64_t id);

@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "health/tls-store.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <openssl/err.h>
+#include <openssl/pem.h>
+#include <openssl/ssl.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+
+#include "base/cleanup.h"
+#include "base/library.h"
+
+/* Of libraries that libcurl has loaded already: it is Debian's, which is linked with these. */
+#define LIBCRYPTO_FUNCTIONS(X)                                                                     \
+	X(BIO_free)                                                                                \
+	X(BIO_new_mem_buf)                                                                         \
+	X(ERR_clear_error)                                                                         \
+	X(PEM_read_bio_X509)                                                                       \
+	X(X509_STORE_add_cert)                                                                     \
+	X(X509_STORE_free)                                                                         \
+	X(X509_STORE_new)                                                                          \
+	X(X509_free)
+
+static struct {
+#define MEMBER(name) __typeof__(name) *name;
+	LIBCRYPTO_FUNCTIONS(MEMBER)
+	MEMBER(SSL_CTX_set1_cert_store)
+#undef MEMBER
+} openssl;
+
+static struct {
+	const void *pem; /* owned mapping; NULL = no file */
+	size_t size;
+	X509_STORE *store; /* owned; made when it is first used */
+} authorities;
+
+static bool map_file(const char *path)
+{
+	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
+	struct stat st;
+	void *p;
+
+	if (fd < 0 || fstat(fd, &st) < 0 || st.st_size <= 0 || st.st_size > INT_MAX)
+		return false;
+	p = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+	if (p == MAP_FAILED)
+		return false;
+	authorities.pem = p;
+	authorities.size = (size_t)st.st_size;
+	return true;
+}
+
+static bool find_functions(void)
+{
+	void *crypto = library_open("libcrypto.so.3"), *ssl = library_open("libssl.so.3");
+
+	if (!crypto || !ssl)
+		return false;
+#define FIND(name)                                                                                 \
+	if (!library_find(crypto, #name, &openssl.name, sizeof(openssl.name)))                     \
+		return false;
+	LIBCRYPTO_FUNCTIONS(FIND)
+#undef FIND
+	return library_find(ssl, "SSL_CTX_set1_cert_store", &openssl.SSL_CTX_set1_cert_store,
+			    sizeof(openssl.SSL_CTX_set1_cert_store));
+}
+
+void tls_store_prepare(void)
+{
+	static const char *const paths[] = {
+		"/etc/ssl/certs/ca-certificates.crt", /* Debian */
+		"/etc/pki/tls/certs/ca-bundle.crt",   /* Fedora */
+		"/etc/ssl/cert.pem",
+	};
+	const char *path = secure_getenv("SSL_CERT_FILE");
+
+	if (authorities.pem || !find_functions())
+		return;
+	if (path) {
+		(void)map_file(path);
+		return;
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(paths) && !map_file(paths[i]); i++)
+		;
+}
+
+/* How many were added. */
+static unsigned add_all(X509_STORE *store, BIO *bio)
+{
+	unsigned n = 0;
+	X509 *x;
+
+	while ((x = openssl.PEM_read_bio_X509(bio, NULL, NULL, NULL))) {
+		n += openssl.X509_STORE_add_cert(store, x) == 1;
+		openssl.X509_free(x);
+	}
+	openssl.ERR_clear_error(); /* the end of the file is one */
+	return n;
+}
+
+static int make_store(void)
+{
+	X509_STORE *store = openssl.X509_STORE_new();
+	BIO *bio = openssl.BIO_new_mem_buf(authorities.pem, (int)authorities.size);
+	int r = 0;
+
+	if (!store || !bio)
+		r = -ENOMEM;
+	else if (add_all(store, bio) == 0)
+		r = -ENOKEY;
+	(void)openssl.BIO_free(bio);
+	if (r < 0)
+		openssl.X509_STORE_free(store);
+	else
+		authorities.store = store;
+	return r;
+}
+
+int tls_store_use(void *ssl_ctx)
+{
+	int r;
+
+	if (!authorities.pem)
+		return -ENOKEY;
+	if (!authorities.store) {
+		r = make_store();
+		if (r < 0)
+			return r;
+	}
+	openssl.SSL_CTX_set1_cert_store(ssl_ctx, authorities.store);
+	return 0;
+}
