@@ -35,9 +35,11 @@ bool director_overloaded(const void *context, uint32_t dest_id)
 
 static void set_overloaded(const struct director_pass *pass, uint32_t dest_id, bool overloaded)
 {
-	if (director_overloaded(pass->d, dest_id) != overloaded)
-		atomic_store_explicit(&pass->d->config.overloaded[dest_id], overloaded,
-				      memory_order_relaxed);
+	if (director_overloaded(pass->d, dest_id) == overloaded)
+		return;
+	atomic_store_explicit(&pass->d->config.overloaded[dest_id], overloaded,
+			      memory_order_relaxed);
+	pass->d->overloads++;
 }
 
 static uint64_t total_conns(const struct director_pass *pass, uint32_t dest_id)
@@ -103,16 +105,14 @@ static void release(const struct director_pass *pass, const struct flow *f)
 	d->removed = true;
 }
 
-int director_insert(const struct director_pass *pass, const struct flow *f, uint32_t timeout_ticks,
-		    uint32_t *ret)
+/* The table's answer r, and who gave its place for it. */
+static int inserted(const struct director_pass *pass, const struct flow *f, int r,
+		    const struct flow *evicted)
 {
 	struct director *d = pass->d;
-	struct flow evicted = { 0 };
-	int r;
 
-	r = flow_insert(d->flows, f, pass->now, timeout_ticks, ret, &evicted);
-	if (evicted.protocol != 0) {
-		release(pass, &evicted);
+	if (evicted->protocol != 0) {
+		release(pass, evicted);
 		COUNTER_ADD(d->counters.connections_evicted, 1);
 	}
 	if (r < 0)
@@ -123,6 +123,24 @@ int director_insert(const struct director_pass *pass, const struct flow *f, uint
 	d->inserted = true;
 	COUNTER_ADD(d->counters.connections_made, 1);
 	return 0;
+}
+
+int director_insert(const struct director_pass *pass, const struct flow *f, uint32_t timeout_ticks,
+		    uint32_t *ret)
+{
+	struct flow evicted;
+	int r = flow_insert(pass->d->flows, f, pass->now, timeout_ticks, ret, &evicted);
+
+	return inserted(pass, f, r, &evicted);
+}
+
+int director_insert_new(const struct director_pass *pass, const struct flow *f,
+			const struct flow_plan *plan, uint32_t timeout_ticks, uint32_t *ret)
+{
+	struct flow evicted;
+	int r = flow_insert_new(pass->d->flows, f, plan, pass->now, timeout_ticks, ret, &evicted);
+
+	return inserted(pass, f, r, &evicted);
 }
 
 void director_remove(const struct director_pass *pass, uint32_t index)

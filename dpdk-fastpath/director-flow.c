@@ -91,7 +91,7 @@ static __attribute__((noinline)) void replace(const struct director_pass *pass,
 					      struct director_frame *frame, uint32_t index)
 {
 	pass->d->leaving = index;
-	director_on_miss(pass, frame);
+	director_on_miss(pass, frame, NULL);
 	director_remove_leaving(pass);
 }
 
@@ -200,13 +200,16 @@ static inline __attribute__((always_inline)) bool pass_on(const struct director_
 	return true;
 }
 
-static void on_flow(const struct director_pass *pass, struct director_frame *f, flow_ref ref)
+static inline void on_flow(const struct director_pass *pass, struct director_frame *f, flow_ref ref,
+			   struct director_attempt *attempt)
 {
+	struct director_attempt *expected = ref == 0 ? attempt : NULL;
+
 	/* An earlier frame of the burst may have made or removed the connection. */
 	if (ref == 0 ? pass->d->inserted : pass->d->removed)
 		ref = flow_lookup(pass->d->flows, &f->packet.key);
 	if (ref == 0) {
-		director_on_miss(pass, f);
+		director_on_miss(pass, f, expected);
 	} else if (FLOW_REF_REVERSE(ref)) {
 		if (!pass_on(pass, f, FLOW_REF_INDEX(ref), true))
 			director_on_answer(pass, f, FLOW_REF_INDEX(ref));
@@ -221,7 +224,7 @@ void director_on_flows(const struct director_pass *pass, struct director_frame *
 {
 	for (unsigned i = 0; i < n; i++)
 		if (__builtin_expect(keys[i] != NULL, true))
-			on_flow(pass, &frames[i], refs[i]);
+			on_flow(pass, &frames[i], refs[i], &pass->d->attempts[i]);
 		else
 			director_on_other(pass, &frames[i]);
 }

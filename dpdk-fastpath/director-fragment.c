@@ -10,7 +10,7 @@ static void decide_as_flow(const struct director_pass *pass, struct director_fra
 
 	here.owned = true;
 	if (ref == 0)
-		director_on_miss(&here, frame);
+		director_on_miss(&here, frame, NULL);
 	else if (FLOW_REF_REVERSE(ref))
 		director_on_answer(&here, frame, FLOW_REF_INDEX(ref));
 	else

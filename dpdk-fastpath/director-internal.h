@@ -51,6 +51,17 @@ struct director_limit {
 	uint32_t n_left, tick;
 };
 
+/* What is known and decided about a packet that may begin a connection. */
+struct director_attempt {
+	const struct service_view *service; /* NULL: none */
+	const struct dest_view *dest;	    /* NULL: not decided; what follows is not valid then */
+	uint32_t overloads;		    /* director.overloads when it was */
+	uint32_t template;		    /* FLOW_NONE without persistence */
+	struct flow flow;
+	bool is_planned; /* plan is valid, for the flow as it is */
+	struct flow_plan plan;
+};
+
 struct director {
 	struct director_config config;
 	struct flow_table *flows;     /* owned */
@@ -61,6 +72,7 @@ struct director {
 	uint32_t tick_msec;
 	/* Since the look-up of this burst's keys: what it found may not be so any more. */
 	bool inserted, removed;
+	uint32_t overloads;  /* how often a destination became overloaded, or free again */
 	uint32_t leaving;    /* the connection whose place a new one takes; FLOW_NONE */
 	uint32_t full_until; /* stateless: connections without a record may be about until then */
 	bool was_full;
@@ -75,6 +87,7 @@ struct director {
 	uint32_t resets_head, resets_tail; /* not reduced */
 	struct director_reset resets[DIRECTOR_RESETS_MAX];
 	struct peers peers;
+	struct director_attempt attempts[DIRECTOR_BURST_MAX]; /* of keys that were not found */
 	_Alignas(64) struct counters counters;
 };
 
@@ -196,6 +209,9 @@ void director_on_other(const struct director_pass *pass, struct director_frame *
 /* As flow_insert(); counts the connection at its destination, uncounts what gave its place. */
 int director_insert(const struct director_pass *pass, const struct flow *f, uint32_t timeout_ticks,
 		    uint32_t *ret);
+/* As flow_insert_new(). */
+int director_insert_new(const struct director_pass *pass, const struct flow *f,
+			const struct flow_plan *plan, uint32_t timeout_ticks, uint32_t *ret);
 void director_remove(const struct director_pass *pass, uint32_t index);
 /* director.leaving, where there is one. */
 void director_remove_leaving(const struct director_pass *pass);
@@ -219,12 +235,16 @@ void director_on_answer(const struct director_pass *pass, struct director_frame 
 
 /* director-new.c: a PACKET_FLOW that belongs to no connection. */
 
-void director_on_miss(const struct director_pass *pass, struct director_frame *f);
+/* expected: by director_expect(), or NULL. */
+void director_on_miss(const struct director_pass *pass, struct director_frame *f,
+		      struct director_attempt *expected);
 /*
- * Asks for the memory of the connection that the packet may begin: the bucket of its answers' key was waited for during
- * a fifth of a connection's life. A guess, without effect, and only where the packet alone decides.
+ * Decides as far as can be foreseen, for all of a burst before the first is made, and asks for the memory of the
+ * connection that the packet may begin: the bucket of its answers' key was waited for during a fifth of a connection's
+ * life. No effect but on *ret.
  */
-void director_expect(const struct director_pass *pass, const struct packet *p);
+void director_expect(const struct director_pass *pass, const struct packet *p,
+		     struct director_attempt *ret);
 /* By the scheduler; NULL: none. */
 const struct dest_view *director_choose(const struct director_pass *pass,
 					const struct service_view *service,

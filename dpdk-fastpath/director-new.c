@@ -13,14 +13,6 @@ enum {
 	PORT_FTP_DATA = 20,
 };
 
-/* What is being decided about one packet. */
-struct attempt {
-	const struct service_view *service;
-	const struct dest_view *dest;
-	struct flow flow;
-	uint32_t template; /* FLOW_NONE without persistence */
-};
-
 static uint64_t next_random(struct director *d)
 {
 	uint64_t x = d->random += UINT64_C(0x9e3779b97f4a7c15);
@@ -50,8 +42,11 @@ const struct dest_view *director_choose(const struct director_pass *pass,
 }
 
 /* A destination for the packet, by the template or the scheduler. -ENOENT: none; -ENOSPC: no room for a template. */
-static int find_dest(const struct director_pass *pass, const struct flow_key *k, struct attempt *a)
+static int find_dest(const struct director_pass *pass, const struct flow_key *k,
+		     struct director_attempt *a)
 {
+	a->dest = NULL;
+	a->template = FLOW_NONE;
 	if (a->service->flags & IPVS_SVC_PERSISTENT)
 		return director_use_template(pass, a->service, k, &a->template, &a->dest);
 	/* Port 0 is for persistent services alone. */
@@ -60,14 +55,14 @@ static int find_dest(const struct director_pass *pass, const struct flow_key *k,
 	return a->dest ? 0 : -ENOENT;
 }
 
-static uint16_t dest_port_of(const struct attempt *a, const struct flow_key *k)
+static uint16_t dest_port_of(const struct director_attempt *a, const struct flow_key *k)
 {
 	bool own_port = k->dst_port_be == a->service->port_be;
 
 	return own_port && a->dest->port_be != 0 ? a->dest->port_be : k->dst_port_be;
 }
 
-static void fill_flow(struct attempt *a, const struct packet *p)
+static void fill_flow(struct director_attempt *a, const struct packet *p)
 {
 	const struct flow_key *k = &p->key;
 	struct flow *f = &a->flow;
@@ -91,16 +86,36 @@ static void fill_flow(struct attempt *a, const struct packet *p)
 		f->flags |= FLOW_EMBRYONIC;
 }
 
-static int insert_with_local_port(const struct director_pass *pass, struct flow *f,
+/* The plan may be of a guess, and mostly is of the right one. */
+static void set_local_port(const struct director_pass *pass, struct director_attempt *a,
+			   uint16_t local, uint16_t port_be)
+{
+	struct flow *f = &a->flow;
+
+	if (a->is_planned && f->local == local && f->local_port_be == port_be)
+		return;
+	f->local = local;
+	f->local_port_be = port_be;
+	if (a->is_planned)
+		flow_plan_answers(pass->d->flows, f, &a->plan);
+	else
+		flow_plan(pass->d->flows, f, &a->plan);
+	a->is_planned = true;
+}
+
+static int insert_with_local_port(const struct director_pass *pass, struct director_attempt *a,
 				  uint32_t timeout_ticks, uint32_t *ret)
 {
-	uint8_t family = f->flags & FLOW_FAMILY_6 ? AF_INET6 : AF_INET;
+	uint8_t family = a->flow.flags & FLOW_FAMILY_6 ? AF_INET6 : AF_INET;
 	struct local_ports_walk walk;
+	uint16_t local, port_be;
 
-	local_ports_begin(pass->d->ports, pass->s, family, f->endpoint, &walk);
-	while (local_ports_next(&walk, &f->local, &f->local_port_be)) {
-		int r = director_insert(pass, f, timeout_ticks, ret);
+	local_ports_begin(pass->d->ports, pass->s, family, a->flow.endpoint, &walk);
+	while (local_ports_next(&walk, &local, &port_be)) {
+		int r;
 
+		set_local_port(pass, a, local, port_be);
+		r = director_insert_new(pass, &a->flow, &a->plan, timeout_ticks, ret);
 		if (r != -EEXIST)
 			return r;
 	}
@@ -126,22 +141,25 @@ static int insert_in_place(const struct director_pass *pass, const struct flow *
 	return director_insert(pass, f, timeout_ticks, ret);
 }
 
-static int insert(const struct director_pass *pass, struct flow *f, uint32_t *ret)
+static int insert(const struct director_pass *pass, struct director_attempt *a, uint32_t *ret)
 {
+	const struct flow *f = &a->flow;
 	uint32_t timeout = conn_state_timeout(&pass->s->timeouts, f->protocol, f->state);
 	unsigned forward = f->flags & FLOW_FWD_MASK;
 	int r;
 
 	if (forward == IPVS_FORWARD_FULL_NAT)
-		return insert_with_local_port(pass, f, timeout, ret);
-	r = director_insert(pass, f, timeout, ret);
+		return insert_with_local_port(pass, a, timeout, ret);
+	if (!a->is_planned)
+		flow_plan(pass->d->flows, f, &a->plan);
+	r = director_insert_new(pass, f, &a->plan, timeout, ret);
 	if (r == -EEXIST && forward == IPVS_FORWARD_MASQ)
 		r = insert_in_place(pass, f, timeout, ret);
 	return r;
 }
 
 static void send_without_record(const struct director_pass *pass, struct director_frame *frame,
-				const struct attempt *a)
+				const struct director_attempt *a)
 {
 	pass->d->stateless = a->flow;
 	pass->d->sent_stateless = true;
@@ -163,7 +181,7 @@ static bool is_stateless(const struct director_pass *pass, const struct service_
 }
 
 static void on_no_record(const struct director_pass *pass, struct director_frame *frame,
-			 const struct attempt *a, int error)
+			 const struct director_attempt *a, int error)
 {
 	struct director *d = pass->d;
 
@@ -180,20 +198,19 @@ static void on_no_record(const struct director_pass *pass, struct director_frame
 	director_drop(pass, frame, COUNTER_DROP_FULL);
 }
 
-static void count_conn(const struct director_pass *pass, const struct attempt *a)
+static void count_conn(const struct director_pass *pass, const struct director_attempt *a)
 {
 	COUNTER_ADD(pass->d->config.dest_counters[a->dest->id].conns, 1);
 }
 
 static void connect_to(const struct director_pass *pass, struct director_frame *frame,
-		       struct attempt *a)
+		       struct director_attempt *a)
 {
 	struct director *d = pass->d;
 	uint32_t index;
 	int r;
 
 	director_remove_leaving(pass);
-	fill_flow(a, &frame->packet);
 	/* Answers of full NAT cannot be led back without a record. */
 	if ((a->service->flags & IPVS_SVC_ONEPACKET) && a->flow.protocol == IPPROTO_UDP &&
 	    a->dest->forward != IPVS_FORWARD_FULL_NAT) {
@@ -203,7 +220,7 @@ static void connect_to(const struct director_pass *pass, struct director_frame *
 		return;
 	}
 	a->flow.peer = peers_get(&d->peers, frame);
-	r = insert(pass, &a->flow, &index);
+	r = insert(pass, a, &index);
 	if (r < 0) {
 		peers_put(&d->peers, a->flow.peer);
 		a->flow.peer = PEERS_NONE;
@@ -232,11 +249,29 @@ static bool may_go_on(const struct director_pass *pass, const struct service_vie
 	       is_stateless(pass, service);
 }
 
-static void schedule(const struct director_pass *pass, struct director_frame *frame,
-		     const struct service_view *service)
+/* What was decided before the burst's first connection was made holds until a destination becomes overloaded, or free. */
+static bool is_decided(const struct director_pass *pass, const struct director_attempt *a)
 {
-	struct attempt a = { .service = service };
-	int r = find_dest(pass, &frame->packet.key, &a);
+	return a->dest && a->overloads == pass->d->overloads;
+}
+
+/* -ENOENT: no destination; -ENOSPC: no room for a template. */
+static int decide(const struct director_pass *pass, const struct packet *p,
+		  struct director_attempt *a)
+{
+	int r = find_dest(pass, &p->key, a);
+
+	if (r < 0)
+		return r;
+	fill_flow(a, p);
+	a->is_planned = false;
+	return 0;
+}
+
+static void schedule(const struct director_pass *pass, struct director_frame *frame,
+		     struct director_attempt *a)
+{
+	int r = is_decided(pass, a) ? 0 : decide(pass, &frame->packet, a);
 
 	if (r == -ENOENT) {
 		director_error(pass, frame, ICMP_ERROR_PORT_UNREACHABLE, 0, frame->packet.key.dst);
@@ -247,16 +282,17 @@ static void schedule(const struct director_pass *pass, struct director_frame *fr
 		return;
 	}
 	/* With nat all connections have records: this packet is of none. */
-	if (director_is_nat(a.dest->forward) && !may_start(pass, &frame->packet)) {
+	if (director_is_nat(a->dest->forward) && !may_start(pass, &frame->packet)) {
 		director_except(pass, frame);
 		return;
 	}
-	connect_to(pass, frame, &a);
-	if (a.template != FLOW_NONE)
-		director_touch_template(pass, service, a.template);
+	connect_to(pass, frame, a);
+	if (a->template != FLOW_NONE)
+		director_touch_template(pass, a->service, a->template);
 }
 
-void director_expect(const struct director_pass *pass, const struct packet *p)
+void director_expect(const struct director_pass *pass, const struct packet *p,
+		     struct director_attempt *ret)
 {
 	const struct director *d = pass->d;
 	const struct service_view *service = snapshot_find_service(pass->s, &p->key);
@@ -267,30 +303,33 @@ void director_expect(const struct director_pass *pass, const struct packet *p)
 		.overloaded = director_overloaded,
 		.context = d,
 	};
-	struct attempt a = { .service = service };
 	int place;
 
-	/* Most services have one mode: its head's. */
-	if (!service || !chooses_by_packet(service) || service->n_dests == 0 ||
-	    !director_is_nat(service->dests[0]->forward) ||
+	ret->service = service;
+	ret->dest = NULL;
+	if (!service || !chooses_by_packet(service) || p->key.dst_port_be != service->port_be ||
 	    (service->flags & IPVS_SVC_PERSISTENT) || !may_start(pass, p))
 		return;
 	place = sched_choose(&in);
-	if (place < 0 || !director_is_nat(service->dests[place]->forward))
+	if (place < 0)
 		return;
-	a.dest = service->dests[place];
-	fill_flow(&a, p);
-	if (a.dest->forward == IPVS_FORWARD_FULL_NAT)
-		(void)local_ports_guess(d->ports, pass->s, p->key.family, a.dest->id, &a.flow.local,
-					&a.flow.local_port_be);
-	flow_prefetch_reverse(d->flows, &a.flow);
-	__builtin_prefetch(&d->config.dest_counters[a.dest->id], 1);
+	ret->dest = service->dests[place];
+	ret->overloads = d->overloads;
+	ret->template = FLOW_NONE;
+	fill_flow(ret, p);
+	if (ret->dest->forward == IPVS_FORWARD_FULL_NAT)
+		(void)local_ports_guess(d->ports, pass->s, p->key.family, ret->dest->id,
+					&ret->flow.local, &ret->flow.local_port_be);
+	flow_plan(d->flows, &ret->flow, &ret->plan);
+	ret->is_planned = true;
+	__builtin_prefetch(&d->config.dest_counters[ret->dest->id], 1);
 }
 
-void director_on_miss(const struct director_pass *pass, struct director_frame *frame)
+void director_on_miss(const struct director_pass *pass, struct director_frame *frame,
+		      struct director_attempt *expected)
 {
 	const struct packet *p = &frame->packet;
-	const struct service_view *service;
+	struct director_attempt here, *a = expected ? expected : &here;
 
 	if (p->kind != PACKET_FLOW) {
 		director_drop(pass, frame, COUNTER_DROP_FRAGMENT);
@@ -304,20 +343,23 @@ void director_on_miss(const struct director_pass *pass, struct director_frame *f
 			return;
 		}
 	}
-	service = snapshot_find_service(pass->s, &p->key);
-	if (!service) {
+	if (!expected) {
+		here.service = snapshot_find_service(pass->s, &p->key);
+		here.dest = NULL;
+	}
+	if (!a->service) {
 		director_on_stranger(pass, frame);
 		return;
 	}
 	/* The kernel answers with a reset, or knows the connection. */
 	if (p->key.src_port_be == htons(PORT_FTP_DATA) ||
-	    (!may_start(pass, p) && !may_go_on(pass, service))) {
+	    (!may_start(pass, p) && !may_go_on(pass, a->service))) {
 		director_except(pass, frame);
 		return;
 	}
-	if (!rules_allow(service->rules, &p->key)) {
+	if (!rules_allow(a->service->rules, &p->key)) {
 		director_drop(pass, frame, COUNTER_DROP_RULES);
 		return;
 	}
-	schedule(pass, frame, service);
+	schedule(pass, frame, a);
 }

@@ -129,7 +129,7 @@ void director_run(struct director *d, const struct snapshot *s, uint32_t now_tic
 	prefetch_counters(d, refs, n);
 	for (unsigned i = 0; i < n; i++)
 		if (__builtin_expect(refs[i] == 0, 0) && keys[i])
-			director_expect(&pass, &frames[i].packet);
+			director_expect(&pass, &frames[i].packet, &d->attempts[i]);
 	director_on_flows(&pass, frames, keys, refs, n);
 	COUNTER_ADD(d->counters.bursts, 1);
 }

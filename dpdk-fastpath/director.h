@@ -57,7 +57,7 @@ struct director_config {
 		*all_counters;	     /* every worker's, for lc, wlc, ... and thresholds */
 	_Atomic uint8_t *overloaded; /* by id, shared by all workers */
 	const uint8_t (*port_macs)[PACKET_MAC_LEN]; /* our address on each port; borrowed */
-	const uint16_t *port_mtus; /* of IP packets, for answers; borrowed; 0 = no limit */
+	const uint16_t *port_mtus;	 /* of IP packets, for answers; borrowed; 0 = no limit */
 	const struct rss_slot *port_rss; /* by port; borrowed; NULL = not known of any */
 	size_t n_ports;
 };

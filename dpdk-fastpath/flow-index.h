@@ -71,16 +71,38 @@ static inline uint64_t flow_load64(const uint8_t *bytes)
 	return ret;
 }
 
+/* A key by its parts, wherever they lie: addresses, and the bytes behind them as one number. */
+struct flow_key_parts {
+	const uint8_t *src, *dst;
+	uint64_t rest;
+};
+
+static inline struct flow_key_parts flow_key_parts(const struct flow_key *k)
+{
+	return (struct flow_key_parts){
+		.src = k->src,
+		.dst = k->dst,
+		.rest = flow_load64((const uint8_t *)k + FLOW_KEY_REST),
+	};
+}
+
 /* Folded multiplications with secret operands: who does not know the seed cannot choose keys that collide. */
+static inline uint64_t flow_index_hash_parts(const struct flow_index *ix,
+					     const struct flow_key_parts *k)
+{
+	uint64_t src = flow_fold(flow_load64(k->src) ^ ix->seeds[0],
+				 flow_load64(k->src + 8) ^ ix->seeds[1]),
+		 dst = flow_fold(flow_load64(k->dst) ^ ix->seeds[2],
+				 flow_load64(k->dst + 8) ^ ix->seeds[3]);
+
+	return flow_fold(src ^ dst ^ ix->seeds[4], k->rest ^ ix->seeds[5]);
+}
+
 static inline uint64_t flow_index_hash(const struct flow_index *ix, const struct flow_key *k)
 {
-	const uint8_t *key = (const uint8_t *)k;
-	uint64_t src = flow_fold(flow_load64(key) ^ ix->seeds[0],
-				 flow_load64(key + 8) ^ ix->seeds[1]),
-		 dst = flow_fold(flow_load64(key + 16) ^ ix->seeds[2],
-				 flow_load64(key + 24) ^ ix->seeds[3]);
+	struct flow_key_parts parts = flow_key_parts(k);
 
-	return flow_fold(src ^ dst ^ ix->seeds[4], flow_load64(key + FLOW_KEY_REST) ^ ix->seeds[5]);
+	return flow_index_hash_parts(ix, &parts);
 }
 
 static inline uint32_t flow_index_scale(const struct flow_index *ix, uint32_t hash32)

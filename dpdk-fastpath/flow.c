@@ -130,38 +130,37 @@ static uint32_t kind_of(const struct flow *f)
 	       (f->flags & FLOW_TEMPLATE ? KEY_TEMPLATE : 0) << 16;
 }
 
-/* The last eight bytes of struct flow_key. */
-static inline uint64_t rest_of(const struct flow_side *s, uint32_t kind)
+static inline struct flow_key_parts parts_of(const struct flow_table *t, const struct flow *f,
+					     uint32_t kind, bool reverse)
 {
-	return s->ports | (uint64_t)kind << 32;
+	struct flow_side s = flow_side(t, f, reverse);
+
+	return (struct flow_key_parts){ s.src, s.dst, s.ports | (uint64_t)kind << 32 };
 }
 
 static void key_of(const struct flow_table *t, const struct flow *f, bool reverse,
 		   struct flow_key *ret)
 {
-	struct flow_side s = flow_side(t, f, reverse);
-	uint64_t rest = rest_of(&s, kind_of(f));
+	struct flow_key_parts k = parts_of(t, f, kind_of(f), reverse);
 
-	memcpy(ret->src, s.src, sizeof(ret->src));
-	memcpy(ret->dst, s.dst, sizeof(ret->dst));
-	memcpy((uint8_t *)ret + FLOW_KEY_REST, &rest, sizeof(rest));
+	memcpy(ret->src, k.src, sizeof(ret->src));
+	memcpy(ret->dst, k.dst, sizeof(ret->dst));
+	memcpy((uint8_t *)ret + FLOW_KEY_REST, &k.rest, sizeof(k.rest));
 }
 
 /* No early exit: as the tags are equal, a difference is as good as never found here. */
-static inline bool has_key(const struct flow_table *t, uint32_t ref, const struct flow_key *k)
+static inline bool has_key(const struct flow_table *t, uint32_t ref, const struct flow_key_parts *k)
 {
 	const struct flow *f = &t->records.at[FLOW_REF_INDEX(ref)];
-	struct flow_side s = flow_side(t, f, FLOW_REF_REVERSE(ref));
-	const uint8_t *key = (const uint8_t *)k;
+	struct flow_key_parts own = parts_of(t, f, f->key_kind, FLOW_REF_REVERSE(ref));
 
-	return ((flow_load64(s.src) ^ flow_load64(key)) |
-		(flow_load64(s.src + 8) ^ flow_load64(key + 8)) |
-		(flow_load64(s.dst) ^ flow_load64(key + 16)) |
-		(flow_load64(s.dst + 8) ^ flow_load64(key + 24)) |
-		(rest_of(&s, f->key_kind) ^ flow_load64(key + FLOW_KEY_REST))) == 0;
+	return ((flow_load64(own.src) ^ flow_load64(k->src)) |
+		(flow_load64(own.src + 8) ^ flow_load64(k->src + 8)) |
+		(flow_load64(own.dst) ^ flow_load64(k->dst)) |
+		(flow_load64(own.dst + 8) ^ flow_load64(k->dst + 8)) | (own.rest ^ k->rest)) == 0;
 }
 
-static uint32_t find(const struct flow_table *t, const struct flow_key *k, uint64_t hash)
+static uint32_t find(const struct flow_table *t, const struct flow_key_parts *k, uint64_t hash)
 {
 	uint16_t tag = flow_index_tag(hash);
 	uint32_t home = flow_index_home(&t->index, hash);
@@ -188,7 +187,9 @@ uint32_t flow_hash(const struct flow_table *t, const struct flow_key *k)
 
 flow_ref flow_lookup(struct flow_table *t, const struct flow_key *k)
 {
-	return find(t, k, flow_index_hash(&t->index, k));
+	struct flow_key_parts parts = flow_key_parts(k);
+
+	return find(t, &parts, flow_index_hash_parts(&t->index, &parts));
 }
 
 uint32_t flow_lookup_template(struct flow_table *t, const struct flow_key *k)
@@ -197,7 +198,7 @@ uint32_t flow_lookup_template(struct flow_table *t, const struct flow_key *k)
 
 	template.src_port_be = 0;
 	template.zero = KEY_TEMPLATE;
-	return FLOW_REF_INDEX(find(t, &template, flow_index_hash(&t->index, &template)));
+	return FLOW_REF_INDEX(flow_lookup(t, &template));
 }
 
 /* One key on its way through flow_lookup_bulk(). */
@@ -238,9 +239,12 @@ static void probe_other(const struct flow_index *ix, struct probe *p)
 static inline flow_ref probe_end(struct flow_table *t, const struct probe *p,
 				 const struct flow_key *k)
 {
+	struct flow_key_parts parts;
+
 	if (!k || p->candidate == 0)
 		return FLOW_NONE;
-	return has_key(t, p->candidate, k) ? p->candidate : flow_lookup(t, k);
+	parts = flow_key_parts(k);
+	return has_key(t, p->candidate, &parts) ? p->candidate : flow_lookup(t, k);
 }
 
 /* Those whose bucket is the other one now. */
@@ -304,36 +308,43 @@ void flow_reverse_key(const struct flow_table *t, const struct flow *f, struct f
 	ret->zero = 0;
 }
 
-/* The keys of a record, 1 or 2, and their hashes; asks for their buckets. */
-struct record_keys {
-	struct flow_key keys[2];
-	uint64_t hashes[2];
-	unsigned n;
-};
-
-static void record_keys_init(const struct flow_table *t, const struct flow *f,
-			     struct record_keys *ret)
+/* Nat and full NAT. */
+static bool is_answered(const struct flow *f)
 {
 	unsigned forward = f->flags & FLOW_FWD_MASK;
-	bool answers = forward == IPVS_FORWARD_MASQ || forward == IPVS_FORWARD_FULL_NAT;
 
-	ret->n = answers && !(f->flags & FLOW_TEMPLATE) ? 2 : 1;
-	for (unsigned i = 0; i < ret->n; i++) {
-		key_of(t, f, i == 1, &ret->keys[i]);
-		ret->hashes[i] = flow_index_hash(&t->index, &ret->keys[i]);
-		__builtin_prefetch(&t->index.buckets[flow_index_home(&t->index, ret->hashes[i])],
-				   1);
-	}
+	return (forward == IPVS_FORWARD_MASQ || forward == IPVS_FORWARD_FULL_NAT) &&
+	       !(f->flags & FLOW_TEMPLATE);
 }
 
-void flow_prefetch_reverse(const struct flow_table *t, const struct flow *f)
+static uint64_t hash_of(const struct flow_table *t, const struct flow *f, uint32_t kind,
+			bool reverse)
 {
-	struct flow_key k;
-	uint64_t hash;
+	struct flow_key_parts k = parts_of(t, f, kind, reverse);
 
-	key_of(t, f, true, &k);
-	hash = flow_index_hash(&t->index, &k);
+	return flow_index_hash_parts(&t->index, &k);
+}
+
+static void prefetch_home(const struct flow_table *t, uint64_t hash)
+{
 	__builtin_prefetch(&t->index.buckets[flow_index_home(&t->index, hash)], 1);
+}
+
+void flow_plan(const struct flow_table *t, const struct flow *f, struct flow_plan *ret)
+{
+	ret->kind = kind_of(f);
+	ret->forward = hash_of(t, f, ret->kind, false);
+	prefetch_home(t, ret->forward);
+	flow_plan_answers(t, f, ret);
+}
+
+void flow_plan_answers(const struct flow_table *t, const struct flow *f, struct flow_plan *plan)
+{
+	plan->is_answered = is_answered(f);
+	if (!plan->is_answered)
+		return;
+	plan->reverse = hash_of(t, f, plan->kind, true);
+	prefetch_home(t, plan->reverse);
 }
 
 static void embryonic_append(struct flow_table *t, uint32_t index)
@@ -401,74 +412,94 @@ static void evict_oldest(struct flow_table *t, struct flow *ret)
 	t->evicted++;
 }
 
-static int index_record(struct flow_table *t, const struct record_keys *k, uint32_t index)
+static int index_record(struct flow_table *t, const struct flow_plan *p, uint32_t index)
 {
 	int r;
 
-	r = flow_index_add(&t->index, k->hashes[0], index << 1);
-	if (r < 0 || k->n == 1)
+	r = flow_index_add(&t->index, p->forward, index << 1);
+	if (r < 0 || !p->is_answered)
 		return r;
-	r = flow_index_add(&t->index, k->hashes[1], index << 1 | 1);
+	r = flow_index_add(&t->index, p->reverse, index << 1 | 1);
 	if (r < 0)
-		flow_index_remove(&t->index, k->hashes[0], index << 1);
+		flow_index_remove(&t->index, p->forward, index << 1);
 	return r;
 }
 
-int flow_insert(struct flow_table *t, const struct flow *f, uint32_t now, uint32_t timeout_ticks,
-		uint32_t *ret, struct flow *ret_evicted)
+static bool is_taken(const struct flow_table *t, const struct flow *f, const struct flow_plan *p,
+		     bool reverse)
 {
-	struct flow new = *f;
-	struct record_keys keys;
+	struct flow_key_parts k = parts_of(t, f, p->kind, reverse);
+
+	return find(t, &k, reverse ? p->reverse : p->forward) != FLOW_NONE;
+}
+
+int flow_insert_new(struct flow_table *t, const struct flow *f, const struct flow_plan *p,
+		    uint32_t now, uint32_t timeout_ticks, uint32_t *ret, struct flow *ret_evicted)
+{
 	uint32_t index;
+	struct flow *new;
 	int r;
 
 	assert(f->protocol != 0);
 	ret_evicted->protocol = 0;
-	if (new.flags & FLOW_TEMPLATE)
-		new.client_port_be = 0;
-	if ((new.flags &FLOW_FWD_MASK) != IPVS_FORWARD_FULL_NAT)
-		new.local_port_be = new.client_port_be;
-	new.key_kind = kind_of(&new);
-	new.expires = now + timeout_ticks;
-	record_keys_init(t, &new, &keys);
-	for (unsigned i = 0; i < keys.n; i++)
-		if (find(t, &keys.keys[i], keys.hashes[i]) != FLOW_NONE)
-			return -EEXIST;
+	if (p->is_answered && is_taken(t, f, p, true))
+		return -EEXIST;
 	if (t->n_embryonic > 0 &&
 	    (t->n_flows == t->max_flows ||
-	     (new.flags &FLOW_EMBRYONIC && t->n_embryonic >= t->embryonic_max)))
+	     (f->flags & FLOW_EMBRYONIC && t->n_embryonic >= t->embryonic_max)))
 		evict_oldest(t, ret_evicted);
 
 	index = record_acquire(t);
-	r = index == FLOW_NONE ? -ENOSPC : index_record(t, &keys, index);
+	r = index == FLOW_NONE ? -ENOSPC : index_record(t, p, index);
 	if (r < 0) {
 		if (index != FLOW_NONE)
 			record_release(t, index);
 		t->full++;
 		return r;
 	}
-	*flow_at(t, index) = new;
+	new = flow_at(t, index);
+	*new = *f;
+	new->key_kind = p->kind;
+	new->expires = now + timeout_ticks;
 	if (t->n_flows++ == 0)
 		t->wheel.tick = now;
-	t->n_templates += (new.flags &FLOW_TEMPLATE) != 0;
-	if (new.flags & FLOW_EMBRYONIC)
+	t->n_templates += (f->flags & FLOW_TEMPLATE) != 0;
+	if (f->flags & FLOW_EMBRYONIC)
 		embryonic_append(t, index);
 	flow_wheel_link(&t->wheel, index);
 	*ret = index;
 	return 0;
 }
 
+int flow_insert(struct flow_table *t, const struct flow *f, uint32_t now, uint32_t timeout_ticks,
+		uint32_t *ret, struct flow *ret_evicted)
+{
+	struct flow new = *f;
+	struct flow_plan plan;
+
+	ret_evicted->protocol = 0;
+	if (new.flags & FLOW_TEMPLATE)
+		new.client_port_be = 0;
+	if ((new.flags &FLOW_FWD_MASK) != IPVS_FORWARD_FULL_NAT)
+		new.local_port_be = new.client_port_be;
+	flow_plan(t, &new, &plan);
+	if (is_taken(t, &new, &plan, false))
+		return -EEXIST;
+	return flow_insert_new(t, &new, &plan, now, timeout_ticks, ret, ret_evicted);
+}
+
 void flow_remove(struct flow_table *t, uint32_t index)
 {
 	struct flow *f = flow_at(t, index);
-	struct record_keys keys;
+	struct flow_plan plan;
 
-	record_keys_init(t, f, &keys);
+	flow_plan(t, f, &plan);
 	if (flow_wheel_is_linked(&t->wheel, index))
 		flow_wheel_unlink(&t->wheel, index);
 	flow_leave_embryonic(t, index);
-	for (unsigned i = 0; i < keys.n; i++)
-		flow_index_remove(&t->index, keys.hashes[i], index << 1 | i);
+	flow_index_remove(&t->index, plan.forward, index << 1);
+	if (plan.is_answered)
+		flow_index_remove(&t->index, plan.reverse, index << 1 | 1);
 	t->n_templates -= (f->flags & FLOW_TEMPLATE) != 0;
 	t->n_flows--;
 	record_release(t, index);
@@ -486,14 +517,14 @@ void flow_rearm(struct flow_table *t, uint32_t index)
 /* Asks for what the removal of the next records in the slot needs, as far as they are due. */
 static void prefetch_due(struct flow_table *t, uint32_t index, uint32_t now)
 {
-	struct record_keys keys;
+	struct flow_plan plan;
 
 	for (unsigned i = 0; i < EXPIRE_AHEAD && index != FLOW_NONE; i++) {
 		const struct flow *f = flow_at(t, index);
 
 		__builtin_prefetch(flow_at(t, f->wheel_next), 1);
 		if (flow_remaining(f, now) == 0)
-			record_keys_init(t, f, &keys);
+			flow_plan(t, f, &plan);
 		index = f->wheel_next;
 	}
 }

@@ -130,8 +130,21 @@ uint32_t flow_lookup_template(struct flow_table *t, const struct flow_key *k);
 int flow_insert(struct flow_table *t, const struct flow *f, uint32_t now, uint32_t timeout_ticks,
 		uint32_t *ret, struct flow *ret_evicted);
 
-/* Asks for the memory that flow_insert() needs for the key of its answers. No effect: *f may be a guess. */
-void flow_prefetch_reverse(const struct flow_table *t, const struct flow *f);
+/* Where a flow's keys will lie. */
+struct flow_plan {
+	uint64_t forward, reverse; /* hashes */
+	uint32_t kind;
+	bool is_answered; /* `reverse` is valid */
+};
+
+/* Asks for the memory that flow_insert_new() needs. No effect: *f, with all its ports, may be a guess. */
+void flow_plan(const struct flow_table *t, const struct flow *f, struct flow_plan *ret);
+/* The same where f->local or f->local_port_be alone has changed. */
+void flow_plan_answers(const struct flow_table *t, const struct flow *f, struct flow_plan *plan);
+
+/* As flow_insert(), of no template, and when a look-up has just found nothing for the forward key. */
+int flow_insert_new(struct flow_table *t, const struct flow *f, const struct flow_plan *p,
+		    uint32_t now, uint32_t timeout_ticks, uint32_t *ret, struct flow *ret_evicted);
 
 /* Lets it run out timeout_ticks (< 2^31) from now. Cheap when that is later than before: the wheel looks again then. */
 static inline void flow_touch(struct flow_table *t, uint32_t index, uint32_t now,
