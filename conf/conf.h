@@ -86,6 +86,14 @@ enum conf_kernel_policy {
 	_CONF_KERNEL_POLICY_MAX,
 };
 
+/* What connections without an answer do to a target. */
+enum conf_passive {
+	CONF_PASSIVE_OFF,
+	CONF_PASSIVE_PROBE,	/* it is probed at once */
+	CONF_PASSIVE_UNHEALTHY, /* and marked unhealthy */
+	_CONF_PASSIVE_MAX,
+};
+
 enum conf_tristate {
 	CONF_TRI_INHERIT, /* use_load_balancer_configuration */
 	CONF_TRI_FALSE,
@@ -140,10 +148,11 @@ struct conf_global {
 	size_t event_history;	    /* entries kept for `ipvsd events` */
 	uint32_t health_history;    /* probe results kept of each target */
 	usec_t lateness_limit_usec; /* failures of probes that begin later do not count; 0 = off */
-	usec_t verdict_age_limit_usec;	     /* 0 = three intervals and the timeout */
+	usec_t verdict_age_limit_usec; /* 0 = three intervals and the timeout, at least 10 s */
 	unsigned correlated_failure_percent; /* of all healthy targets; 0 = off */
 	usec_t correlated_failure_window_usec;
 	usec_t correlated_failure_hold_usec;
+	usec_t passive_interval_usec; /* 0 = with every reconcile */
 };
 
 struct conf_forward {
@@ -239,6 +248,9 @@ struct conf_group {
 	uint32_t min_connections;	     /* lower threshold; 0 = kernel's 75 % */
 	unsigned correlated_failure_percent; /* of the group's healthy targets; 0 = off */
 	unsigned capacity_loss_percent;	     /* of its targets that may go down a minute; 0 = off */
+	enum conf_passive passive;
+	unsigned passive_min_connections;
+	unsigned passive_percent;
 	bool anomaly_mitigation;
 	bool preserve_client_ip;
 	bool proxy_protocol_v2;

@@ -111,6 +111,13 @@ static const struct key_choice tunnel_flags[] = {
 	{ NULL, 0 },
 };
 
+static const struct key_choice passives[] = {
+	{ "off", CONF_PASSIVE_OFF },
+	{ "probe", CONF_PASSIVE_PROBE },
+	{ "unhealthy", CONF_PASSIVE_UNHEALTHY },
+	{ NULL, 0 },
+};
+
 static const struct key_choice http_versions[] = {
 	{ "1.1", 0 },
 	{ "2", 0 },
@@ -216,7 +223,7 @@ static const struct key global_keys[] = {
 	{ GLOBAL(verdict_age_limit_usec), .name = "health-verdict-age-limit", .type = KEY_DURATION,
 	  .zero = "auto", .min = SECONDS(1), .max = SECONDS(86400), .fallback = "auto",
 	  .help = "How old a target's last result may be before an alarm is raised; auto is three "
-		  "intervals of its health check and a timeout." },
+		  "intervals of its health check and a timeout, but at least 10 seconds." },
 	{ GLOBAL(correlated_failure_percent), .name = "correlated-failure-percentage",
 	  .type = KEY_UINT, .zero = "off", .min = 1, .max = 100, .fallback = "off",
 	  .help = "When at least this percentage of all healthy targets, and at least two, fail at "
@@ -231,6 +238,11 @@ static const struct key global_keys[] = {
 	  .type = KEY_DURATION, .min = SECONDS(1), .max = SECONDS(3600), .fallback = "60s",
 	  .help = "How long verdicts are held then. Afterwards targets that still fail become "
 		  "unhealthy." },
+	{ GLOBAL(passive_interval_usec), .name = "passive-health-interval", .type = KEY_DURATION,
+	  .zero = "reconcile", .min = SECONDS(1), .max = SECONDS(3600), .fallback = "reconcile",
+	  .help = "How often the data plane's counters are looked at for connections without an "
+		  "answer; reconcile is whenever the plane is read back anyway. Anything else "
+		  "reads the counters of every target once more." },
 };
 
 static const struct key listener_keys[] = {
@@ -471,6 +483,26 @@ static const struct key group_keys[] = {
 	  .help = "The percentage of the group's targets that may become unhealthy within a "
 		  "minute, "
 		  "but always one; the others wait, with an alarm. AWS has no such limit: off." },
+	{ GROUP(passive), .name = "passive-health-check", .type = KEY_CHOICE, .choices = passives,
+	  .fallback = "probe",
+	  .help = "What happens to a healthy target whose new connections get no answer, by the "
+		  "data plane's own counters: probe sends a health check at once; unhealthy also "
+		  "marks it unhealthy after two readings in a row without any answer. Health "
+		  "checks "
+		  "bring it back, but not before 5 seconds, and twice as long each time it happens "
+		  "again, up to 10 minutes. Only of TCP, without stickiness and not by "
+		  "firewall-mark. "
+		  "With direct and tunnels, where answers do not come by the gateway, and while "
+		  "older connections are answered, half-open connections of the kernel plane are "
+		  "reason for a probe. A Network Load Balancer's passive checks cannot be "
+		  "configured." },
+	{ GROUP(passive_min_connections), .name = "passive-minimum-connections", .type = KEY_UINT,
+	  .min = 1, .max = 1000000, .fallback = "10",
+	  .help = "With fewer new connections a target's counters say nothing; they are gathered "
+		  "for up to a minute." },
+	{ GROUP(passive_percent), .name = "passive-unanswered-percentage", .type = KEY_UINT,
+	  .min = 1, .max = 100, .fallback = "100",
+	  .help = "The percentage of new connections that got no answer." },
 	{ GROUP(max_connections), .name = "max-connections", .type = KEY_UINT, .zero = "unlimited",
 	  .min = 1, .max = INT32_MAX, .fallback = "unlimited",
 	  .help = "A target with this many connections gets no new ones." },

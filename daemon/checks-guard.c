@@ -17,8 +17,10 @@
 #include "daemon/checks-internal.h"
 #include "daemon/manager.h"
 #include "daemon/reach.h"
+#include "daemon/reconcile.h"
 
 #define COUNTS_USEC (100 * USEC_PER_MSEC)
+#define AGE_LIMIT_MIN_USEC (10 * USEC_PER_SEC)
 #define MINUTE_USEC (60 * USEC_PER_SEC)
 #define DOUBT_QUIET_USEC (10 * USEC_PER_SEC)
 
@@ -286,7 +288,7 @@ usec_t checks_age_limit(const struct conf *conf, const struct conf_health_check 
 {
 	if (conf->global.verdict_age_limit_usec)
 		return conf->global.verdict_age_limit_usec;
-	return 3 * check->interval_usec + check->timeout_usec;
+	return MAX(3 * check->interval_usec + check->timeout_usec, AGE_LIMIT_MIN_USEC);
 }
 
 usec_t checks_age(const struct checks *c, const struct target *t, usec_t now_usec)
@@ -388,8 +390,21 @@ static void say_doubt(struct checks *c, usec_t now)
 	c->doubt_said_usec = now;
 }
 
+/* At an interval of its own; the others are looked at with each reconcile. */
+static void tend_traffic(struct checks *c, usec_t now)
+{
+	usec_t interval = c->manager->conf->global.passive_interval_usec;
+
+	if (!interval || now - c->traffic_usec < interval)
+		return;
+	c->traffic_usec = now;
+	if (reconcile_dump(c->manager) == 0)
+		checks_watch_traffic(c, now);
+}
+
 void checks_tick(struct checks *c, usec_t now_usec)
 {
+	tend_traffic(c, now_usec);
 	for (size_t i = 0; i < c->manager->registry.n && i < c->n_groups; i++)
 		tend_group(c, i, now_usec);
 	watch_lateness(c, now_usec);

@@ -159,6 +159,12 @@ void checks_take_result(struct checks *c, const struct protocol_result *result, 
 	}
 	if (record)
 		record->heard_usec = now_usec;
+	/* A good check says little of a target whose connections got no answer. */
+	if (record && r.report.outcome == PROBE_OK && is_down(t->health.state) &&
+	    passive_rests(&record->passive, now_usec)) {
+		remember(record, &t->health, &r.report, HISTORY_NOT_COUNTED);
+		return;
+	}
 	judge(c, g, t, record, &r, now_usec);
 }
 
@@ -175,8 +181,11 @@ void checks_report_passive(struct checks *c, struct target_group *g, struct targ
 		.weight_percent = -1,
 		.at_once = true,
 	};
+	struct record *record = records_find(&c->records, t->id);
 
-	judge(c, g, t, records_find(&c->records, t->id), &r, now_usec);
+	judge(c, g, t, record, &r, now_usec);
+	if (record && is_down(t->health.state))
+		passive_mark(&record->passive, now_usec);
 }
 
 static int on_timer(sd_event_source *s, uint64_t usec, void *userdata)

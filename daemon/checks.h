@@ -49,6 +49,7 @@ struct checks {
 	uint64_t n_doubted_said;
 	enum guard_doubt doubt; /* of the last of them */
 	usec_t doubt_said_usec;
+	usec_t traffic_usec; /* when the counters were looked at for passive-health-interval */
 };
 
 /* -ENOMEM or the event loop's error. */
@@ -67,6 +68,9 @@ void checks_take_heartbeat(struct checks *c, const struct protocol_heartbeat *be
  */
 void checks_report_passive(struct checks *c, struct target_group *g, struct target *t,
 			   usec_t now_usec);
+
+/* The plane has just been dumped: what do its counters say of the targets? */
+void checks_watch_traffic(struct checks *c, usec_t now_usec);
 
 /* For status: {"lateness_us": {...}, "oldest_verdict": {...}, "alarms": [TEXT], ...}. NULL = no memory. */
 json_t *checks_to_json(const struct checks *c);

@@ -108,6 +108,15 @@ static void print_results(const json_t *results)
 	}
 }
 
+static void print_traffic(const json_t *traffic)
+{
+	if (number(traffic, "connections"))
+		(void)printf("  traffic: at least %lld of its last %lld new connections got no "
+			     "answer\n",
+			     (long long)number(traffic, "unanswered"),
+			     (long long)number(traffic, "connections"));
+}
+
 static void print_next(const json_t *next)
 {
 	const json_t *n;
@@ -133,6 +142,7 @@ static void print_explanation(const json_t *t)
 	print_factors(json_object_get(t, "factors"));
 	print_listeners(json_object_get(t, "listeners"));
 	print_check(t);
+	print_traffic(json_object_get(t, "traffic"));
 	print_results(json_object_get(t, "results"));
 	print_next(json_object_get(t, "next"));
 }

@@ -71,23 +71,31 @@ static void table_push(struct connection_table *t, const struct ipvs_dest *d, ui
 	};
 }
 
-static size_t count_dests(const struct conf_listener *l, const struct ipvs_ruleset *actual)
+/* protocol: 0 = any. */
+static bool is_service_of(const struct conf_listener *l, const struct ipvs_service *s,
+			  uint8_t protocol)
+{
+	return (!protocol || s->key.protocol == protocol) && desired_service_is_of(l, &s->key);
+}
+
+static size_t count_dests(const struct conf_listener *l, const struct ipvs_ruleset *actual,
+			  uint8_t protocol)
 {
 	size_t n = 0;
 
 	for (size_t i = 0; i < actual->n; i++)
-		if (desired_service_is_of(l, &actual->services[i].key))
+		if (is_service_of(l, &actual->services[i], protocol))
 			n += actual->services[i].n_dests;
 	return n;
 }
 
 static void push_dests(struct connection_table *t, const struct conf_listener *l,
-		       const struct ipvs_ruleset *actual)
+		       const struct ipvs_ruleset *actual, uint8_t protocol)
 {
 	for (size_t i = 0; i < actual->n; i++) {
 		const struct ipvs_service *s = &actual->services[i];
 
-		if (!desired_service_is_of(l, &s->key))
+		if (!is_service_of(l, s, protocol))
 			continue;
 		for (size_t j = 0; j < s->n_dests; j++) {
 			table_push(t, &s->dests[j], s->dests[j].port);
@@ -99,20 +107,20 @@ static void push_dests(struct connection_table *t, const struct conf_listener *l
 
 /* By listener, then service: to seek each service's listener would be cubic over all groups of a status. */
 int connection_table_of_group(const struct conf *conf, const struct ipvs_ruleset *actual,
-			      size_t group, struct connection_table *ret)
+			      size_t group, uint8_t protocol, struct connection_table *ret)
 {
 	struct connection_table t = { 0 };
 	size_t n_dests = 0, n = 0;
 
 	for (size_t i = 0; i < conf->n_listeners; i++)
 		if (forwards_to(&conf->listeners[i], group))
-			n_dests += count_dests(&conf->listeners[i], actual);
+			n_dests += count_dests(&conf->listeners[i], actual, protocol);
 	t.items = calloc(2 * n_dests + 1, sizeof(*t.items));
 	if (!t.items)
 		return -ENOMEM;
 	for (size_t i = 0; i < conf->n_listeners; i++)
 		if (forwards_to(&conf->listeners[i], group))
-			push_dests(&t, &conf->listeners[i], actual);
+			push_dests(&t, &conf->listeners[i], actual, protocol);
 	qsort(t.items, t.n, sizeof(*t.items), counts_cmp);
 	for (size_t i = 0; i < t.n; i++) {
 		if (n > 0 && counts_cmp(&t.items[n - 1], &t.items[i]) == 0)
@@ -155,12 +163,17 @@ static uint64_t table_length(const struct ipvs_ruleset *actual)
 	return n;
 }
 
+bool connections_are_few(const struct ipvs_ruleset *actual)
+{
+	return table_length(actual) <= PROC_CONNS_MAX;
+}
+
 /* Are the inactive connections of this target all closed, on both planes? */
 static bool only_closed(struct drain_counter *counter, const struct addr *addr, uint16_t port)
 {
 	if (!counter->live_read) {
 		counter->live_read = true;
-		counter->live_known = table_length(&counter->m->actual) <= PROC_CONNS_MAX &&
+		counter->live_known = connections_are_few(&counter->m->actual) &&
 				      proc_conns_read(&counter->live) == 0;
 		if (counter->live_known)
 			fastpath_look_at_closed(counter->m->fastpath);
@@ -202,7 +215,7 @@ static uint64_t target_connections(const struct target_group *g, const struct ta
 		counter->group = g;
 		counter->unknown =
 			connection_table_of_group(counter->m->conf, &counter->m->actual,
-						  (size_t)(g - counter->m->registry.groups),
+						  (size_t)(g - counter->m->registry.groups), 0,
 						  &counter->table) < 0;
 	}
 	if (counter->unknown)

@@ -33,9 +33,12 @@ struct connection_table {
 
 void connection_table_deinit(struct connection_table *t);
 
-/* Of the services of all listeners that forward to this group. -ENOMEM. */
+/* Of the services of all listeners that forward to this group, or those of one IPPROTO_*; 0 = all. -ENOMEM. */
 int connection_table_of_group(const struct conf *conf, const struct ipvs_ruleset *actual,
-			      size_t group, struct connection_table *ret);
+			      size_t group, uint8_t protocol, struct connection_table *ret);
+
+/* Are there so few that the kernel's list of them can be read in the loop? */
+bool connections_are_few(const struct ipvs_ruleset *actual);
 
 /* NULL when the target has no destination. Borrowed. */
 const struct connection_counts *connection_table_find(const struct connection_table *t,

@@ -127,6 +127,14 @@ static json_t *shares_to_json(const struct conf *conf, const struct target_group
 	return list;
 }
 
+/* What the counters said of the last window with enough new connections. */
+static json_t *traffic_to_json(const struct record *r)
+{
+	return json_pack("{s:I,s:I,s:I}", "connections", (json_int_t)(r ? r->passive.conns : 0),
+			 "unanswered", (json_int_t)(r ? r->passive.unanswered : 0),
+			 "silent_windows", (json_int_t)(r ? r->passive.silent : 0));
+}
+
 static json_t *explanation(const struct manager *m, const struct target_group *g,
 			   const struct target *t)
 {
@@ -138,8 +146,8 @@ static json_t *explanation(const struct manager *m, const struct target_group *g
 	if (h->checked_usec)
 		(void)probe_outcome_describe(h->outcome, h->detail, detail);
 	return json_pack(
-		"{s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:o,s:o,s:I,s:s,s:I,s:I,s:I,s:o?,s:o?,s:o?,s:o?,s:o?"
-		"}",
+		"{s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:o,s:o,s:I,s:s,s:I,s:I,s:I,s:o?,s:o?,s:o?,s:o?,s:o?,"
+		"s:o?}",
 		"group", g->name, "target", name_of(t, name), "zone", t->zone, "state",
 		target_state_to_string(h->state), "reason", target_reason_to_string(h->reason),
 		"description", target_health_describe(h, text), "detail", detail, "since",
@@ -149,8 +157,8 @@ static json_t *explanation(const struct manager *m, const struct target_group *g
 		"held", r ? guard_hold_to_string(r->hold) : "", "successes",
 		(json_int_t)h->successes, "failures", (json_int_t)h->failures, "weight",
 		(json_int_t)t->weight.weight, "factors", inspect_factors_to_json(m, g, t),
-		"listeners", shares_to_json(m->conf, g), "check", check_to_json(g, t), "next",
-		inspect_next_to_json(m, g, t), "results",
+		"traffic", traffic_to_json(r), "listeners", shares_to_json(m->conf, g), "check",
+		check_to_json(g, t), "next", inspect_next_to_json(m, g, t), "results",
 		inspect_results_to_json(m, t, EXPLAIN_RESULTS));
 }
 

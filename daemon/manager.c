@@ -184,6 +184,12 @@ int manager_sync_probes(struct manager *m)
 	return r;
 }
 
+void manager_probe_now(struct manager *m, uint64_t id)
+{
+	if (m->workers)
+		worker_pool_probe_now(m->workers, id);
+}
+
 /* Addresses go with their interface, and networkd removes those that it did not add when it restarts. */
 static void repair_vips(struct manager *m)
 {
@@ -235,6 +241,8 @@ static int on_reconcile(sd_event_source *s, uint64_t usec, void *userdata)
 		return 0;
 	repair_vips(m);
 	r = reconcile_dump(m);
+	if (r == 0 && !m->conf->global.passive_interval_usec)
+		checks_watch_traffic(m->checks, clock_monotonic_usec());
 	if (r == 0)
 		r = reconcile_apply(m, m->conf, &m->registry, RECONCILE_WEIGHTS, &report);
 	if (r < 0)

@@ -97,6 +97,9 @@ void manager_reconcile_soon(struct manager *m);
 /* The probes that the registry asks for, to the worker. */
 int manager_sync_probes(struct manager *m);
 
+/* This target's next probe is due now. */
+void manager_probe_now(struct manager *m, uint64_t id);
+
 /* Logs, keeps for `ipvsd events`, and wakes those who wait for events. */
 void manager_event(struct manager *m, int level, const char *kind, const char *object,
 		   const char *format, ...) __attribute__((format(printf, 5, 6)));

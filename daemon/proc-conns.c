@@ -96,6 +96,7 @@ int proc_conn_parse(const char *line, struct proc_conn *ret)
 	c.live = client_port && strcmp(fields[FIELD_PROTOCOL], "IP") != 0 &&
 		 strcmp(fields[FIELD_STATE], "TIME_WAIT") != 0 &&
 		 strcmp(fields[FIELD_STATE], "CLOSE") != 0;
+	c.half_open = c.live && strcmp(fields[FIELD_STATE], "SYN_RECV") == 0;
 	*ret = c;
 	return 0;
 }
@@ -152,4 +153,32 @@ bool proc_conns_has(const struct proc_conns *c, const struct addr *dest, uint16_
 	const struct proc_conn key = { .dest = *dest, .dest_port = port };
 
 	return c->n && bsearch(&key, c->items, c->n, sizeof(key), port ? conn_cmp : conn_addr_cmp);
+}
+
+/* The first one of this destination; c->n when there is none. */
+static size_t first_of(const struct proc_conns *c, const struct proc_conn *key,
+		       int (*cmp)(const void *, const void *))
+{
+	size_t low = 0, high = c->n;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (cmp(&c->items[middle], key) < 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+size_t proc_conns_half_open(const struct proc_conns *c, const struct addr *dest, uint16_t port)
+{
+	const struct proc_conn key = { .dest = *dest, .dest_port = port };
+	int (*cmp)(const void *, const void *) = port ? conn_cmp : conn_addr_cmp;
+	size_t n = 0;
+
+	for (size_t i = first_of(c, &key, cmp); i < c->n && cmp(&c->items[i], &key) == 0; i++)
+		n += c->items[i].half_open;
+	return n;
 }

@@ -17,7 +17,8 @@
 struct proc_conn {
 	struct addr dest;
 	uint16_t dest_port;
-	bool live; /* not closed, not waiting for its end, not a persistence template */
+	bool live;	/* not closed, not waiting for its end, not a persistence template */
+	bool half_open; /* a SYN, and nothing after it */
 };
 
 /* One line of the file, without or with its newline. Pure. -EBADMSG: not an entry (e.g. the heading). */
@@ -33,6 +34,9 @@ void proc_conns_deinit(struct proc_conns *c);
 
 /* Of the calling thread's network namespace. Negative errno. */
 int proc_conns_read(struct proc_conns *ret);
+
+/* Half-open ones of this destination; port as below. */
+size_t proc_conns_half_open(const struct proc_conns *c, const struct addr *dest, uint16_t port);
 
 /* port 0 = any: of a destination that takes the client's port. */
 bool proc_conns_has(const struct proc_conns *c, const struct addr *dest, uint16_t port);

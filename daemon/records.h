@@ -23,7 +23,8 @@ struct record {
 	usec_t hold_usec;     /* monotonic: since when */
 	usec_t down_usec;     /* monotonic: when it went from healthy to unhealthy; 0 = never */
 	struct passive_window passive;
-	bool seen; /* mark of records_sweep() */
+	enum passive_finding passive_said; /* the worst that was said of its connections since */
+	bool seen;			   /* mark of records_sweep() */
 };
 
 struct records {

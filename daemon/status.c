@@ -159,7 +159,7 @@ static json_t *group_to_json(const struct manager *m, size_t index)
 	const struct target_group *g = &m->registry.groups[index];
 	_cleanup_(json_decref_p) json_t *targets = json_array();
 
-	if (!targets || connection_table_of_group(m->conf, &m->actual, index, &table) < 0)
+	if (!targets || connection_table_of_group(m->conf, &m->actual, index, 0, &table) < 0)
 		return NULL;
 	for (size_t i = 0; i < g->n; i++)
 		if (json_array_append_new(targets, target_to_json(g, &g->targets[i], &table)) < 0)

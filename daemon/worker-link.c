@@ -493,6 +493,20 @@ int worker_link_sync(struct worker_link *l, struct protocol_probe **probes, size
 	return 0;
 }
 
+bool worker_link_probe_now(struct worker_link *l, uint64_t id)
+{
+	struct protocol_probe_now now = { .id = id };
+	const struct held *h = find_held(l, id);
+
+	if (!h || h->remove)
+		return false;
+	protocol_init(&now.header, PROTOCOL_PROBE_NOW, sizeof(now));
+	/* A full socket or a dead worker: the schedule probes it soon enough. */
+	if (l->fd >= 0)
+		(void)send(l->fd, &now, sizeof(now), MSG_DONTWAIT | MSG_NOSIGNAL);
+	return true;
+}
+
 bool worker_link_on_time(const struct worker_link *l, usec_t now_usec)
 {
 	return l->fd >= 0 && now_usec <= l->heartbeat_usec + WORKER_LATE_USEC;

@@ -24,7 +24,8 @@ struct worker_link;
 
 struct worker_handlers {
 	void (*on_result)(const struct protocol_result *result, void *userdata);
-	void (*on_heartbeat)(const struct protocol_heartbeat *beat, void *userdata); /* may be NULL */
+	void (*on_heartbeat)(const struct protocol_heartbeat *beat,
+			     void *userdata); /* may be NULL */
 	/* The worker went away or was put away; text is borrowed, one line. */
 	void (*on_trouble)(const char *text, void *userdata);
 	void *userdata; /* borrowed */
@@ -51,6 +52,11 @@ void worker_link_free(struct worker_link *l);
  * the caller's. -ENOMEM: nothing has changed.
  */
 int worker_link_sync(struct worker_link *l, struct protocol_probe **probes, size_t n);
+
+/*
+ * The probe with this id is made at once, if this worker has it; lost when its socket is full. False: it has not.
+ */
+bool worker_link_probe_now(struct worker_link *l, uint64_t id);
 
 /* Has it reported within WORKER_LATE_USEC, or been started within that time? */
 bool worker_link_on_time(const struct worker_link *l, usec_t now_usec);

@@ -111,6 +111,13 @@ int worker_pool_sync(struct worker_pool *p, struct protocol_probe **probes, size
 	return 0;
 }
 
+void worker_pool_probe_now(struct worker_pool *p, uint64_t id)
+{
+	for (enum worker_kind k = 0; k < _WORKER_KIND_MAX; k++)
+		if (p->links[k] && worker_link_probe_now(p->links[k], id))
+			return;
+}
+
 bool worker_pool_on_time(const struct worker_pool *p, usec_t now_usec)
 {
 	for (enum worker_kind k = 0; k < WORKER_EXEC; k++)

@@ -31,6 +31,9 @@ struct worker_users worker_pool_users(const struct worker_pool *p);
 /* As worker_link_sync(), for all kinds; changes their order. */
 int worker_pool_sync(struct worker_pool *p, struct protocol_probe **probes, size_t n);
 
+/* As worker_link_probe_now(), of the worker that has it. */
+void worker_pool_probe_now(struct worker_pool *p, uint64_t id);
+
 /* Are they, programs aside? */
 bool worker_pool_on_time(const struct worker_pool *p, usec_t now_usec);
 

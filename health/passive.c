@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "health/passive.h"
 
+#include "base/cleanup.h"
+
 static void begin(struct passive_window *w, const struct passive_counters *c, usec_t now_usec)
 {
 	w->begun = true;
@@ -49,4 +51,20 @@ bool passive_half_open(const struct passive_window *w, const struct passive_sett
 {
 	return half_open && half_open >= s->min_connections &&
 	       half_open * 100 >= w->conns * s->percent;
+}
+
+void passive_mark(struct passive_window *w, usec_t now_usec)
+{
+	bool again = w->rest_usec &&
+		     now_usec < w->rest_until_usec + 2 * w->rest_usec + PASSIVE_WINDOW_MAX_USEC;
+
+	w->rest_usec = again ? MIN(2 * w->rest_usec, PASSIVE_REST_MAX_USEC) : PASSIVE_REST_MIN_USEC;
+	w->rest_until_usec = now_usec + w->rest_usec;
+	w->begun = false;
+	w->silent = 0;
+}
+
+bool passive_rests(const struct passive_window *w, usec_t now_usec)
+{
+	return now_usec < w->rest_until_usec;
 }

@@ -40,11 +40,23 @@ struct passive_window {
 	unsigned silent;     /* windows in a row, this one included */
 	uint64_t conns;	     /* new ones of the last whole window */
 	uint64_t unanswered; /* of them, at least */
+	usec_t rest_usec,
+		rest_until_usec; /* how long its good probes do not bring it back, until when */
 };
 
 /* A reading. Counters that went back (the destination is a new one) begin a new window. */
 enum passive_finding passive_feed(struct passive_window *w, const struct passive_counters *c,
 				  const struct passive_settings *s, usec_t now_usec);
+
+/*
+ * The target was marked unhealthy by what its connections say. Its health checks are likely to be good, and would bring
+ * it back at once: for a while they do not. Each time that it is marked soon after it came back the rest is twice as
+ * long.
+ */
+#define PASSIVE_REST_MIN_USEC (5 * USEC_PER_SEC)
+#define PASSIVE_REST_MAX_USEC (600 * USEC_PER_SEC)
+void passive_mark(struct passive_window *w, usec_t now_usec);
+bool passive_rests(const struct passive_window *w, usec_t now_usec);
 
 /* After PASSIVE_UNCLEAR, with the number of half-open connections: true = reason for a probe. */
 bool passive_half_open(const struct passive_window *w, const struct passive_settings *s,

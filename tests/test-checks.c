@@ -307,6 +307,9 @@ static void test_passive(void **state)
 			      rig->now);
 	assert_int_equal(target(rig, 0, 3)->health.state, TARGET_UNHEALTHY);
 	assert_int_equal(target(rig, 0, 3)->health.reason, TARGET_REASON_FAILED_HEALTH_CHECKS);
+	for (unsigned i = 0; i < 10; i++)
+		result(rig, 0, 3, PROBE_OK, 0); /* not yet */
+	pass(rig, 5);
 	result(rig, 0, 3, PROBE_OK, 0);
 	assert_int_equal(target(rig, 0, 3)->health.state, TARGET_UNHEALTHY);
 	result(rig, 0, 3, PROBE_OK, 0);

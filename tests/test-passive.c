@@ -91,11 +91,33 @@ static void test_one_way_and_half_open(void **state)
 	assert_false(passive_half_open(&w, &s, 3)); /* fewer than counts */
 }
 
+/* 5 s, 10, 20, … 600; and anew when it was well for longer than it rested and a window. */
+static void test_rests_grow(void **state)
+{
+	struct passive_window w = { 0 };
+	usec_t now = 1000 * USEC_PER_SEC, rest = 5 * USEC_PER_SEC;
+
+	(void)state;
+	assert_false(passive_rests(&w, now));
+	for (unsigned i = 0; i < 12; i++) {
+		passive_mark(&w, now);
+		assert_true(passive_rests(&w, now + rest - 1));
+		now += rest;
+		assert_false(passive_rests(&w, now));
+		rest = MIN(2 * rest, 600 * USEC_PER_SEC);
+	}
+	now += 1260 * USEC_PER_SEC;
+	passive_mark(&w, now);
+	assert_true(passive_rests(&w, now + 5 * USEC_PER_SEC - 1));
+	assert_false(passive_rests(&w, now + 5 * USEC_PER_SEC));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_two_way),
 		cmocka_unit_test(test_one_way_and_half_open),
+		cmocka_unit_test(test_rests_grow),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

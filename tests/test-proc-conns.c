@@ -16,7 +16,7 @@ static void test_lines(void **state)
 		const char *line;
 		int r;
 		const char *dest;
-		bool live;
+		bool live, half_open;
 	} cases[] = {
 		{ "Pro FromIP   FPrt ToIP     TPrt DestIP   DPrt State       Expires PEName "
 		  "PEData\n",
@@ -25,6 +25,8 @@ static void test_lines(void **state)
 		  "10.0.1.50:8080", true },
 		{ "TCP C6336407 C350 CB00710A 0050 0A000132 1F90 FIN_WAIT        118\n", 0,
 		  "10.0.1.50:8080", true },
+		{ "TCP C6336407 C350 CB00710A 0050 0A000132 1F90 SYN_RECV        59\n", 0,
+		  "10.0.1.50:8080", true, true },
 		{ "TCP C6336407 C350 CB00710A 0050 0A000132 1F90 TIME_WAIT       118\n", 0,
 		  "10.0.1.50:8080", false },
 		{ "TCP C6336407 C350 CB00710A 0050 0A000132 1F90 CLOSE           9\n", 0,
@@ -57,6 +59,7 @@ static void test_lines(void **state)
 			continue;
 		assert_string_equal(addr_port_format(&c.dest, c.dest_port, buf), cases[i].dest);
 		assert_int_equal(c.live, cases[i].live);
+		assert_int_equal(c.half_open, cases[i].half_open);
 	}
 }
 
