@@ -34,6 +34,7 @@ enum need {
 	NEED_NAT = 1 << 2,
 	NEED_NO_NAT = 1 << 3, /* direct and tunnels alone */
 	NEED_STICKY = 1 << 4,
+	NEED_VIA_VIP = 1 << 5, /* IPv4 probes through their targets */
 };
 
 /*
@@ -52,6 +53,9 @@ static const struct setting {
 	{ "net.ipv6.conf.all.forwarding", NEED_NAT | NEED_IPV6, 1, false,
 	  "the targets' answers pass through this host; an interface that learns its routes from "
 	  "router advertisements then needs accept_ra=2" },
+	{ "net.ipv4.conf.all.accept_local", NEED_VIA_VIP, 1, false,
+	  "answers to probes through a target come from the listener's address, which is this "
+	  "host's own" },
 	{ "net.ipv4.vs.conntrack", 0, 0, false,
 	  "connection tracking of what IPVS forwards costs a lookup and an entry a packet, and "
 	  "ipvsd needs none" },
@@ -87,6 +91,8 @@ static unsigned needs_of(const struct conf *conf)
 		nat = nat || (g->in_use && g->forwarding == CONF_FORWARDING_NAT);
 		if (g->in_use && g->stickiness)
 			needs |= NEED_STICKY;
+		if (g->in_use && g->check.via_vip && (needs & NEED_IPV4))
+			needs |= NEED_VIA_VIP;
 	}
 	return needs | (nat ? NEED_NAT : NEED_NO_NAT);
 }

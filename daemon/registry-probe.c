@@ -8,6 +8,7 @@
 
 #include "base/cleanup.h"
 #include "daemon/registry.h"
+#include "daemon/registry-via.h"
 
 static const enum protocol_check checks[_CONF_CHECK_MAX] = {
 	[CONF_CHECK_TCP] = PROTOCOL_CHECK_TCP,	 [CONF_CHECK_TLS] = PROTOCOL_CHECK_TLS,
@@ -81,30 +82,15 @@ static void append_texts(struct protocol_probe_record *r, const struct target_gr
 	append(r, PROTOCOL_TEXT_COMMAND, check->command);
 }
 
-/* AWS has no check but these over TCP, and sends the header in each (elbv2.md 1.1). */
-static bool takes_proxy_header(enum conf_check check)
+/* To the listener's address, by the mark that has the kernel forward it to this target. */
+static void go_through(struct protocol_probe_record *r, const struct target_group *g,
+		       const struct target *t)
 {
-	return check == CONF_CHECK_TCP || check == CONF_CHECK_TLS || is_request(check);
-}
+	char address[ADDR_STR_MAX];
 
-static uint32_t probe_flags(const struct conf_group *g)
-{
-	const struct conf_health_check *check = &g->check;
-	bool http = check->protocol == CONF_CHECK_HTTP || check->protocol == CONF_CHECK_HTTPS;
-	bool grpc = check->protocol == CONF_CHECK_GRPC;
-	bool tls = check->protocol == CONF_CHECK_HTTPS || check->protocol == CONF_CHECK_TLS ||
-		   (grpc && check->tls);
-	uint32_t flags = 0;
-
-	if (http && check->http_version && strcmp(check->http_version, "2") == 0)
-		flags |= PROTOCOL_PROBE_HTTP2;
-	if (tls && check->verify_certificate)
-		flags |= PROTOCOL_PROBE_VERIFY_CERTIFICATE;
-	if (grpc && tls)
-		flags |= PROTOCOL_PROBE_TLS;
-	if (g->proxy_protocol_v2 && takes_proxy_header(check->protocol))
-		flags |= PROTOCOL_PROBE_PROXY_V2;
-	return flags;
+	r->probe.addr = registry_via(g, t)->address;
+	r->probe.firewall_mark = t->probe_mark;
+	append(r, PROTOCOL_TEXT_THROUGH, addr_format(&t->addr, address));
 }
 
 bool registry_probe(const struct target_group *g, const struct target *t,
@@ -123,7 +109,6 @@ bool registry_probe(const struct target_group *g, const struct target *t,
 		.port = registry_probe_port(g, t),
 		.source = check->source,
 		.firewall_mark = check->firewall_mark,
-		.flags = probe_flags(g->conf),
 		.interval_usec = check->interval_usec,
 		.timeout_usec = check->timeout_usec,
 	};
@@ -136,6 +121,8 @@ bool registry_probe(const struct target_group *g, const struct target *t,
 		p->n_matcher = (uint8_t)check->matcher.n;
 	}
 	append_texts(ret, g, t);
+	if (t->probe_mark)
+		go_through(ret, g, t);
 	p->generation = record_hash(ret);
 	if (t->health.checked_usec != 0)
 		p->flags |= PROTOCOL_PROBE_HISTORY;

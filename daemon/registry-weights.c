@@ -11,6 +11,7 @@
 
 #include "base/cleanup.h"
 #include "daemon/registry.h"
+#include "daemon/registry-via.h"
 
 enum {
 	RAMP_STEPS = 100,
@@ -402,9 +403,15 @@ int registry_to_desired(const struct registry *r, struct desired_group **ret_gro
 			const struct target *t = &g->targets[j];
 
 			if (!target_is_out(t))
-				targets[n++] = (struct desired_target){ t->addr, t->port,
-									t->weight.weight,
-									t->weight.ends };
+				targets[n++] = (struct desired_target){
+					.addr = t->addr,
+					.port = t->port,
+					.weight = t->weight.weight,
+					.ends = t->weight.ends,
+					.probe_mark = t->probe_mark,
+					.probe_family = registry_probe_family(g, t),
+					.probe_port = g->listener_port,
+				};
 		}
 		groups[i] = (struct desired_group){ targets, n };
 		targets += n;

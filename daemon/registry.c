@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "daemon/registry-via.h"
 
 void registry_deinit(struct registry *r)
 {
@@ -135,7 +136,7 @@ static int registry_index(struct registry *r)
 		for (size_t j = 0; j < r->groups[i].n; j++)
 			*slot_of(r, r->groups[i].targets[j].id) =
 				(struct registry_slot){ (uint32_t)i + 1, (uint32_t)j + 1 };
-	return 0;
+	return registry_mark_probes(r);
 }
 
 struct target *registry_find_id(const struct registry *r, uint64_t id,
@@ -368,6 +369,7 @@ static void set_listener_ports(struct registry *r, const struct conf *conf)
 
 			if (!g->listener_port)
 				g->listener_port = l->ports.low;
+			registry_note_via(g, l);
 		}
 	}
 }

@@ -33,7 +33,9 @@ struct target_advice {
 struct target {
 	struct addr addr;
 	uint16_t port; /* as registered; 0 = the listener's */
-	uint64_t id;   /* of group name, address and port: the probe's id; stable over restarts */
+	/* Of the service that leads its probe through it (health-check-via-vip); 0 = probed at its own address. */
+	uint32_t probe_mark;
+	uint64_t id; /* of group name, address and port: the probe's id; stable over restarts */
 	uint32_t configured_weight; /* as registered last, by the file or by `ipvsd register` */
 	uint32_t file_weight;	    /* as the file gave it last; a change of the file wins */
 	char zone[CONF_ZONE_MAX];
@@ -61,7 +63,8 @@ struct target_group {
 		*conf; /* borrowed from the configuration that the registry was built for */
 	uint16_t
 		listener_port; /* of the first listener that forwards here; 0 = none or every port */
-	struct target *targets; /* owned; in order of registration */
+	const struct conf_listener *via[2]; /* daemon/registry-via.h; borrowed likewise */
+	struct target *targets;		    /* owned; in order of registration */
 	size_t n;
 	struct weight_settings settings;
 	const char *own_zone; /* the gateway's; borrowed likewise */

@@ -264,7 +264,6 @@ static int reload(struct manager *m, struct diag_list *diags, json_t **ret_repor
 					   diags->n_errors == 1 ? "" : "s");
 		return r;
 	}
-	manager_apply_pending(m); /* else a verdict would look like a farewell */
 	r = registry_build(conf, &m->registry, clock_wall_usec(), &registry);
 	if (r == 0)
 		r = reconcile_dump_if_stale(m);

@@ -34,6 +34,7 @@ static const size_t text_limits[_PROTOCOL_TEXT_MAX] = {
 	[PROTOCOL_TEXT_SEND] = PROTOCOL_PAYLOAD_MAX,
 	[PROTOCOL_TEXT_EXPECT] = PROTOCOL_PAYLOAD_MAX,
 	[PROTOCOL_TEXT_COMMAND] = PROTOCOL_COMMAND_MAX,
+	[PROTOCOL_TEXT_THROUGH] = ADDR_STR_MAX - 1,
 };
 
 int protocol_probe_append(struct protocol_probe_record *r, enum protocol_text which,
@@ -106,6 +107,15 @@ static bool matcher_is_sane(const struct protocol_probe *p)
 	return true;
 }
 
+static bool address_is_sane(const char *text, size_t size)
+{
+	char terminated[ADDR_STR_MAX] = "";
+	struct addr addr;
+
+	memcpy(terminated, text, size);
+	return size == 0 || (addr_parse(terminated, &addr) == 0 && addr_is_host(&addr));
+}
+
 /* texts: what follows the fixed part, `size` bytes. */
 static bool texts_are_sane(const struct protocol_probe *p, const char *texts, size_t size)
 {
@@ -124,6 +134,9 @@ static bool texts_are_sane(const struct protocol_probe *p, const char *texts, si
 			return false;
 	if (check_has_path(p->check) &&
 	    (p->text_size[PROTOCOL_TEXT_PATH] == 0 || texts[offset[PROTOCOL_TEXT_PATH]] != '/'))
+		return false;
+	if (!address_is_sane(texts + offset[PROTOCOL_TEXT_THROUGH],
+			     p->text_size[PROTOCOL_TEXT_THROUGH]))
 		return false;
 	if (p->check == PROTOCOL_CHECK_EXEC && p->text_size[PROTOCOL_TEXT_COMMAND] == 0)
 		return false;

@@ -25,7 +25,7 @@ enum {
 	PROTOCOL_RESULTS_MAX = 128, /* in one datagram */
 	PROTOCOL_MATCHER_RANGES = 16,
 	PROTOCOL_TEXTS_MAX = PROTOCOL_PATH_MAX + 2 * PROTOCOL_HOST_MAX + 2 * PROTOCOL_PAYLOAD_MAX +
-			     PROTOCOL_COMMAND_MAX,
+			     PROTOCOL_COMMAND_MAX + ADDR_STR_MAX - 1,
 };
 
 enum protocol_kind {
@@ -62,6 +62,7 @@ enum protocol_text {
 	PROTOCOL_TEXT_SEND,
 	PROTOCOL_TEXT_EXPECT,
 	PROTOCOL_TEXT_COMMAND,
+	PROTOCOL_TEXT_THROUGH, /* numeric address of the target that forwards to `addr`; absent = addr is the target's */
 	_PROTOCOL_TEXT_MAX,
 };
 
@@ -106,7 +107,7 @@ struct protocol_probe {
 	struct protocol_range matcher[PROTOCOL_MATCHER_RANGES];
 	char interface[PROTOCOL_IFNAME_MAX];
 	uint16_t text_size[_PROTOCOL_TEXT_MAX]; /* bytes; 0 = absent */
-	uint16_t zero[2]; /* no padding anywhere: records are compared and hashed as bytes */
+	uint16_t zero[1]; /* no padding anywhere: records are compared and hashed as bytes */
 };
 
 /* A specification with room for its texts, which have no terminators and no padding between them. */

@@ -374,6 +374,38 @@ static int add_listener(const struct sources *from, const struct conf_listener *
 	return 0;
 }
 
+static int add_probe_service(const struct conf_group *g, const struct desired_target *t,
+			     struct ipvs_ruleset *r)
+{
+	struct ipvs_service_key key = { .fwmark = t->probe_mark, .family = t->probe_family };
+	struct ipvs_dest d = { .addr = t->addr, .port = t->port, .weight = 1 };
+	struct ipvs_service *s = ipvs_ruleset_append(r, &key);
+
+	if (!s)
+		return -ENOMEM;
+	strcpy(s->scheduler, "rr");
+	s->netmask = netmask(key.family, 128);
+	if (!d.port)
+		d.port = t->probe_port;
+	dest_set_forwarding(&d, g, DESIRED_KERNEL);
+	return ipvs_service_append(s, &d) ? 0 : -ENOMEM;
+}
+
+/* Marks are given to packets of this host alone, and those go through the kernel on either plane. */
+static int add_probe_services(const struct sources *from, struct ipvs_ruleset *r)
+{
+	for (size_t i = 0; i < from->conf->n_groups && from->plane == DESIRED_KERNEL; i++) {
+		for (size_t k = 0; k < from->groups[i].n; k++) {
+			const struct desired_target *t = &from->groups[i].targets[k];
+			int e = t->probe_mark ? add_probe_service(&from->conf->groups[i], t, r) : 0;
+
+			if (e < 0)
+				return e;
+		}
+	}
+	return 0;
+}
+
 static int add_hook_keeper(const struct conf *conf, uint16_t family, struct ipvs_ruleset *r)
 {
 	struct ipvs_service_key key = { .fwmark = IPVS_HOOK_KEEPER_MARK, .family = family };
@@ -420,6 +452,8 @@ int desired_compute(const struct conf *conf, const struct desired_group *groups,
 
 	for (size_t i = 0; e == 0 && i < conf->n_listeners; i++)
 		e = add_listener(&from, &conf->listeners[i], &r);
+	if (e == 0)
+		e = add_probe_services(&from, &r);
 	if (e == 0)
 		e = add_hook_keeper(conf, AF_INET, &r);
 	if (e == 0)

@@ -38,6 +38,13 @@ struct desired_target {
 	uint16_t port;	 /* 0 = the listener's port */
 	uint32_t weight; /* 0 = no new connections */
 	bool ends;	 /* its connections are to end */
+	/*
+	 * Not 0: the kernel also has a service of this mark (IPVS_PROBE_MARK …) and family with this one destination, so
+	 * that a probe to the listener's address is forwarded to this target as the traffic is.
+	 */
+	uint32_t probe_mark;
+	uint16_t probe_family;
+	uint16_t probe_port; /* where port is 0 */
 };
 
 struct desired_group {

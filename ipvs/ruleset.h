@@ -31,6 +31,9 @@ enum {
 	 * highest mark that ipvsadm can restore from what it saved: it reads marks as int.
 	 */
 	IPVS_HOOK_KEEPER_MARK = 0x7fffffff,
+	/* The services that lead one probe each through its target: ipvs/desired.h. */
+	IPVS_PROBE_MARK = 0x7e000000,
+	IPVS_PROBE_MARKS = 1 << 24,
 };
 
 enum ipvs_forward {

@@ -516,6 +516,38 @@ static void test_keepers(void **state)
 			   " | fwmark 2147483647 ipv4 none | fwmark 2147483647 ipv6 none");
 }
 
+/* A service by mark for each target that is probed so, however well it is; of the kernel alone. */
+static void test_probe_services(void **state)
+{
+	_cleanup_(fixture_deinit) struct fixture f;
+	const struct ipvs_service *s;
+
+	(void)state;
+	fixture_init(&f);
+	f.groups[0].forwarding = CONF_FORWARDING_GUE;
+	f.groups[0].tunnel_port = 6080;
+	add_target(&f, 0, "10.0.0.1", 80, 0);
+	add_target(&f, 0, "10.0.0.2", 0, 7);
+	add_target(&f, 0, "10.0.0.3", 80, 7);
+	f.targets[0][0].probe_mark = 0x7e000002;
+	f.targets[0][0].probe_family = AF_INET;
+	f.targets[0][1].probe_mark = 0x7e000001;
+	f.targets[0][1].probe_family = AF_INET6;
+	f.targets[0][1].probe_port = 81;
+	compute(&f);
+	assert_spelled(&f, "tcp 203.0.113.10:80 wlc 10.0.0.3:80=7 10.0.0.2:80=7 10.0.0.1:80=0"
+			   " | fwmark 2113929217 ipv6 rr 10.0.0.2:81=1"
+			   " | fwmark 2113929218 ipv4 rr 10.0.0.1:80=1"
+			   " | fwmark 2147483647 ipv4 none");
+	s = &f.result.services[2];
+	assert_int_equal(s->dests[0].forward, IPVS_FORWARD_TUNNEL);
+	assert_int_equal(s->dests[0].tunnel, IPVS_TUNNEL_GUE);
+	assert_int_equal(s->dests[0].tunnel_port, 6080);
+	compute_for(&f, DESIRED_FASTPATH);
+	assert_spelled(&f, "tcp 203.0.113.10:80 wlc 10.0.0.3:80=7 10.0.0.2:80=7 10.0.0.1:80=0"
+			   " | fwmark 2147483647 ipv4 none");
+}
+
 /* All that the planes differ in. */
 static void test_planes(void **state)
 {
@@ -559,6 +591,7 @@ int main(void)
 		cmocka_unit_test(test_forwarding),
 		cmocka_unit_test(test_service_conf),
 		cmocka_unit_test(test_keepers),
+		cmocka_unit_test(test_probe_services),
 		cmocka_unit_test(test_leading_group),
 		cmocka_unit_test(test_planes),
 	};

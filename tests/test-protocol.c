@@ -206,6 +206,12 @@ static void test_texts(void **state)
 		{ PROTOCOL_TEXT_EXPECT, "\0\r\n\xff", 4, true },
 		{ PROTOCOL_TEXT_COMMAND, "/bin/true a\xff", 12, true },
 		{ PROTOCOL_TEXT_COMMAND, "/bin/true\0", 10, false },
+		{ PROTOCOL_TEXT_THROUGH, "10.0.0.1", 8, true },
+		{ PROTOCOL_TEXT_THROUGH, "2001:db8::1", 11, true },
+		{ PROTOCOL_TEXT_THROUGH, "10.0.0.1\0", 9, true }, /* as C takes it */
+		{ PROTOCOL_TEXT_THROUGH, "10.0.0", 6, false },
+		{ PROTOCOL_TEXT_THROUGH, "0.0.0.0", 7, false },
+		{ PROTOCOL_TEXT_THROUGH, "a.example", 9, false },
 	};
 	enum protocol_kind kind;
 	union record r;
@@ -233,7 +239,9 @@ static void test_limits_that_pass(void **state)
 		[PROTOCOL_TEXT_PATH] = 1024,	   [PROTOCOL_TEXT_HOST] = 255,
 		[PROTOCOL_TEXT_SERVER_NAME] = 255, [PROTOCOL_TEXT_SEND] = 1024,
 		[PROTOCOL_TEXT_EXPECT] = 1024,	   [PROTOCOL_TEXT_COMMAND] = 4096,
+		[PROTOCOL_TEXT_THROUGH] = 45,
 	};
+	static const char longest_address[] = "2001:0db8:0000:0000:0000:ffff:192.168.100.200x";
 	enum protocol_kind kind;
 	char text[4097];
 	union record r;
@@ -248,11 +256,13 @@ static void test_limits_that_pass(void **state)
 	r.probe.timeout_usec = r.probe.interval_usec = PROTOCOL_INTERVAL_MAX_USEC;
 	assert_int_equal(addr_parse("10.0.0.2", &r.probe.source), 0);
 	for (int i = 0; i < _PROTOCOL_TEXT_MAX; i++) {
-		assert_int_equal(protocol_probe_append(&r.whole, (enum protocol_text)i, text,
+		const char *t = i == PROTOCOL_TEXT_THROUGH ? longest_address : text;
+
+		assert_int_equal(protocol_probe_append(&r.whole, (enum protocol_text)i, t,
 						       limits[i] + 1),
 				 -E2BIG);
 		assert_int_equal(
-			protocol_probe_append(&r.whole, (enum protocol_text)i, text, limits[i]), 0);
+			protocol_probe_append(&r.whole, (enum protocol_text)i, t, limits[i]), 0);
 	}
 	assert_int_equal(r.header.size, sizeof(struct protocol_probe) + PROTOCOL_TEXTS_MAX);
 	assert_int_equal(protocol_check(&r, r.header.size, &kind), 0);

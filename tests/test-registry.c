@@ -10,7 +10,7 @@
 #include <cmocka.h>
 
 #include "base/cleanup.h"
-#include "daemon/registry.h"
+#include "daemon/registry-via.h"
 
 #define NOW (1000 * USEC_PER_SEC)
 #define DELAY (60 * USEC_PER_SEC)
@@ -342,56 +342,6 @@ static void test_probe_specification(void **state)
 	registry_deinit(&r);
 }
 
-static void test_probe_flags(void **state)
-{
-	enum {
-		VERIFY = PROTOCOL_PROBE_VERIFY_CERTIFICATE,
-		HTTP2 = PROTOCOL_PROBE_HTTP2,
-		TLS = PROTOCOL_PROBE_TLS,
-		PROXY = PROTOCOL_PROBE_PROXY_V2,
-	};
-	static const struct {
-		enum conf_check check;
-		char version[4];
-		bool verify, tls, proxy;
-		uint32_t flags;
-	} cases[] = {
-		{ CONF_CHECK_TCP, "1.1", false, false, false, 0 },
-		{ CONF_CHECK_TCP, "2", true, true, true, PROXY },
-		{ CONF_CHECK_TLS, "2", true, false, true, VERIFY | PROXY },
-		{ CONF_CHECK_HTTP, "2", true, true, true, HTTP2 | PROXY },
-		{ CONF_CHECK_HTTPS, "1.1", false, true, false, 0 },
-		{ CONF_CHECK_HTTPS, "2", true, false, true, VERIFY | HTTP2 | PROXY },
-		{ CONF_CHECK_GRPC, "2", true, false, true, PROXY },
-		{ CONF_CHECK_GRPC, "1.1", true, true, false, VERIFY | TLS },
-		{ CONF_CHECK_UDP, "2", true, true, true, 0 },
-		{ CONF_CHECK_ICMP, "2", true, true, true, 0 },
-	};
-	struct registry none = REGISTRY_INIT, r;
-	struct protocol_probe_record p;
-	enum protocol_kind kind;
-	struct fixture f;
-
-	(void)state;
-	fixture_init(&f, "1");
-	assert_int_equal(registry_build(&f.conf, &none, NOW, &r), 0);
-	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-		char version[4];
-
-		memcpy(version, cases[i].version, sizeof(version));
-		f.group.check.protocol = cases[i].check;
-		f.group.check.http_version = version;
-		f.group.check.verify_certificate = cases[i].verify;
-		f.group.check.tls = cases[i].tls;
-		f.group.check.matcher.n = 1;
-		f.group.proxy_protocol_v2 = cases[i].proxy;
-		assert_true(registry_probe(&r.groups[0], &r.groups[0].targets[0], &p));
-		assert_int_equal(p.probe.flags, cases[i].flags);
-		assert_int_equal(protocol_check(&p, p.probe.header.size, &kind), 0);
-	}
-	registry_deinit(&r);
-}
-
 static void test_deregistered_targets_get_nothing(void **state)
 {
 	_cleanup_free_ struct desired_group *groups = NULL;
@@ -413,6 +363,104 @@ static void test_deregistered_targets_get_nothing(void **state)
 	registry_deinit(&r);
 }
 
+static const struct registry empty;
+
+static void via_fixture_init(struct fixture *f, const char *order)
+{
+	fixture_init(f, order);
+	f->group.forwarding = CONF_FORWARDING_DIRECT;
+	f->group.check.via_vip = true;
+	f->listener.family = AF_INET;
+	assert_int_equal(addr_parse("203.0.113.10", &f->listener.address), 0);
+}
+
+static bool is_probe_mark(uint32_t mark)
+{
+	return mark >= IPVS_PROBE_MARK && mark < IPVS_PROBE_MARK + IPVS_PROBE_MARKS;
+}
+
+/* To the listener's address, by a mark of each target's own, which stays when others go. */
+static void test_via_vip(void **state)
+{
+	struct protocol_probe_record p;
+	struct registry r, later;
+	struct fixture f, fewer;
+
+	(void)state;
+	via_fixture_init(&f, "123");
+	assert_int_equal(registry_build(&f.conf, &empty, NOW, &r), 0);
+	for (size_t i = 0; i < 3; i++) {
+		const struct target *t = &r.groups[0].targets[i];
+		char address[ADDR_STR_MAX];
+
+		assert_true(is_probe_mark(t->probe_mark));
+		for (size_t k = 0; k < i; k++)
+			assert_int_not_equal(t->probe_mark, r.groups[0].targets[k].probe_mark);
+		assert_true(registry_probe(&r.groups[0], t, &p));
+		assert_true(addr_eq(&p.probe.addr, &f.listener.address));
+		assert_int_equal(p.probe.firewall_mark, t->probe_mark);
+		assert_int_equal(p.probe.id, t->id);
+		assert_int_equal(p.probe.text_size[PROTOCOL_TEXT_THROUGH],
+				 strlen(addr_format(&t->addr, address)));
+		assert_memory_equal(protocol_probe_text(&p.probe, PROTOCOL_TEXT_THROUGH), address,
+				    strlen(address));
+	}
+	via_fixture_init(&fewer, "3");
+	assert_int_equal(registry_build(&fewer.conf, &empty, NOW, &later), 0);
+	assert_int_equal(later.groups[0].targets[0].probe_mark, r.groups[0].targets[2].probe_mark);
+	registry_deinit(&later);
+	registry_deinit(&r);
+}
+
+/* Two ids that name one place: in the order of ids, and nobody gets another's. */
+static void test_via_vip_collision(void **state)
+{
+	struct registry r;
+	struct fixture f;
+
+	(void)state;
+	via_fixture_init(&f, "123");
+	assert_int_equal(registry_build(&f.conf, &empty, NOW, &r), 0);
+	r.groups[0].targets[0].id = IPVS_PROBE_MARKS - 1 + (uint64_t)IPVS_PROBE_MARKS;
+	r.groups[0].targets[1].id = 0;
+	r.groups[0].targets[2].id = IPVS_PROBE_MARKS - 1;
+	assert_int_equal(registry_mark_probes(&r), 0);
+	assert_int_equal(r.groups[0].targets[0].probe_mark, IPVS_PROBE_MARK + 1);
+	assert_int_equal(r.groups[0].targets[1].probe_mark, IPVS_PROBE_MARK);
+	assert_int_equal(r.groups[0].targets[2].probe_mark, IPVS_PROBE_MARK + IPVS_PROBE_MARKS - 1);
+	registry_deinit(&r);
+}
+
+/* Where the kernel cannot forward a probe through the target it goes to the target's own address. */
+static void test_via_vip_not(void **state)
+{
+	struct protocol_probe_record p;
+
+	(void)state;
+	for (unsigned i = 0; i < 5; i++) {
+		struct registry r;
+		struct fixture f;
+
+		via_fixture_init(&f, "1");
+		if (i == 0)
+			f.group.check.via_vip = false;
+		else if (i == 1)
+			f.group.forwarding = CONF_FORWARDING_NAT;
+		else if (i == 2)
+			f.group.check.protocol = CONF_CHECK_ICMP;
+		else if (i == 3)
+			f.listener.firewall_mark = 5;
+		else
+			assert_int_equal(addr_parse("2001:db8::1", &f.targets[0].addr), 0);
+		assert_int_equal(registry_build(&f.conf, &empty, NOW, &r), 0);
+		assert_int_equal(r.groups[0].targets[0].probe_mark, 0);
+		assert_true(registry_probe(&r.groups[0], &r.groups[0].targets[0], &p));
+		assert_true(addr_eq(&p.probe.addr, &f.targets[0].addr));
+		assert_int_equal(p.probe.text_size[PROTOCOL_TEXT_THROUGH], 0);
+		registry_deinit(&r);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -425,8 +473,10 @@ int main(void)
 		cmocka_unit_test(test_drains_end),
 		cmocka_unit_test(test_a_target_that_comes_back_resumes),
 		cmocka_unit_test(test_probe_specification),
-		cmocka_unit_test(test_probe_flags),
 		cmocka_unit_test(test_deregistered_targets_get_nothing),
+		cmocka_unit_test(test_via_vip),
+		cmocka_unit_test(test_via_vip_collision),
+		cmocka_unit_test(test_via_vip_not),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
