@@ -203,8 +203,10 @@ static const struct key global_keys[] = {
 		  "dns-failover-minimum demands, it is not preferred any more. Where cross-zone is "
 		  "no, nothing leaves the zone anyway." },
 	{ GLOBAL(health_workers), .name = "health-workers", .type = KEY_UINT, .zero = "auto",
-	  .min = 1, .max = 64, .fallback = "auto", .later = later_health,
-	  .help = "Number of health worker processes." },
+	  .min = 1, .max = 64, .fallback = "auto",
+	  .help = "Number of health worker processes; targets are divided among them. auto: as "
+		  "many as the checks need, which is one for some thousands of targets, and at most "
+		  "one for each processor. A reload changes it." },
 	{ GLOBAL(metrics_listen), .name = "metrics-listen", .type = KEY_SOCKET, .later = "metrics",
 	  .help = "Address and port of the read-only metrics page." },
 	{ GLOBAL(event_history), .name = "event-history", .type = KEY_UINT, .max = 1000000,

@@ -107,7 +107,7 @@ void checks_release(struct checks *c, struct target_group *g, struct target *t, 
 }
 
 /* A failure that was ours and not the target's. */
-static bool is_doubtful(struct checks *c, const struct target_group *g,
+static bool is_doubtful(struct checks *c, unsigned worker, const struct target_group *g,
 			const struct protocol_result *result, usec_t now)
 {
 	const struct guard_probe probe = {
@@ -122,7 +122,7 @@ static bool is_doubtful(struct checks *c, const struct target_group *g,
 
 	if (!late)
 		return false;
-	doubt = guard_judge(&c->worker, &probe, late, PROTOCOL_HEARTBEAT_USEC, now);
+	doubt = guard_judge(&c->workers[worker], &probe, late, PROTOCOL_HEARTBEAT_USEC, now);
 	if (doubt == GUARD_NO_DOUBT)
 		return false;
 	c->n_doubted++;
@@ -130,7 +130,8 @@ static bool is_doubtful(struct checks *c, const struct target_group *g,
 	return true;
 }
 
-void checks_take_result(struct checks *c, const struct protocol_result *result, usec_t now_usec)
+void checks_take_result(struct checks *c, unsigned worker, const struct protocol_result *result,
+			usec_t now_usec)
 {
 	struct registry_result r = {
 		.report = {
@@ -153,7 +154,8 @@ void checks_take_result(struct checks *c, const struct protocol_result *result, 
 							   : 0,
 		     now_usec);
 	record = records_get(&c->records, t->id, &t->health, now_usec);
-	if (r.report.outcome == PROBE_INTERNAL_ERROR || is_doubtful(c, g, result, now_usec)) {
+	if (r.report.outcome == PROBE_INTERNAL_ERROR ||
+	    is_doubtful(c, worker, g, result, now_usec)) {
 		remember(record, &t->health, &r.report, HISTORY_NOT_COUNTED);
 		return;
 	}
@@ -168,9 +170,9 @@ void checks_take_result(struct checks *c, const struct protocol_result *result, 
 	judge(c, g, t, record, &r, now_usec);
 }
 
-void checks_take_heartbeat(struct checks *c, const struct protocol_heartbeat *beat)
+void checks_take_heartbeat(struct checks *c, unsigned worker, const struct protocol_heartbeat *beat)
 {
-	guard_worker_beat(&c->worker, beat->now_usec, PROTOCOL_HEARTBEAT_USEC);
+	guard_worker_beat(&c->workers[worker], beat->now_usec, PROTOCOL_HEARTBEAT_USEC);
 }
 
 void checks_report_passive(struct checks *c, struct target_group *g, struct target *t,

@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "conf/conf.h"
 #include "daemon/records.h"
+#include "daemon/worker-pool.h"
 #include "health/guard.h"
 #include "health/lateness.h"
 #include "health/protocol.h"
@@ -35,7 +36,7 @@ struct checks {
 	sd_event_source *timer;	 /* owned */
 	struct records records;
 	struct lateness lateness;
-	struct guard_worker worker;
+	struct guard_worker workers[WORKER_POOL_MAX];
 	struct guard_scope all;
 	struct guard_count all_count;
 	struct checks_group *groups; /* owned */
@@ -59,8 +60,10 @@ void checks_free(struct checks *c);
 /* The configuration or the set of targets has changed. -ENOMEM: histories are incomplete. */
 int checks_sync(struct checks *c, usec_t now_usec);
 
-void checks_take_result(struct checks *c, const struct protocol_result *result, usec_t now_usec);
-void checks_take_heartbeat(struct checks *c, const struct protocol_heartbeat *beat);
+void checks_take_result(struct checks *c, unsigned worker, const struct protocol_result *result,
+			usec_t now_usec);
+void checks_take_heartbeat(struct checks *c, unsigned worker,
+			   const struct protocol_heartbeat *beat);
 
 /*
  * A report about a target that no worker made; it counts at once as if it had been the last of those that make the

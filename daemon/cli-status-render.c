@@ -49,24 +49,24 @@ static void alarm_line(FILE *f, const struct table_style *style, enum table_colo
 static void print_worker(const json_t *health, const struct table_style *style, FILE *f)
 {
 	const json_t *late = json_object_get(health, "lateness_us"), *alarm;
-	size_t i;
+	size_t n_workers = json_array_size(json_object_get(health, "workers")), i;
 
 	if (!json_is_object(health))
 		return;
 	if (!yes(health, "alive"))
-		alarm_line(f, style, TABLE_RED,
-			   "! HEALTH WORKER DOWN: ", "weights are frozen until it is back");
+		alarm_line(f, style, TABLE_RED, "! HEALTH WORKER DOWN: ",
+			   "the weights of its targets are frozen until it is back");
 	else if (yes(health, "frozen"))
 		alarm_line(f, style, TABLE_RED, "! WEIGHTS FROZEN: ",
-			   "the health worker is late; verdicts are not acted upon");
+			   "a health worker is late; verdicts on its targets are not acted upon");
 	json_array_foreach (json_object_get(health, "alarms"), i, alarm) {
 		if (json_is_string(alarm))
 			alarm_line(f, style, TABLE_RED, "! ALARM: ", json_string_value(alarm));
 	}
-	(void)fprintf(f, "health checks: %llu probes, %llu in flight, %llu worker restarts",
+	(void)fprintf(f, "health checks: %llu probes, %llu in flight, %zu worker%s, %llu restarts",
 		      (unsigned long long)num(health, "probes"),
-		      (unsigned long long)num(health, "in_flight"),
-		      (unsigned long long)num(health, "restarts"));
+		      (unsigned long long)num(health, "in_flight"), n_workers,
+		      n_workers == 1 ? "" : "s", (unsigned long long)num(health, "restarts"));
 	if (num(late, "probes"))
 		(void)fprintf(f, ", begun late by %.1f ms (median), %.1f ms (1 of 100)",
 			      (double)num(late, "p50") / 1e3, (double)num(late, "p99") / 1e3);

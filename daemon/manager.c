@@ -116,18 +116,18 @@ void manager_apply_within(struct manager *m, usec_t delay_usec)
 	(void)sd_event_source_set_enabled(m->apply_timer, SD_EVENT_ONESHOT);
 }
 
-static void on_result(const struct protocol_result *result, void *userdata)
+static void on_result(unsigned worker, const struct protocol_result *result, void *userdata)
 {
 	struct manager *m = userdata;
 
-	checks_take_result(m->checks, result, clock_monotonic_usec());
+	checks_take_result(m->checks, worker, result, clock_monotonic_usec());
 }
 
-static void on_heartbeat(const struct protocol_heartbeat *beat, void *userdata)
+static void on_heartbeat(unsigned worker, const struct protocol_heartbeat *beat, void *userdata)
 {
 	struct manager *m = userdata;
 
-	checks_take_heartbeat(m->checks, beat);
+	checks_take_heartbeat(m->checks, worker, beat);
 }
 
 static void on_worker_trouble(const char *text, void *userdata)
@@ -175,7 +175,7 @@ int manager_sync_probes(struct manager *m)
 		}
 	}
 	if (r == 0)
-		r = worker_pool_sync(m->workers, probes, n);
+		r = worker_pool_sync(m->workers, m->conf->global.health_workers, probes, n);
 	if (r == 0)
 		r = checks_sync(m->checks, clock_monotonic_usec());
 	while (n > 0)

@@ -175,16 +175,8 @@ static json_t *group_to_json(const struct manager *m, size_t index)
 static json_t *health_to_json(const struct manager *m)
 {
 	_cleanup_(json_decref_p) json_t *checks = checks_to_json(m->checks);
-	struct worker_status s;
-	json_t *j;
+	json_t *j = worker_pool_to_json(m->workers, clock_monotonic_usec());
 
-	worker_pool_status(m->workers, clock_monotonic_usec(), &s);
-	j = json_pack("{s:I,s:b,s:b,s:I,s:I,s:I,s:I,s:I,s:I}", "worker_pid", (json_int_t)s.pid,
-		      "alive", s.alive, "frozen", s.frozen, "restarts", (json_int_t)s.restarts,
-		      "last_heartbeat_ms", (json_int_t)(s.heartbeat_age_usec / USEC_PER_MSEC),
-		      "max_lateness_us", (json_int_t)s.last.max_lateness_usec, "probes",
-		      (json_int_t)s.last.probes, "probes_started",
-		      (json_int_t)s.last.probes_started, "in_flight", (json_int_t)s.last.in_flight);
 	if (j && checks)
 		(void)json_object_update(j, checks);
 	return j;

@@ -38,6 +38,7 @@ struct worker_link {
 	sd_event *event; /* owned reference */
 	char *user;	 /* owned */
 	enum worker_kind kind;
+	unsigned number;
 	struct worker_handlers handlers;
 	struct held *held; /* owned; sorted by id */
 	size_t n_held;
@@ -151,7 +152,7 @@ static void take_result(struct worker_link *l, const struct protocol_result *res
 	if (!h || h->remove || h->probe->generation != result->generation)
 		return;
 	h->probe->flags |= PROTOCOL_PROBE_HISTORY;
-	l->handlers.on_result(result, l->handlers.userdata);
+	l->handlers.on_result(l->number, result, l->handlers.userdata);
 }
 
 /* False when the worker has been dropped. */
@@ -175,8 +176,7 @@ static bool take_record(struct worker_link *l, const void *record, size_t size)
 		memcpy(&l->last, record, sizeof(l->last));
 		l->heartbeat_usec = clock_monotonic_usec();
 		l->backoff_usec = RESTART_MIN_USEC;
-		if (l->handlers.on_heartbeat)
-			l->handlers.on_heartbeat(&l->last, l->handlers.userdata);
+		l->handlers.on_heartbeat(l->number, &l->last, l->handlers.userdata);
 		break;
 	case PROTOCOL_HELLO:
 		break;
@@ -361,7 +361,7 @@ static int start_worker(struct worker_link *l)
 	return 0;
 }
 
-int worker_link_new(sd_event *event, const char *user, enum worker_kind kind,
+int worker_link_new(sd_event *event, const char *user, enum worker_kind kind, unsigned number,
 		    const struct worker_handlers *handlers, struct worker_link **ret)
 {
 	struct worker_link *l = calloc(1, sizeof(*l));
@@ -372,6 +372,7 @@ int worker_link_new(sd_event *event, const char *user, enum worker_kind kind,
 	l->event = sd_event_ref(event);
 	l->user = strdup(user);
 	l->kind = kind;
+	l->number = number;
 	l->handlers = *handlers;
 	l->fd = -1;
 	l->backoff_usec = RESTART_MIN_USEC;

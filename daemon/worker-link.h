@@ -2,7 +2,7 @@
 #pragma once
 
 /*
- * The daemon's end of the health worker: starts the process, holds the specifications that it must have, hands its
+ * The daemon's end of one health worker: starts the process, holds the specifications that it must have, hands its
  * results on, and starts another one when it dies, says nonsense or goes silent. While no worker reports, no result
  * arrives, so weights stay as they are (fail static).
  */
@@ -23,9 +23,10 @@ struct worker_link;
 #define WORKER_LATE_USEC (3 * USEC_PER_SEC)
 
 struct worker_handlers {
-	void (*on_result)(const struct protocol_result *result, void *userdata);
-	void (*on_heartbeat)(const struct protocol_heartbeat *beat,
-			     void *userdata); /* may be NULL */
+	/* worker: the number that worker_link_new() was given. */
+	void (*on_result)(unsigned worker, const struct protocol_result *result, void *userdata);
+	void (*on_heartbeat)(unsigned worker, const struct protocol_heartbeat *beat,
+			     void *userdata);
 	/* The worker went away or was put away; text is borrowed, one line. */
 	void (*on_trouble)(const char *text, void *userdata);
 	void *userdata; /* borrowed */
@@ -40,7 +41,7 @@ struct worker_status {
 };
 
 /* The first process is started at once. */
-int worker_link_new(sd_event *event, const char *user, enum worker_kind kind,
+int worker_link_new(sd_event *event, const char *user, enum worker_kind kind, unsigned number,
 		    const struct worker_handlers *handlers, struct worker_link **ret);
 
 /* NULL is fine. */

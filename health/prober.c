@@ -24,9 +24,6 @@
  */
 #define GRAIN_USEC (10 * USEC_PER_MSEC)
 
-/* Where a deadline is looked at later than this, or than a quarter of the timeout, the target is not to blame. */
-#define STALL_USEC (250 * USEC_PER_MSEC)
-
 enum {
 	WAKES_PER_DISPATCH = 64, /* answers are not to wait behind a crowd of starts */
 	STARTS_PER_GRAIN = 64,	 /* or twice what the schedule asks for, where that is more */
@@ -192,23 +189,6 @@ static void probe_start(struct probe *p, usec_t due_usec)
 		on_done(p, PROBE_INTERNAL_ERROR, -r);
 }
 
-/* This process stood still, and may not even have sent its request in time: that is no result. */
-static bool has_stalled(const struct probe *p, usec_t now_usec)
-{
-	return now_usec - p->deadline_usec > MAX(STALL_USEC, p->spec.timeout_usec / 4);
-}
-
-static void probe_end(struct probe *p, usec_t now_usec)
-{
-	bool stalled = has_stalled(p, now_usec);
-	enum probe_outcome outcome = probe_cancel(p);
-
-	if (stalled)
-		p->prober->stats.skipped++;
-	else
-		report(p, outcome, 0);
-}
-
 /* After a stop, a reload or an outage of our own the crowd that is due is let go a few at a time. */
 static bool may_start(struct prober *pr, usec_t now_usec)
 {
@@ -227,7 +207,7 @@ static void probe_wake(struct probe *p, usec_t now_usec)
 	usec_t due = p->due_usec;
 
 	if (p->running && now_usec >= p->deadline_usec)
-		probe_end(p, now_usec);
+		report(p, probe_cancel(p), 0);
 	if (now_usec >= due && !p->running && !may_start(p->prober, now_usec)) {
 		queue_at(p, now_usec + GRAIN_USEC);
 		return;

@@ -7,7 +7,6 @@
  *
  * A probe that is still running when its next one is due is not doubled: the next is skipped and counted. The timeout
  * being at most the interval, that happens only when this process was late, or after a target's early first probe.
- * Nor is a timeout reported, but skipped, where this process stood still for long: its lateness is not the target's.
  *
  * Probes begin up to 10 ms after they are due, because starting a dozen at once costs half; and, whatever is due, no
  * more than twice as many begin as the schedule asks for: no crowd of connections after a start or a stop.

@@ -113,7 +113,7 @@ static void result(struct rig *rig, unsigned group, unsigned i, enum probe_outco
 		.start_usec = rig->now - 1000,
 	};
 
-	checks_take_result(rig->checks, &r, rig->now);
+	checks_take_result(rig->checks, 0, &r, rig->now);
 }
 
 /* The targets [from, to) of a group all have this result; then it is the next second. */
@@ -377,7 +377,7 @@ static void test_describe_is_awss_shape(void **state)
 					     .due_usec = rig->now,
 					     .start_usec = rig->now };
 
-		checks_take_result(rig->checks, &r, rig->now);
+		checks_take_result(rig->checks, 0, &r, rig->now);
 	}
 	assert_described(rig, "Id=10.0.0.1,Port=80 Id=10.0.0.2",
 			 "{\"TargetHealthDescriptions\":[{\"Target\":{\"Id\":\"10.0.0.1\","
