@@ -4,6 +4,7 @@
 
 #include <netinet/in.h>
 
+#include "dpdk-fastpath/rewrite-hop.h"
 #include "dpdk-fastpath/rewrite.h"
 
 enum {
@@ -155,7 +156,7 @@ void director_on_answer(const struct director_pass *pass, struct director_frame 
 }
 
 /*
- * Nearly all: the destination is there, TTL, MTU and mode ask for nothing, and the way is that of the packet before.
+ * Nearly all: the destination is there, TTL, MTU, mode and tag ask for nothing, the way is that of the packet before.
  * False: nothing was done.
  */
 static inline __attribute__((always_inline)) bool pass_on(const struct director_pass *pass,
@@ -178,8 +179,8 @@ static inline __attribute__((always_inline)) bool pass_on(const struct director_
 	const uint32_t bytes = director_ip_bytes(p);
 
 	if (hop == 0 || !nexthop_is_resolved(mac) || p->ttl <= 1 || (mtu != 0 && bytes > mtu) ||
-	    is_new(p) || !director_is_of_modes(f->flags, MODES) ||
-	    (n->vlan_tci != 0) != (p->l3_off > PACKET_ETHERNET_LEN) ||
+	    is_new(p) || !director_is_of_modes(f->flags, MODES) || n->vlan_tci != 0 ||
+	    p->l3_off != PACKET_ETHERNET_LEN ||
 	    (!is_answer && !peers_is(&d->peers, f->peer, frame)))
 		return false;
 	COUNTER_ADD(t->packets, 1);
@@ -192,8 +193,6 @@ static inline __attribute__((always_inline)) bool pass_on(const struct director_
 	} else {
 		rewrite_ttl(p);
 	}
-	if (n->vlan_tci != 0)
-		(void)rewrite_ethernet_tag(p, n->vlan_tci);
 	rewrite_macs(p, d->config.port_macs[n->port_index], mac);
 	director_sent(pass, frame, n->port_index,
 		      is_answer ? COUNTER_FORWARDED_OUT : COUNTER_FORWARDED_IN);

@@ -9,6 +9,7 @@
 #include <netinet/in.h>
 #include <sys/socket.h>
 
+#include "dpdk-fastpath/rewrite-hop.h"
 #include "dpdk-fastpath/rewrite.h"
 
 enum {

@@ -100,13 +100,11 @@ void director_on_other(const struct director_pass *pass, struct director_frame *
 }
 
 /* What packets of the connections found are counted in. */
-static void prefetch_counters(const struct director *d, const flow_ref *refs, unsigned n)
+static inline void prefetch_counters(const struct director *d, flow_ref ref)
 {
-	for (unsigned i = 0; i < n; i++) {
-		uint32_t id = flow_at(d->flows, FLOW_REF_INDEX(refs[i]))->endpoint;
+	uint32_t id = flow_at(d->flows, FLOW_REF_INDEX(ref))->endpoint;
 
-		__builtin_prefetch(&d->config.dest_counters[id], 1);
-	}
+	__builtin_prefetch(&d->config.dest_counters[id], 1);
 }
 
 void director_run(struct director *d, const struct snapshot *s, uint32_t now_tick, bool owned,
@@ -126,9 +124,10 @@ void director_run(struct director *d, const struct snapshot *s, uint32_t now_tic
 	}
 	flow_lookup_bulk(d->flows, keys, n, refs);
 	d->inserted = d->removed = false;
-	prefetch_counters(d, refs, n);
 	for (unsigned i = 0; i < n; i++)
-		if (__builtin_expect(refs[i] == 0, 0) && keys[i])
+		if (__builtin_expect(refs[i] != 0, true))
+			prefetch_counters(d, refs[i]);
+		else if (keys[i])
 			director_expect(&pass, &frames[i].packet, &d->attempts[i]);
 	director_on_flows(&pass, frames, keys, refs, n);
 	COUNTER_ADD(d->counters.bursts, 1);

@@ -23,13 +23,7 @@ int rewrite_flow(struct packet *p, const struct flow_key *to);
 /* TTL or hop limit minus one, with IPv4's checksum. The caller has seen that it is above 1. */
 void rewrite_ttl(struct packet *p);
 
-/*
- * rewrite_flow() and rewrite_ttl() in one, with one change of IPv4's checksum. Addresses are those of a flow_key, ports
- * as they lie in the header. p->key is left as it was: the packet is on its way out.
- */
-int rewrite_hop(struct packet *p, const uint8_t src[16], const uint8_t dst[16], uint32_t ports);
-
-/* Addresses of a frame whose tag stays as it is; dst is the first bytes of the word in memory. */
+/* Addresses of a frame that neither has a tag nor gets one; dst is the first bytes of the word in memory. */
 static inline void rewrite_macs(struct packet *p, const uint8_t src[PACKET_MAC_LEN], uint64_t dst)
 {
 	memcpy(p->data, &dst, PACKET_MAC_LEN);
