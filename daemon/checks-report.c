@@ -5,11 +5,8 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-#include "base/cleanup.h"
 #include "daemon/checks.h"
 #include "daemon/manager.h"
-
-DEFINE_CLEANUP(json_t *, json_decref)
 
 /* The buckets that have any: the largest number of microseconds in it, and how many probes. */
 static json_t *histogram_to_json(const struct lateness *l)

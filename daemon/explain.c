@@ -168,7 +168,8 @@ static unsigned missing(unsigned threshold, unsigned have)
 	return threshold > have ? threshold - have : 1;
 }
 
-static void next_of_checks(const struct target_group *g, const struct target *t, json_t *list)
+static void next_of_checks(const struct target_group *g, const struct target *t, bool held,
+			   json_t *list)
 {
 	const struct conf_health_check *c = &g->conf->check;
 	const struct target_health *h = &t->health;
@@ -177,7 +178,9 @@ static void next_of_checks(const struct target_group *g, const struct target *t,
 						   : missing(c->healthy_threshold, h->successes);
 	char text[TEXT_MAX];
 
-	if (h->state == TARGET_HEALTHY || h->state == TARGET_INITIAL) {
+	if (held) {
+		add_next(list, nth_probe(g, t, 1), "a good probe ends the wait");
+	} else if (h->state == TARGET_HEALTHY || h->state == TARGET_INITIAL) {
 		(void)snprintf(text, sizeof(text),
 			       "unhealthy after %u more failed probe%s in a row", bad,
 			       bad == 1 ? "" : "s");
@@ -207,19 +210,20 @@ static void next_of_hold(const struct manager *m, const struct target_group *g,
 			 "unhealthy when capacity-loss-limit allows: its verdict is held");
 }
 
-static void next_of_state(const struct target_group *g, const struct target *t, json_t *list)
+static void next_of_state(const struct target_group *g, const struct target *t, bool held,
+			  json_t *list)
 {
 	const struct target_health *h = &t->health;
 
 	switch (h->state) {
 	case TARGET_UNHEALTHY_DRAINING:
 		add_next(list, until(h->unhealthy_deadline_usec), "its connections end");
-		next_of_checks(g, t, list);
+		next_of_checks(g, t, held, list);
 		break;
 	case TARGET_INITIAL:
 	case TARGET_HEALTHY:
 	case TARGET_UNHEALTHY:
-		next_of_checks(g, t, list);
+		next_of_checks(g, t, held, list);
 		break;
 	case TARGET_DRAINING:
 		add_next(list, until(h->drain_deadline_usec),
@@ -239,13 +243,14 @@ json_t *inspect_next_to_json(const struct manager *m, const struct target_group 
 			     const struct target *t)
 {
 	const struct record *r = records_find(&m->checks->records, t->id);
+	bool held = r && r->hold != GUARD_ADMIT;
 	json_t *list = json_array();
 
 	if (!list)
 		return NULL;
-	if (r && r->hold != GUARD_ADMIT)
+	if (held)
 		next_of_hold(m, g, r, list);
-	next_of_state(g, t, list);
+	next_of_state(g, t, held, list);
 	if (t->slow_start_usec)
 		add_next(list, until(t->slow_start_usec + g->settings.slow_start_usec),
 			 "full weight, at the end of slow start");
