@@ -14,16 +14,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/time.h>
 
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "conf/conf.h"
+#include "daemon/netlink-exchange.h"
 
 enum {
 	/* Of the numbers that /etc/iproute2/rt_addrprotos leaves to user space (0-3 are the kernel's). */
 	VIP_ADDRESS_PROTOCOL = 73,
-	VIP_ANSWER_SECONDS = 2,
 	VIP_DUMP_TRIES = 5,
 };
 
@@ -55,13 +54,11 @@ struct vip_set {
 typedef struct nl_msg *nl_message;
 typedef struct rtnl_addr *rtnl_address;
 typedef struct nl_addr *nl_address;
-typedef struct nl_cb *nl_callbacks;
 
 DEFINE_CLEANUP(struct vip_set *, vip_set_free)
 DEFINE_CLEANUP(nl_message, nlmsg_free)
 DEFINE_CLEANUP(rtnl_address, rtnl_addr_put)
 DEFINE_CLEANUP(nl_address, nl_addr_put)
-DEFINE_CLEANUP(nl_callbacks, nl_cb_put)
 
 static void vip_list_deinit(struct vip_list *l)
 {
@@ -100,91 +97,30 @@ static void vip_list_remove(struct vip_list *l, struct vip *vip)
 	l->n--;
 }
 
-/* One request's or dump's progress: the kernel's errno, which libnl's own codes would lose. */
-struct answer {
-	int error;
-	bool done, interrupted;
-	struct vip_list *dump; /* NULL for a request */
-};
-
-static int on_error(struct sockaddr_nl *from, struct nlmsgerr *e, void *userdata)
-{
-	struct answer *a = userdata;
-
-	(void)from;
-	a->error = e->error;
-	a->done = true;
-	return NL_STOP;
-}
-
-static int on_ack(struct nl_msg *message, void *userdata)
-{
-	struct answer *a = userdata;
-
-	(void)message;
-	a->done = true;
-	return NL_STOP;
-}
-
-static int on_interrupted(struct nl_msg *message, void *userdata)
-{
-	struct answer *a = userdata;
-
-	(void)message;
-	a->interrupted = true;
-	return NL_OK;
-}
-
-static int on_address(struct nl_msg *message, void *userdata)
+static int on_address(const struct nlmsghdr *header, void *userdata)
 {
 	struct nlattr *attributes[IFA_PROTO + 1];
-	struct nlmsghdr *header = nlmsg_hdr(message);
 	const struct ifaddrmsg *ifa = nlmsg_data(header);
-	struct answer *a = userdata;
+	struct vip_list *list = userdata;
 	struct nlattr *address;
 	struct vip vip = { 0 };
 
 	if (header->nlmsg_type != RTM_NEWADDR ||
-	    nlmsg_parse(header, sizeof(*ifa), attributes, IFA_PROTO, NULL) < 0)
-		return NL_SKIP;
+	    nlmsg_parse((struct nlmsghdr *)(uintptr_t)header, sizeof(*ifa), attributes, IFA_PROTO,
+			NULL) < 0)
+		return 0;
 	/* IFA_ADDRESS is the peer on a point-to-point interface; IPv6 has IFA_LOCAL only there. */
 	address = attributes[IFA_LOCAL] ? attributes[IFA_LOCAL] : attributes[IFA_ADDRESS];
 	vip.addr.family = ifa->ifa_family;
 	if (!address || addr_len_bytes(&vip.addr) == 0 ||
 	    (size_t)nla_len(address) != addr_len_bytes(&vip.addr) ||
 	    !if_indextoname(ifa->ifa_index, vip.interface))
-		return NL_SKIP;
+		return 0;
 	memcpy(vip.addr.bytes, nla_data(address), addr_len_bytes(&vip.addr));
 	vip.prefix_len = ifa->ifa_prefixlen;
 	vip.ours = attributes[IFA_PROTO] && nla_len(attributes[IFA_PROTO]) >= 1 &&
 		   nla_get_u8(attributes[IFA_PROTO]) == VIP_ADDRESS_PROTOCOL;
-	if (a->dump && vip_list_append(a->dump, &vip) < 0)
-		a->error = -ENOMEM;
-	return NL_OK;
-}
-
-/* Sends, and reads until the acknowledgement or the end of the dump. */
-static int transact(struct vip_set *v, struct nl_msg *message, struct answer *a)
-{
-	_cleanup_(nl_cb_put_p) nl_callbacks callbacks = nl_cb_alloc(NL_CB_DEFAULT);
-	int ret;
-
-	if (!callbacks)
-		return -ENOMEM;
-	(void)nl_cb_err(callbacks, NL_CB_CUSTOM, on_error, a);
-	(void)nl_cb_set(callbacks, NL_CB_ACK, NL_CB_CUSTOM, on_ack, a);
-	(void)nl_cb_set(callbacks, NL_CB_FINISH, NL_CB_CUSTOM, on_ack, a);
-	(void)nl_cb_set(callbacks, NL_CB_DUMP_INTR, NL_CB_CUSTOM, on_interrupted, a);
-	(void)nl_cb_set(callbacks, NL_CB_VALID, NL_CB_CUSTOM, on_address, a);
-	if (nl_send_auto(v->socket, message) < 0)
-		return -EIO;
-	while (!a->done) {
-		ret = nl_recvmsgs(v->socket, callbacks);
-		/* NLE_AGAIN: the socket's receive time-out. */
-		if (ret < 0 && !a->done)
-			return ret == -NLE_AGAIN ? -ETIMEDOUT : -EIO;
-	}
-	return a->error;
+	return vip_list_append(list, &vip);
 }
 
 static int dump(struct vip_set *v, struct vip_list *ret)
@@ -194,16 +130,15 @@ static int dump(struct vip_set *v, struct vip_list *ret)
 			nlmsg_alloc_simple(RTM_GETADDR, NLM_F_REQUEST | NLM_F_DUMP);
 		_cleanup_(vip_list_deinit) struct vip_list list = { 0 };
 		struct ifaddrmsg ifa = { .ifa_family = AF_UNSPEC };
-		struct answer a = { .dump = &list };
 		int error;
 
 		if (!message || nlmsg_append(message, &ifa, sizeof(ifa), NLMSG_ALIGNTO) < 0)
 			return -ENOMEM;
-		error = transact(v, message, &a);
+		error = netlink_exchange_dump(v->socket, message, on_address, &list);
+		if (error == -EINTR)
+			continue;
 		if (error < 0)
 			return error;
-		if (a.interrupted)
-			continue;
 		*ret = list;
 		list = (struct vip_list){ 0 };
 		return 0;
@@ -218,7 +153,6 @@ static int change(struct vip_set *v, const struct vip *vip, bool add)
 	_cleanup_(rtnl_addr_put_p) rtnl_address address = rtnl_addr_alloc();
 	_cleanup_(nl_addr_put_p) nl_address local =
 		nl_addr_build(vip->addr.family, vip->addr.bytes, addr_len_bytes(&vip->addr));
-	struct answer a = { 0 };
 	unsigned index = if_nametoindex(vip->interface);
 
 	if (!address || !local)
@@ -244,26 +178,16 @@ static int change(struct vip_set *v, const struct vip *vip, bool add)
 	/* Kernels before 5.18 ignore it. */
 	if (add && nla_put_u8(message, IFA_PROTO, VIP_ADDRESS_PROTOCOL) < 0)
 		return -ENOMEM;
-	return transact(v, message, &a);
+	return netlink_exchange_request(v->socket, message);
 }
 
 int vip_set_new(struct vip_set **ret)
 {
 	_cleanup_(vip_set_free_p) struct vip_set *v = calloc(1, sizeof(*v));
-	struct timeval timeout = { .tv_sec = VIP_ANSWER_SECONDS };
+	int r = v ? netlink_exchange_open(NETLINK_ROUTE, &v->socket) : -ENOMEM;
 
-	if (!v)
-		return -ENOMEM;
-	v->socket = nl_socket_alloc();
-	if (!v->socket)
-		return -ENOMEM;
-	if (nl_connect(v->socket, NETLINK_ROUTE) < 0)
-		return -EIO;
-	/* The kernel answers inside sendmsg(); the limit is against surprises, for the loop must not stop. */
-	if (setsockopt(nl_socket_get_fd(v->socket), SOL_SOCKET, SO_RCVTIMEO, &timeout,
-		       sizeof(timeout)) < 0)
-		return -errno;
-
+	if (r < 0)
+		return r;
 	*ret = take_ptr(v);
 	return 0;
 }
