@@ -166,8 +166,8 @@ static __attribute__((noinline)) void send_through_tunnel(const struct director_
 		return;
 	}
 	rewrite_ttl(p);
-	/* Fragments are made of the outer packet, as ip_do_fragment() does; ours are of IPv4 alone. */
-	if ((fragment && dest->family != AF_INET) || rewrite_tunnel_push(p, &t) < 0) {
+	/* Fragments are made of the outer packet, as ip_do_fragment() and ip6_fragment() do. */
+	if (rewrite_tunnel_push(p, &t) < 0) {
 		director_drop(pass, f, COUNTER_DROP_ROOM);
 		return;
 	}

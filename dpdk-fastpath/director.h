@@ -24,7 +24,7 @@ struct rss_slot;
 
 enum director_verdict {
 	DIRECTOR_SEND,	    /* out of .port as it is now: addresses of the frame are set */
-	DIRECTOR_FRAGMENT,  /* the same, but as IPv4 fragments of at most .mtu bytes */
+	DIRECTOR_FRAGMENT,  /* the same, but as fragments of at most .mtu bytes */
 	DIRECTOR_EXCEPTION, /* to the kernel, unchanged */
 	DIRECTOR_HANDOVER,  /* to worker .worker, unchanged */
 	DIRECTOR_HOLD,	    /* kept by the director: it comes back from director_released() */

@@ -19,6 +19,7 @@
 #include "dpdk-fastpath/flow-memory.h"
 #include "dpdk-fastpath/idle.h"
 #include "dpdk-fastpath/ipv4-fragment.h"
+#include "dpdk-fastpath/ipv6-fragment.h"
 #include "dpdk-fastpath/options.h"
 #include "dpdk-fastpath/port.h"
 #include "dpdk-fastpath/tables.h"
@@ -60,6 +61,7 @@ struct worker {
 	struct idle idle;
 	uint64_t tick_cycles, next_tick_cycles; /* of the TSC */
 	uint32_t tick;
+	uint32_t fragment_id; /* of the next IPv6 packet; workers have ranges of their own */
 	struct director_frame frames[BURST];
 
 	/* Written by the worker, read by all. */
@@ -187,8 +189,11 @@ static __attribute__((noinline)) void send_fragments(struct worker *w,
 						     const struct director_frame *f)
 {
 	struct rte_mbuf *m = rewritten(f), *fragments[FRAGMENTS_MAX];
-	int n = ipv4_fragment(m, f->packet.l3_off, f->action.mtu, pool_of(w), fragments,
-			      FRAGMENTS_MAX);
+	const uint16_t at = f->packet.l3_off, mtu = f->action.mtu;
+	const bool is_ipv6 = *rte_pktmbuf_mtod_offset(m, uint8_t *, at) >> 4 == 6;
+	int n = is_ipv6 ? ipv6_fragment(m, at, mtu, w->fragment_id++, pool_of(w), fragments,
+					FRAGMENTS_MAX)
+			: ipv4_fragment(m, at, mtu, pool_of(w), fragments, FRAGMENTS_MAX);
 
 	for (int i = 0; i < n; i++)
 		transmit(w, f->action.port, fragments[i]);
@@ -437,6 +442,7 @@ int worker_new(const struct worker_shared *shared, unsigned index,
 	memset(w, 0, sizeof(*w));
 	w->shared = shared;
 	w->index = index;
+	w->fragment_id = index << 26 | (uint32_t)(rte_get_tsc_cycles() & 0x3ffffff);
 	w->tick_cycles = rte_get_tsc_hz() * WORKER_TICK_MSEC / 1000;
 	w->next_tick_cycles = rte_rdtsc() + w->tick_cycles;
 	w->turn_cycles = rte_rdtsc();
