@@ -41,7 +41,7 @@ void answer_conn_to_private(const struct director_conn *c, struct private_conn *
 			    .timeout_sec = c->timeout_sec,
 			    .client = addr_from(family, c->key.src),
 			    .virtual = addr_from(family, c->key.dst),
-			    .dest = addr_from(family, c->dest) },
+			    .dest = addr_from(c->dest_family ? c->dest_family : family, c->dest) },
 		.remaining_sec = c->remaining_sec,
 	};
 	if ((c->flags & FLOW_FWD_MASK) == IPVS_FORWARD_FULL_NAT && !(c->flags & FLOW_TEMPLATE)) {
@@ -90,6 +90,7 @@ int answer_conn_from_private(const struct private_conn *c, struct director_conn 
 			 .dst_port_be = htons(r->virtual_port),
 			 .protocol = r->protocol,
 			 .family = (uint8_t)r->client.family },
+		.dest_family = (uint8_t)r->dest.family,
 		.dest_port_be = htons(r->dest_port),
 		.local_port_be = htons(c->local_port),
 		.flags = (uint16_t)(r->flags & FLAGS_CARRIED),

@@ -39,10 +39,12 @@ static uint32_t template_timeout(const struct director_pass *pass, const struct 
 static void export_one(const struct director_pass *pass, const struct flow *f,
 		       struct director_conn *ret)
 {
+	const struct dest_view *dest = snapshot_dest(pass->s, f->endpoint);
 	const struct director *d = pass->d;
 	bool is_template = f->flags & FLOW_TEMPLATE;
 
 	*ret = (struct director_conn){
+		.dest_family = dest ? dest->family : 0,
 		.dest_port_be = f->dest_port_be,
 		.flags = (uint16_t)(f->flags & ~PRIVATE_FLAGS),
 		.state = is_template ? f->state & DIRECTOR_TEMPLATE_ASSURED : f->state,
@@ -80,6 +82,7 @@ static const struct dest_view *find_dest(const struct director_pass *pass,
 					 const struct director_conn *c)
 {
 	const struct service_view *service = snapshot_find_service(pass->s, &c->key);
+	const uint8_t family = c->dest_family ? c->dest_family : c->key.family;
 	const struct dest_view *any_port = NULL;
 
 	if (!service)
@@ -87,7 +90,7 @@ static const struct dest_view *find_dest(const struct director_pass *pass,
 	for (size_t i = 0; i < service->n_dests; i++) {
 		const struct dest_view *dest = service->dests[i];
 
-		if (memcmp(dest->addr, c->dest, sizeof(dest->addr)) != 0)
+		if (dest->family != family || memcmp(dest->addr, c->dest, sizeof(dest->addr)) != 0)
 			continue;
 		if (dest->port_be == c->dest_port_be)
 			return dest;

@@ -97,6 +97,7 @@ struct flow_table *director_flows(struct director *d);
 struct director_conn {
 	struct flow_key key; /* client -> virtual */
 	uint8_t dest[16];
+	uint8_t dest_family; /* of a tunnel it may be another than the client's; 0 = the same */
 	uint16_t dest_port_be;
 	uint8_t local[16]; /* full NAT */
 	uint16_t local_port_be;

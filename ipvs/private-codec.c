@@ -124,11 +124,17 @@ int private_last_weight_request(void *buf, size_t size, const struct codec_heade
 /* -EMSGSIZE leaves the message as it was, for another one to begin. */
 static int put_conn(struct message *m, const struct private_conn *c)
 {
+	const uint16_t family = c->record.client.family;
+	const bool is_mixed = c->record.dest.family != family;
 	struct message before = *m;
+	struct connrec one_family = c->record;
 	uint8_t record[CONNREC_BYTES_MAX];
 	uint8_t *nest = message_nest_begin(m, PRIVATE_ATTR_CONN);
-	int n = connrec_encode(record, sizeof(record), &c->record);
+	int n;
 
+	if (is_mixed)
+		one_family.dest = (struct addr){ .family = family };
+	n = connrec_encode(record, sizeof(record), &one_family);
 	if (n < 0)
 		return n;
 	message_put(m, PRIVATE_CONN_ATTR_RECORD, record, (size_t)n);
@@ -137,6 +143,8 @@ static int put_conn(struct message *m, const struct private_conn *c)
 		put_exact_addr(m, PRIVATE_CONN_ATTR_LOCAL, &c->local);
 		message_put_u16(m, PRIVATE_CONN_ATTR_LOCAL_PORT, htons(c->local_port));
 	}
+	if (is_mixed)
+		put_exact_addr(m, PRIVATE_CONN_ATTR_DEST, &c->record.dest);
 	message_nest_end(m, nest);
 	if (!m->full)
 		return 0;

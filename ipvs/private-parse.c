@@ -32,6 +32,7 @@ static const struct nla_policy conn_policy[PRIVATE_CONN_ATTR_MAX + 1] = {
 	[PRIVATE_CONN_ATTR_REMAINING] = CODEC_NUMBER(NLA_U32),
 	[PRIVATE_CONN_ATTR_LOCAL] = CODEC_BINARY(4, 16),
 	[PRIVATE_CONN_ATTR_LOCAL_PORT] = CODEC_NUMBER(NLA_U16),
+	[PRIVATE_CONN_ATTR_DEST] = CODEC_BINARY(4, 16),
 };
 
 static const struct nla_policy worker_policy[PRIVATE_WORKER_MAX + 1] = {
@@ -238,6 +239,8 @@ static int get_conn(const struct nlattr *nest, struct private_conn *ret)
 		c.local_port = ntohs(nla_get_u16(tb[PRIVATE_CONN_ATTR_LOCAL_PORT]));
 		r = get_exact_addr(tb[PRIVATE_CONN_ATTR_LOCAL], &c.local);
 	}
+	if (r == 0 && tb[PRIVATE_CONN_ATTR_DEST])
+		r = get_exact_addr(tb[PRIVATE_CONN_ATTR_DEST], &c.record.dest);
 	if (r < 0 || (c.local.family != AF_UNSPEC && c.local.family != c.record.client.family))
 		return -EBADMSG;
 	*ret = c;

@@ -98,7 +98,10 @@ int private_last_weight_request(void *buf, size_t size, const struct codec_heade
 				uint32_t last_weight);
 int private_parse_last_weight(const struct nlmsghdr *nlh, uint32_t *ret);
 
-/* A connection: what the sync protocol says of it, and what it cannot say. */
+/*
+ * A connection: what the sync protocol says of it, and what it cannot say. Here the destination of a tunnel may be of
+ * another family than the client.
+ */
 struct private_conn {
 	struct connrec record;
 	uint32_t remaining_sec;

@@ -39,6 +39,8 @@ static void make_dests(struct scenario *s, enum ipvs_forward forward, enum ipvs_
 {
 	unsigned n = 1 + random_below(&s->random, SCENARIO_DESTS_MAX);
 	bool threshold = one_in(s, 8), checksum = one_in(s, 2);
+	/* A tunnel may carry one family inside the other. */
+	bool dest_v6 = s->v6 != (forward == IPVS_FORWARD_TUNNEL && s->index % 3 == 0);
 
 	for (unsigned i = 0; i < n; i++) {
 		struct ipvs_dest d = {
@@ -47,7 +49,7 @@ static void make_dests(struct scenario *s, enum ipvs_forward forward, enum ipvs_
 			.weight = random_below(&s->random, 6),
 		};
 
-		rig_target(n - i, s->v6, &d.addr);
+		rig_target(n - i, dest_v6, &d.addr);
 		if (forward == IPVS_FORWARD_MASQ && s->service.key.port != 0)
 			d.port = (uint16_t)(8000 + random_below(&s->random, 3));
 		if (forward == IPVS_FORWARD_TUNNEL) {
