@@ -46,6 +46,7 @@ void conf_free(struct conf *c)
 	free(c->global.health_user);
 	free(c->global.exec_user);
 	free(c->global.metrics_listen);
+	strings_free(c->global.dns_servers, c->global.n_dns_servers);
 	for (size_t i = 0; i < c->n_listeners; i++)
 		listener_deinit(&c->listeners[i]);
 	free(c->listeners);
@@ -89,6 +90,16 @@ static const char *choice_name(const struct key_choice *choices, uint32_t value)
 			return choices->name;
 	assert(!"an enum value without a name");
 	return NULL;
+}
+
+const char *conf_group_dns_name(const struct conf_group *g)
+{
+	return g->discovery ? g->discovery + strlen(CONF_DISCOVERY_DNS) : NULL;
+}
+
+bool conf_name_is_service(const char *name)
+{
+	return name[0] == '_';
 }
 
 const char *conf_protocol_to_string(enum conf_protocol p)

@@ -32,6 +32,8 @@ enum {
 	CONF_PORT_RANGE_MAX = 4096, /* ports that one listener's range may span */
 };
 
+#define CONF_DISCOVERY_DNS "dns:"
+
 /* Where a thing stands, for messages. */
 struct conf_origin {
 	const char *path; /* borrowed from struct conf.paths */
@@ -153,6 +155,14 @@ struct conf_global {
 	usec_t correlated_failure_window_usec;
 	usec_t correlated_failure_hold_usec;
 	usec_t passive_interval_usec; /* 0 = with every reconcile */
+	char **dns_servers; /* ADDRESS or ADDRESS:PORT; none = /etc/resolv.conf */
+	size_t n_dns_servers;
+	usec_t dns_timeout_usec;     /* of one attempt */
+	usec_t dns_min_ttl_usec;     /* an answer is asked for again no sooner than this … */
+	usec_t dns_max_ttl_usec;     /* … and no later */
+	unsigned dns_absent_answers; /* answers that must lack an address before it leaves */
+	usec_t dns_drain_after_usec; /* a name without addresses for so long loses them; 0 = never */
+	unsigned dns_max_targets;    /* of one name */
 };
 
 struct conf_forward {
@@ -224,8 +234,9 @@ struct conf_group {
 	struct conf_target
 		*targets; /* in the order of the file: it decides the kernel's list order */
 	size_t n_targets;
+	size_t n_file_targets; /* the last ones of .targets: those of the targets-file, as it was read */
 	char *targets_file; /* NULL = none; its targets are already in .targets after conf_load() */
-	char *discovery;    /* "dns:NAME" … or NULL */
+	char *discovery;    /* "dns:NAME" or NULL; see conf_group_dns_name() */
 	uint16_t port;	    /* default of targets without port; 0 = the listener's */
 	struct conf_algorithm algorithm;
 	enum conf_forwarding forwarding;
@@ -310,6 +321,10 @@ void conf_free(struct conf *c);
 /* By name; NULL when there is none. Borrowed. */
 const struct conf_group *conf_find_group(const struct conf *c, const char *name);
 const struct conf_listener *conf_find_listener(const struct conf *c, const char *name);
+
+/* What `discovery` looks up, or NULL. A name whose first label begins with an underscore is one of SRV records. */
+const char *conf_group_dns_name(const struct conf_group *g);
+bool conf_name_is_service(const char *name);
 
 const char *conf_protocol_to_string(enum conf_protocol p);
 const char *conf_forwarding_to_string(enum conf_forwarding f);

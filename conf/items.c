@@ -56,13 +56,35 @@ static int parse_target_option(const struct assign_place *at, struct conf_target
 			at->key->name, word);
 }
 
+/* NAME or NAME:PORT; a top-level domain is not a number (RFC 3696, 2), so a slip in an address is none. */
+static int parse_target_name(const char *word, struct conf_target *t)
+{
+	size_t len = strcspn(word, ":");
+	char host[CONF_HOST_MAX + 1];
+	const char *last;
+	uint64_t port = 0;
+
+	if (len >= sizeof(host))
+		return -EINVAL;
+	memcpy(host, word, len);
+	host[len] = '\0';
+	last = memrchr(host, '.', len && host[len - 1] == '.' ? len - 1 : len);
+	last = last ? last + 1 : host;
+	if (!value_is_host(host) || !last[strspn(last, "0123456789.")])
+		return -EINVAL;
+	if (word[len] && (value_parse_uint(word + len + 1, UINT16_MAX, &port) < 0 || !port))
+		return -EINVAL;
+	t->host = strdup(host);
+	t->port = (uint16_t)port;
+	return t->host ? 0 : -ENOMEM;
+}
+
 static int parse_target_address(const struct assign_place *at, const char *word,
 				struct conf_target *ret)
 {
 	struct conf_target t = { .origin = { at->path, at->line },
 				 .weight = CONF_TARGET_WEIGHT_DEFAULT };
-	char host[CONF_HOST_MAX + 1];
-	size_t name_len;
+	int r;
 
 	if (addr_port_parse(word, &t.addr, &t.port) == 0) {
 		if (!addr_is_host(&t.addr))
@@ -77,21 +99,16 @@ static int parse_target_address(const struct assign_place *at, const char *word,
 		*ret = t;
 		return 0;
 	}
-	name_len = strcspn(word, ":");
-	if (name_len < sizeof(host)) {
-		memcpy(host, word, name_len);
-		host[name_len] = '\0';
-		if (value_is_host(host) && host[strspn(host, "0123456789.")] &&
-		    !strchr(word, '/') && (!word[name_len] || !strchr(word + name_len + 1, ':')))
-			return complain(at,
-					"%s: \"%s\": host names are not supported yet; give an "
-					"address",
-					at->key->name, word);
-	}
-	return complain(at, "%s: \"%s\" is not ADDRESS or ADDRESS:PORT%s", at->key->name, word,
-			word[0] != '[' && strchr(word, ':') != strrchr(word, ':')
-				? "; an IPv6 address with a port is written [ADDRESS]:PORT"
-				: "");
+	r = parse_target_name(word, &t);
+	if (r == -EINVAL)
+		return complain(at, "%s: \"%s\" is not ADDRESS, ADDRESS:PORT, NAME or NAME:PORT%s",
+				at->key->name, word,
+				word[0] != '[' && strchr(word, ':') != strrchr(word, ':')
+					? "; an IPv6 address with a port is written [ADDRESS]:PORT"
+					: "");
+	if (r == 0)
+		*ret = t;
+	return r;
 }
 
 static int parse_targets_line(const struct assign_place *at, void *object, char *value)
@@ -115,10 +132,14 @@ static int parse_targets_line(const struct assign_place *at, void *object, char 
 			r = parse_target_address(at, word, &parsed);
 			skip = r < 0;
 			target = NULL;
+			if (r == -ENOMEM)
+				return r;
 			if (r == 0) {
 				target = append_member(at, object, sizeof(*target));
-				if (!target)
+				if (!target) {
+					free(parsed.host);
 					return -ENOMEM;
+				}
 				*target = parsed;
 			}
 		}

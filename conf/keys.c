@@ -245,6 +245,33 @@ static const struct key global_keys[] = {
 	  .help = "How often the data plane's counters are looked at for connections without an "
 		  "answer; reconcile is whenever the plane is read back anyway. Anything else "
 		  "reads the counters of every target once more." },
+	{ GLOBAL(dns_servers), COUNT(struct conf_global, n_dns_servers), .name = "dns-server",
+	  .type = KEY_TEXTS,
+	  .help = "The name servers that host names and discovery are looked up at, each ADDRESS "
+		  "or ADDRESS:PORT. Without it, those of /etc/resolv.conf, whose changes are "
+		  "followed." },
+	{ GLOBAL(dns_timeout_usec), .name = "dns-timeout", .type = KEY_DURATION, .min = MSECS(50),
+	  .max = SECONDS(60), .fallback = "2s",
+	  .help = "How long one attempt waits for a name server; there are two at each server." },
+	{ GLOBAL(dns_min_ttl_usec), .name = "dns-min-ttl", .type = KEY_DURATION, .min = MSECS(100),
+	  .max = SECONDS(3600), .fallback = "5s",
+	  .help = "A name is looked up again when its answer's time to live is over, but no sooner "
+		  "than this." },
+	{ GLOBAL(dns_max_ttl_usec), .name = "dns-max-ttl", .type = KEY_DURATION, .min = SECONDS(1),
+	  .max = SECONDS(86400), .fallback = "5m", .help = "The same, no later than this." },
+	{ GLOBAL(dns_absent_answers), .name = "dns-absent-answers", .type = KEY_UINT, .min = 1,
+	  .max = 100, .fallback = "3",
+	  .help = "An address that a name had is deregistered when so many answers in a row lack "
+		  "it, because some name servers give a part of the addresses at a time." },
+	{ GLOBAL(dns_drain_after_usec), .name = "dns-drain-after", .type = KEY_DURATION,
+	  .zero = "never", .min = SECONDS(1), .max = SECONDS(7 * 86400), .fallback = "never",
+	  .help = "A name that does not exist any more, or has no addresses, keeps those that it "
+		  "had for so long. A name server that fails or does not answer takes none away, "
+		  "ever." },
+	{ GLOBAL(dns_max_targets), .name = "dns-max-targets", .type = KEY_UINT, .min = 1,
+	  .max = 1000, .fallback = "256",
+	  .help = "Targets that one name may give; what is beyond is left out, and status says "
+		  "so." },
 };
 
 static const struct key listener_keys[] = {
@@ -299,15 +326,19 @@ static const struct key group_keys[] = {
 	{ GROUP(targets), COUNT(struct conf_group, n_targets), .name = "targets",
 	  .type = KEY_TARGETS,
 	  .help = "The targets, each ADDRESS or ADDRESS:PORT (an IPv6 address in brackets before a "
-		  "port), then optionally weight=N (0 to 65535, default 100) and zone=ZONE, which "
-		  "belong "
-		  "to the address before them. The same address may appear with several ports." },
+		  "port) or NAME or NAME:PORT, then optionally weight=N (0 to 65535, default 100) "
+		  "and zone=ZONE, which belong to what stands before them. The same address may "
+		  "appear with several ports. A host name stands for all its addresses; see HOST "
+		  "NAMES AND DISCOVERY." },
 	{ GROUP(targets_file), .name = "targets-file", .type = KEY_FILE,
 	  .help = "A file with more targets, in the same form, line by line. A relative path "
 		  "starts "
-		  "at the main configuration file's directory." },
-	{ GROUP(discovery), .name = "discovery", .type = KEY_TEXT, .max = 300, .later = "discovery",
-	  .help = "Where further targets are looked up: dns:NAME." },
+		  "at the main configuration file's directory. The file is watched: see TARGETS "
+		  "FILES." },
+	{ GROUP(discovery), .name = "discovery", .type = KEY_TEXT, .max = 300,
+	  .help = "Where further targets are looked up: dns:NAME, the addresses of a host name, or "
+		  "dns:_SERVICE._PROTOCOL.NAME, the SRV records of a service. See HOST NAMES AND "
+		  "DISCOVERY." },
 	{ GROUP(port), .name = "port", .type = KEY_UINT, .zero = "listener-port", .min = 1,
 	  .max = 65535, .fallback = "listener-port",
 	  .help = "Port of the targets that name none." },

@@ -15,6 +15,7 @@
 #include "conf/conf.h"
 #include "conf/diag.h"
 #include "conf/parse.h"
+#include "conf/targets-file.h"
 #include "conf/validate.h"
 
 enum {
@@ -184,6 +185,9 @@ static int load_targets_file(struct parse *p, const struct parse_section *s, con
 	r = parse_targets(p, s->index, path, text, len);
 	if (r < 0)
 		return r;
+	if (!p->conf->groups[s->index].n_file_targets && !diag_has_errors(p->diags))
+		diag_add(p->diags, DIAG_WARNING, path, 0,
+			 "no target in the file; a daemon that has some of it keeps them");
 	/* from here on it names the file that was read, which the daemon watches */
 	free(p->conf->groups[s->index].targets_file);
 	p->conf->groups[s->index].targets_file = take_ptr(path);
@@ -222,4 +226,18 @@ int conf_load(const char *path, struct conf **ret_conf, struct diag_list *diags)
 		return -EINVAL;
 	*ret_conf = parse_take(&p);
 	return 0;
+}
+
+int load_targets(const struct conf *c, size_t group, const char *path, struct diag_list *diags,
+		 struct conf_target **ret, size_t *ret_n)
+{
+	struct load_place at = { diags, path, 0, "" };
+	_cleanup_free_ char *text = NULL;
+	size_t len;
+	int r = read_file(&at, path, &text, &len);
+
+	if (r == 0)
+		r = targets_file_parse(c, group, path, text, len, diags, ret, ret_n);
+	diag_sort(diags);
+	return r;
 }

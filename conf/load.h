@@ -6,7 +6,10 @@
  * targets-file. The only I/O of this folder.
  */
 
+#include <stddef.h>
+
 struct conf;
+struct conf_target;
 struct diag_list;
 
 /*
@@ -14,3 +17,10 @@ struct diag_list;
  * errors (an unreadable file is one of them); -ENOMEM. diags is appended to and sorted.
  */
 int conf_load(const char *path, struct conf **ret_conf, struct diag_list *diags);
+
+/*
+ * A targets-file anew, for a group of the configuration that runs. As targets_file_parse(), which also says who owns
+ * what; the targets borrow path. A file that cannot be read is an error in diags, and -EINVAL.
+ */
+int load_targets(const struct conf *c, size_t group, const char *path, struct diag_list *diags,
+		 struct conf_target **ret, size_t *ret_n);

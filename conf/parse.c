@@ -13,6 +13,7 @@
 #include "conf/diag.h"
 #include "conf/items.h"
 #include "conf/reader.h"
+#include "conf/targets-file.h"
 #include "conf/value.h"
 
 /*
@@ -518,21 +519,14 @@ int parse_text(struct parse *p, const char *path, const char *text, size_t len)
 
 int parse_targets(struct parse *p, size_t group, const char *path, const char *text, size_t len)
 {
-	struct assign_place at = { .diags = p->diags,
-				   .key = key_find(KEY_SECTION_GROUP, "targets") };
-	struct reader_line line;
-	struct reader reader;
-	int r = add_path(p, path, &at.path);
+	struct conf_group *g = &p->conf->groups[group];
+	size_t before = g->n_targets;
+	const char *kept;
+	int r = add_path(p, path, &kept);
 
 	if (r < 0)
 		return r;
-	reader_init(&reader, at.path, text, len, true, p->diags);
-	while ((r = reader_next(&reader, &line)) > 0) {
-		at.line = line.line;
-		r = items_parse(&at, &p->conf->groups[group], line.value);
-		if (r == -ENOMEM)
-			break;
-	}
-	reader_deinit(&reader);
-	return r == -ENOMEM ? r : 0;
+	r = targets_file_append(g, kept, text, len, p->diags);
+	g->n_file_targets = g->n_targets - before;
+	return r;
 }

@@ -36,30 +36,6 @@ static uint16_t target_port(const struct conf_group *g, const struct conf_target
 	return t->port ? t->port : g->port;
 }
 
-static void check_port_translation(const struct pair *pair)
-{
-	const struct conf_group *g = pair->group;
-	uint16_t port = single_port(pair->listener);
-	char text[ADDR_PORT_STR_MAX];
-
-	if (g->forwarding == CONF_FORWARDING_NAT || g->forwarding == CONF_FORWARDING_FULL_NAT ||
-	    pair->listener->firewall_mark)
-		return;
-	for (size_t i = 0; i < g->n_targets; i++) {
-		const struct conf_target *t = &g->targets[i];
-		uint16_t own = target_port(g, t);
-
-		if (own == 0 || own == port)
-			continue;
-		diag_add(pair->p->diags, DIAG_ERROR, t->origin.path, t->origin.line,
-			 "targets: %s: %s cannot translate ports, so the port must be that of "
-			 "[listener "
-			 "%s]; leave it out",
-			 addr_port_format(&t->addr, own, text),
-			 conf_forwarding_to_string(g->forwarding), pair->listener->name);
-	}
-}
-
 static void check_agreement(const struct pair *pair)
 {
 	const struct conf_group *g = pair->group;
@@ -88,10 +64,11 @@ static void check_family(const struct pair *pair)
 	const struct conf_group *g = pair->group;
 	size_t fitting = 0;
 
-	if (is_tunnel(g->forwarding) || g->n_targets == 0)
+	if (is_tunnel(g->forwarding) || g->n_targets == 0 || g->discovery)
 		return;
 	for (size_t i = 0; i < g->n_targets; i++)
-		fitting += g->targets[i].addr.family == pair->listener->family;
+		fitting += g->targets[i].host ||
+			   g->targets[i].addr.family == pair->listener->family;
 	if (fitting == 0)
 		pair_error(pair,
 			   "forward: [listener %s] is %s, but target group \"%s\" has no such "
@@ -107,6 +84,12 @@ static void check_probe_port(const struct pair *pair)
 
 	if (!conf_check_has_port(g->check.protocol) || g->check.port || single_port(pair->listener))
 		return;
+	if (g->discovery && !g->port && !conf_name_is_service(conf_group_dns_name(g)))
+		pair_error(pair,
+			   "forward: discovery in \"%s\" gives addresses without a port, and "
+			   "[listener %s] has no single one to probe; give port or "
+			   "health-check-port",
+			   g->name, pair->listener->name);
 	for (size_t i = 0; i < g->n_targets; i++) {
 		if (target_port(g, &g->targets[i]))
 			continue;
@@ -159,7 +142,7 @@ static void check_pair(const struct pair *pair)
 			l->name, g->name);
 	check_agreement(pair);
 	check_family(pair);
-	check_port_translation(pair);
+	validate_target_ports(pair->p->diags, l, g);
 	check_probe_port(pair);
 	check_probe_protocol(pair);
 }
@@ -179,13 +162,14 @@ static void check_stranded(const struct parse *p, const struct conf_group *g, un
 	bool some_fit = false;
 
 	for (size_t i = 0; i < g->n_targets; i++)
-		some_fit = some_fit || families & family_bit(g->targets[i].addr.family);
+		some_fit = some_fit || g->targets[i].host ||
+			   families & family_bit(g->targets[i].addr.family);
 	if (is_tunnel(g->forwarding) || !some_fit)
 		return;
 	for (size_t i = 0; i < g->n_targets; i++) {
 		const struct conf_target *t = &g->targets[i];
 
-		if (!(families & family_bit(t->addr.family)))
+		if (!t->host && !(families & family_bit(t->addr.family)))
 			diag_add(p->diags, DIAG_WARNING, t->origin.path, t->origin.line,
 				 "targets: %s gets no traffic: no listener of [target-group %s] is "
 				 "%s",

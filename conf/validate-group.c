@@ -13,7 +13,6 @@
 
 enum {
 	SH_BUCKETS = 256,  /* kernel: IP_VS_SH_TAB_BITS 8 */
-	MH_TABLE = 4093,   /* kernel: CONFIG_IP_VS_MH_TAB_INDEX 12, Debian's */
 	GRPC_DEFAULT = 12, /* ELBv2: Matcher.GrpcCode, UNIMPLEMENTED */
 	GRPC_CODE_MAX = 99,
 };
@@ -228,68 +227,6 @@ static int check_health(const struct parse *p, const struct parse_section *s, st
 	return r;
 }
 
-struct placed {
-	const struct conf_target *target;
-	uint16_t port; /* with the group's default */
-};
-
-static int placed_cmp(const void *a, const void *b)
-{
-	const struct placed *x = a, *y = b;
-	int c = addr_cmp(&x->target->addr, &y->target->addr);
-
-	if (!c)
-		c = x->port - y->port;
-	return c ? c : (x->target > y->target) - (x->target < y->target);
-}
-
-static struct placed target_placed(const struct conf_group *g, size_t i)
-{
-	const struct conf_target *t = &g->targets[i];
-
-	return (struct placed){ t, t->port ? t->port : g->port };
-}
-
-/* Targets that were written down in ascending order, as most are, cannot be repeated. */
-static bool targets_ascend(const struct conf_group *g)
-{
-	for (size_t i = 1; i < g->n_targets; i++) {
-		const struct placed a = target_placed(g, i - 1), b = target_placed(g, i);
-		int c = addr_cmp(&a.target->addr, &b.target->addr);
-
-		if (c > 0 || (c == 0 && a.port >= b.port))
-			return false;
-	}
-	return true;
-}
-
-static int check_repeated_targets(const struct parse *p, const struct conf_group *g)
-{
-	_cleanup_free_ struct placed *sorted = NULL;
-	char text[ADDR_PORT_STR_MAX];
-
-	if (targets_ascend(g))
-		return 0;
-	sorted = calloc(g->n_targets + 1, sizeof(*sorted));
-	if (!sorted)
-		return -ENOMEM;
-	for (size_t i = 0; i < g->n_targets; i++)
-		sorted[i] = target_placed(g, i);
-	qsort(sorted, g->n_targets, sizeof(*sorted), placed_cmp);
-	for (size_t i = 1; i < g->n_targets; i++) {
-		const struct conf_target *a = sorted[i - 1].target, *b = sorted[i].target;
-
-		if (sorted[i].port != sorted[i - 1].port || !addr_eq(&a->addr, &b->addr))
-			continue;
-		diag_add(p->diags, DIAG_ERROR, b->origin.path, b->origin.line,
-			 "targets: %s was given already at %s:%u",
-			 sorted[i].port ? addr_port_format(&b->addr, sorted[i].port, text)
-					: addr_format(&b->addr, text),
-			 a->origin.path, a->origin.line);
-	}
-	return 0;
-}
-
 static void check_hash_size(const struct parse *p, const struct parse_section *s,
 			    const struct conf_group *g)
 {
@@ -304,10 +241,6 @@ static void check_hash_size(const struct parse *p, const struct parse_section *s
 			 "targets get "
 			 "no traffic; give smaller weights, or use source-ip-hash",
 			 SH_BUCKETS, (unsigned long long)total);
-	if (strcmp(g->algorithm.scheduler, "mh") == 0 && g->n_targets > MH_TABLE)
-		diag_add(p->diags, DIAG_ERROR, s->origin.path, line,
-			 "algorithm: the kernel's mh takes %d targets at most, but there are %zu",
-			 MH_TABLE, g->n_targets);
 }
 
 static void check_forwarding(const struct parse *p, const struct parse_section *s,
@@ -370,9 +303,10 @@ int validate_group(struct parse *p, const struct parse_section *s)
 	int r = check_health(p, s, g);
 
 	if (r == 0)
-		r = check_repeated_targets(p, g);
+		r = validate_targets(p->diags, g);
 	if (r < 0)
 		return r;
+	validate_discovery(p, s);
 	check_hash_size(p, s, g);
 	check_forwarding(p, s, g);
 	check_limits(p, s, g);

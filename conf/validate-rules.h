@@ -6,6 +6,9 @@
  * p->diags. Pure.
  */
 
+struct conf_group;
+struct conf_listener;
+struct diag_list;
 struct parse;
 struct parse_section;
 
@@ -20,6 +23,17 @@ void validate_life(struct parse *p, const struct parse_section *s);
 
 /* Zones in [ipvsd]. */
 void validate_zones(struct parse *p, const struct parse_section *s);
+
+/* Targets against each other, and their number. Also what a targets-file is checked by at run time. -ENOMEM. */
+int validate_targets(struct diag_list *diags, const struct conf_group *g);
+
+/* Ports of targets that this listener's packets would not reach. */
+void validate_target_ports(struct diag_list *diags, const struct conf_listener *l,
+			   const struct conf_group *g);
+
+/* dns-* keys, and the name that a group's discovery looks up. */
+void validate_dns(const struct parse *p, const struct parse_section *s);
+void validate_discovery(const struct parse *p, const struct parse_section *s);
 
 /* Listeners against the groups behind them, and groups that nothing uses. Marks groups as in use. -ENOMEM. */
 int validate_forwards(struct parse *p);

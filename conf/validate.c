@@ -152,6 +152,7 @@ int validate(struct parse *p)
 		if (s->kind == KEY_SECTION_GLOBAL) {
 			check_global(p, s);
 			validate_zones(p, s);
+			validate_dns(p, s);
 		} else if (s->kind == KEY_SECTION_LISTENER) {
 			validate_listener(p, s);
 			check_security(p, s);

@@ -31,6 +31,7 @@ static const struct span listener_derived[] = { SPAN(struct conf_listener, name)
 						SPAN(struct conf_listener, security_groups) };
 static const struct span group_derived[] = { SPAN(struct conf_group, name),
 					     SPAN(struct conf_group, origin),
+					     SPAN(struct conf_group, n_file_targets),
 					     SPAN(struct conf_group, in_use) };
 static const struct span security_derived[] = { SPAN(struct conf_security_group, name),
 						SPAN(struct conf_security_group, origin) };

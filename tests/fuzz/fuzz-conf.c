@@ -36,7 +36,7 @@ static void check_promises(const struct conf *c)
 		assert(g->check.timeout_usec <= g->check.interval_usec && g->check.timeout_usec);
 		assert(g->check.protocol <= CONF_CHECK_HTTP && g->algorithm.scheduler[0]);
 		for (size_t j = 0; j < g->n_targets; j++)
-			assert(addr_is_host(&g->targets[j].addr));
+			assert(g->targets[j].host || addr_is_host(&g->targets[j].addr));
 	}
 }
 
