@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "daemon/roster.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "conf/assign.h"
+#include "daemon/discovery.h"
+
+void roster_deinit(struct roster *r)
+{
+	for (size_t i = 0; i < r->n; i++) {
+		free(r->groups[i].targets);
+		free(r->groups[i].sources);
+	}
+	free(r->groups);
+	*r = ROSTER_INIT;
+}
+
+struct roster_families roster_families(const struct conf *c, size_t group)
+{
+	struct roster_families f = { false, false };
+
+	for (size_t i = 0; i < c->n_listeners; i++) {
+		const struct conf_listener *l = &c->listeners[i];
+
+		for (size_t j = 0; j < l->n_forwards; j++) {
+			if (l->forwards[j].group != group)
+				continue;
+			f.ipv4 = f.ipv4 || l->family == AF_INET;
+			f.ipv6 = f.ipv6 || l->family == AF_INET6;
+		}
+	}
+	return f;
+}
+
+struct builder {
+	const struct conf_group *conf;
+	struct roster_group *group;
+	struct roster_families families;
+	const struct discovery *const *names;
+	size_t n_names;
+	bool may_repeat;
+};
+
+static int append(struct roster_group *g, const struct conf_target *t,
+		  const struct roster_source *source)
+{
+	void *targets = g->targets, *sources = g->sources;
+	size_t n = g->n;
+	struct conf_target *target = assign_append(&targets, &n, sizeof(*target));
+	struct roster_source *s;
+
+	g->targets = targets;
+	if (!target)
+		return -ENOMEM;
+	n = g->n;
+	s = assign_append(&sources, &n, sizeof(*s));
+	g->sources = sources;
+	if (!s)
+		return -ENOMEM;
+	*target = *t;
+	target->host = NULL;
+	*s = *source;
+	g->n = n;
+	return 0;
+}
+
+static int name_cmp(const void *a, const void *b)
+{
+	const struct discovery *const *x = a, *const *y = b;
+
+	return discovery_cmp(*x, *y);
+}
+
+/* like: what goes for every address of the name. */
+static int append_name(struct builder *b, const char *name, uint16_t family,
+		       const struct conf_target *like, bool in_file)
+{
+	const struct discovery *const *found;
+	struct discovery key = { .family = family };
+	const struct discovery *wanted = &key;
+	bool takes_port = b->conf->forwarding == CONF_FORWARDING_NAT ||
+			  b->conf->forwarding == CONF_FORWARDING_FULL_NAT;
+
+	if (strlen(name) >= sizeof(key.name))
+		return 0;
+	strcpy(key.name, name);
+	found = b->n_names ? bsearch(&wanted, b->names, b->n_names, sizeof(wanted), name_cmp)
+			   : NULL;
+	for (size_t i = 0; found && i < (*found)->n; i++) {
+		const struct discovery_item *item = &(*found)->items[i];
+		const struct roster_source source = { *found, in_file };
+		struct conf_target t = *like;
+		int r;
+
+		t.addr = item->addr;
+		if ((*found)->service) {
+			t.weight = item->weight;
+			t.port = takes_port ? item->port : 0;
+		}
+		r = append(b->group, &t, &source);
+		if (r < 0)
+			return r;
+		b->may_repeat = true;
+	}
+	return 0;
+}
+
+static int append_in_families(struct builder *b, const char *name, const struct conf_target *like,
+			      bool in_file)
+{
+	int r = b->families.ipv4 ? append_name(b, name, AF_INET, like, in_file) : 0;
+
+	if (r == 0 && b->families.ipv6)
+		r = append_name(b, name, AF_INET6, like, in_file);
+	return r;
+}
+
+static int append_targets(struct builder *b, const struct conf_target *targets, size_t n,
+			  bool in_file)
+{
+	const struct roster_source written = { NULL, in_file };
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < n; i++)
+		r = targets[i].host ? append_in_families(b, targets[i].host, &targets[i], in_file)
+				    : append(b->group, &targets[i], &written);
+	return r;
+}
+
+struct placed {
+	const struct conf_target *target;
+	uint16_t port;
+	size_t order;
+};
+
+static uint16_t port_of(const struct conf_group *conf, const struct conf_target *t)
+{
+	return t->port ? t->port : conf->port;
+}
+
+static int placed_cmp(const void *a, const void *b)
+{
+	const struct placed *x = a, *y = b;
+	int c = addr_cmp(&x->target->addr, &y->target->addr);
+
+	if (!c)
+		c = x->port - y->port;
+	return c ? c : (x->order > y->order) - (x->order < y->order);
+}
+
+/* Several names may lead to one host. */
+static int drop_repeated(struct builder *b)
+{
+	struct roster_group *g = b->group;
+	_cleanup_free_ struct placed *sorted = calloc(g->n + 1, sizeof(*sorted));
+	_cleanup_free_ bool *drop = calloc(g->n + 1, sizeof(*drop));
+	size_t n = 0;
+
+	if (!sorted || !drop)
+		return -ENOMEM;
+	for (size_t i = 0; i < g->n; i++)
+		sorted[i] = (struct placed){ &g->targets[i], port_of(b->conf, &g->targets[i]), i };
+	qsort(sorted, g->n, sizeof(*sorted), placed_cmp);
+	for (size_t i = 1; i < g->n; i++)
+		drop[sorted[i].order] =
+			sorted[i].port == sorted[i - 1].port &&
+			addr_eq(&sorted[i].target->addr, &sorted[i - 1].target->addr);
+	for (size_t i = 0; i < g->n; i++) {
+		if (drop[i])
+			continue;
+		g->targets[n] = g->targets[i];
+		g->sources[n++] = g->sources[i];
+	}
+	g->n = n;
+	return 0;
+}
+
+static int build_group(struct builder *b, const struct roster_file *file)
+{
+	const struct conf_group *c = b->conf;
+	size_t n_own = c->n_targets - c->n_file_targets;
+	const char *name = conf_group_dns_name(c);
+	const struct conf_target found = { .origin = c->origin,
+					   .weight = CONF_TARGET_WEIGHT_DEFAULT };
+	int r;
+
+	r = append_targets(b, c->targets, n_own, false);
+	if (r == 0)
+		r = file->targets ? append_targets(b, file->targets, file->n, true)
+				  : append_targets(b, c->targets + n_own, c->n_file_targets, true);
+	if (r == 0 && name)
+		r = append_in_families(b, name, &found, false);
+	return r == 0 && b->may_repeat ? drop_repeated(b) : r;
+}
+
+int roster_build(const struct conf *c, const struct roster_file *files,
+		 const struct discovery *const *names, size_t n_names, struct roster *ret)
+{
+	_cleanup_(roster_deinit) struct roster built = ROSTER_INIT;
+
+	built.groups = calloc(c->n_groups + 1, sizeof(*built.groups));
+	if (!built.groups)
+		return -ENOMEM;
+	built.n = c->n_groups;
+	for (size_t i = 0; i < c->n_groups; i++) {
+		struct builder b = { &c->groups[i], &built.groups[i], roster_families(c, i),
+				     names,	    n_names,	      false };
+		int r = build_group(&b, &files[i]);
+
+		if (r < 0)
+			return r;
+	}
+	*ret = built;
+	built = ROSTER_INIT;
+	return 0;
+}
+
+const struct roster_source *roster_find(const struct roster *r, const struct conf *c, size_t group,
+					const struct addr *addr, uint16_t port, size_t hint)
+{
+	const struct roster_group *g;
+
+	if (group >= r->n)
+		return NULL;
+	g = &r->groups[group];
+	for (size_t k = 0; k < g->n; k++) {
+		size_t i = (hint + k) % g->n;
+
+		if (port_of(&c->groups[group], &g->targets[i]) == port &&
+		    addr_eq(&g->targets[i].addr, addr))
+			return &g->sources[i];
+	}
+	return NULL;
+}
