@@ -155,7 +155,7 @@ struct conf_global {
 	usec_t correlated_failure_window_usec;
 	usec_t correlated_failure_hold_usec;
 	usec_t passive_interval_usec; /* 0 = with every reconcile */
-	char **dns_servers; /* ADDRESS or ADDRESS:PORT; none = /etc/resolv.conf */
+	char **dns_servers;	      /* ADDRESS or ADDRESS:PORT; none = /etc/resolv.conf */
 	size_t n_dns_servers;
 	usec_t dns_timeout_usec;     /* of one attempt */
 	usec_t dns_min_ttl_usec;     /* an answer is asked for again no sooner than this … */

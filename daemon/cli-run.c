@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
-/* The two verbs that are processes of the daemon: run, and health-worker. */
+/* The verbs that are processes of the daemon: run, health-worker, and resolver. */
 
 #include "daemon/cli.h"
 
@@ -13,11 +13,13 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "conf/value.h"
 #include "daemon/manager.h"
+#include "daemon/resolver.h"
 #include "health/worker.h"
 
 enum {
-	WORKER_FD = 3, /* health/worker.h */
+	WORKER_FD = 3, /* health/worker.h, daemon/resolver.h */
 };
 
 /* Absolute, but a symbolic link stays one: it may point elsewhere at the next reload. NULL = no memory. */
@@ -66,4 +68,15 @@ int cli_health_worker(const struct cli *cli)
 		return CLI_USAGE;
 	}
 	return worker_main(WORKER_FD, cli->args[0], kind);
+}
+
+int cli_resolver(const struct cli *cli)
+{
+	uint64_t timeout_ms;
+
+	log_init(LOG_INFO);
+	if (value_parse_uint(cli->args[1], UINT32_MAX, &timeout_ms) < 0 || !timeout_ms)
+		return CLI_USAGE;
+	return resolver_main(WORKER_FD, cli->args[0], timeout_ms * USEC_PER_MSEC,
+			     cli->n_args > 2 ? cli->args[2] : NULL);
 }

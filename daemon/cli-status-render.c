@@ -287,6 +287,37 @@ static void print_group_head(const json_t *g, const struct table_style *style, F
 			   "! FAIL OPEN: ", "too few healthy targets, so all of them get traffic");
 }
 
+/* Names and the targets-file: dim while all is well. */
+static void print_sources(const json_t *sources, const struct table_style *style, FILE *f)
+{
+	const json_t *s;
+	size_t i;
+
+	json_array_foreach (sources, i, s) {
+		json_int_t age = json_integer_value(json_object_get(s, "age_seconds"));
+		const char *status = str(s, "status"), *what = str(s, "path");
+		bool good = !strcmp(status, "ok");
+		char since[TABLE_NUMBER_MAX], text[128];
+
+		table_put(f, style, good ? TABLE_DIM : TABLE_YELLOW, "  from ");
+		table_put_text(f, *what ? what : str(s, "source"));
+		(void)snprintf(text, sizeof(text), "%s%s: %llu targets", *what ? "" : " ",
+			       str(s, "family"), (unsigned long long)num(s, "targets"));
+		table_put_text(f, text);
+		if (!json_is_null(json_object_get(s, "age_seconds")))
+			(void)fprintf(f, ", %s old",
+				      table_format_duration((usec_t)age * USEC_PER_SEC, since));
+		if (num(s, "left_out"))
+			(void)fprintf(f, ", %llu more left out",
+				      (unsigned long long)num(s, "left_out"));
+		if (!good) {
+			table_put(f, style, TABLE_YELLOW, " ! ");
+			table_put_text(f, *str(s, "description") ? str(s, "description") : status);
+		}
+		(void)fputc('\n', f);
+	}
+}
+
 static void print_group(const json_t *g, const struct table_style *style, usec_t now, FILE *f)
 {
 	static const struct table_column columns[] = {
@@ -302,6 +333,7 @@ static void print_group(const json_t *g, const struct table_style *style, usec_t
 	size_t i;
 
 	print_group_head(g, style, f);
+	print_sources(json_object_get(g, "sources"), style, f);
 	if (json_array_size(targets) == 0) {
 		(void)fputs("  no targets\n", f);
 		return;

@@ -44,6 +44,8 @@ const struct cli_verb cli_verbs[] = {
 	  "show the verbs, one verb's options, or what a key of the configuration does", cli_help },
 	{ "health-worker", "USER KIND", "h", 2, 2, true, "internal: the daemon starts it",
 	  cli_health_worker },
+	{ "resolver", "USER MILLISECONDS [SERVERS]", "h", 2, 3, true,
+	  "internal: the daemon starts it", cli_resolver },
 	{ .name = NULL },
 };
 

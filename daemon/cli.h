@@ -129,6 +129,7 @@ int cli_events(const struct cli *cli);
 int cli_explain(const struct cli *cli);
 int cli_fastpath(const struct cli *cli);
 int cli_health_worker(const struct cli *cli);
+int cli_resolver(const struct cli *cli);
 int cli_help(const struct cli *cli);
 int cli_plan(const struct cli *cli);
 int cli_register(const struct cli *cli);

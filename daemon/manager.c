@@ -18,6 +18,7 @@
 #include "daemon/connections.h"
 #include "daemon/control.h"
 #include "daemon/fastpath.h"
+#include "daemon/names.h"
 #include "daemon/persist.h"
 #include "daemon/reconcile.h"
 #include "daemon/reload.h"
@@ -410,6 +411,7 @@ static int load_configuration(struct manager *m)
 static int prepare(struct manager *m)
 {
 	_cleanup_(state_deinit) struct state remembered = STATE_INIT;
+	_cleanup_(roster_deinit) struct roster roster = ROSTER_INIT;
 	int r;
 
 	r = load_configuration(m);
@@ -442,7 +444,14 @@ static int prepare(struct manager *m)
 		return r;
 	r = persist_restore(m, &remembered);
 	if (r == 0)
-		r = registry_build(m->conf, &remembered.registry, clock_wall_usec(), &m->registry);
+		r = names_new(m, &m->names);
+	if (r == 0)
+		r = names_roster(m->names, m->conf, &roster);
+	if (r == 0)
+		r = registry_build_from(m->conf, &roster, &remembered.registry, clock_wall_usec(),
+					&m->registry);
+	if (r == 0)
+		r = names_follow(m->names);
 	if (r == 0)
 		r = reconcile_assume_applied(m);
 	return r;
@@ -508,6 +517,7 @@ void manager_free(struct manager *m)
 	if (!m)
 		return;
 	control_free(m->control);
+	names_free(m->names);
 	fastpath_free(m->fastpath);
 	worker_pool_free(m->workers);
 	checks_free(m->checks);
@@ -541,6 +551,7 @@ int manager_run(struct manager *m)
 	manager_event(m, LOG_NOTICE, "daemon", "", "started, listeners: %zu, target groups: %zu",
 		      m->conf->n_listeners, m->conf->n_groups);
 	r = sd_event_loop(m->event);
+	names_save(m->names);
 	(void)persist_at_stop(m);
 	return r;
 }

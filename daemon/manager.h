@@ -25,6 +25,7 @@ struct channel;
 struct checks;
 struct control;
 struct fastpath;
+struct names;
 struct persist;
 struct vip_set;
 struct worker_pool;
@@ -54,6 +55,7 @@ struct manager {
 	struct vip_set *vips;
 	struct fastpath *fastpath;
 	struct persist *persist;
+	struct names *names;
 	struct event_ring events;
 	sd_event_source *reconcile_timer, *apply_timer, *drain_timer, *save_timer, *watchdog_timer;
 	usec_t apply_at_usec; /* monotonic; USEC_NEVER = nothing is waiting to be applied */

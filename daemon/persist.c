@@ -148,6 +148,31 @@ void persist_before_apply(struct manager *m)
 	persist_soon(m);
 }
 
+int persist_read_file(const struct manager *m, const char *name, char **ret_text, size_t *ret_len)
+{
+	_cleanup_close_ int fd = state_store_open_directory(&m->persist->store);
+
+	return fd < 0 ? fd : state_file_read(fd, name, ret_text, ret_len);
+}
+
+int persist_write_file(const struct manager *m, const char *name, const char *text, size_t len)
+{
+	_cleanup_close_ int directory = state_store_open_directory(&m->persist->store), fd = -1;
+
+	if (directory < 0)
+		return directory;
+	fd = state_file_write(directory, name, text, len);
+	if (fd < 0)
+		return fd;
+	if (fsync(fd) < 0) {
+		int r = -errno;
+
+		state_file_abandon(directory, name);
+		return r;
+	}
+	return state_file_put(directory, name);
+}
+
 static int on_save(sd_event_source *s, uint64_t usec, void *userdata)
 {
 	(void)s;

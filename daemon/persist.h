@@ -8,6 +8,8 @@
  * next change, and after a minute.
  */
 
+#include <stddef.h>
+
 struct manager;
 struct persist;
 struct state;
@@ -33,5 +35,9 @@ void persist_before_apply(struct manager *m);
  * services and addresses into the manager; verdicts that are too old are forgotten.
  */
 int persist_restore(struct manager *m, struct state *ret);
+
+/* A file of its own beside them. Text owned by the caller; errno as of daemon/state-file.h. */
+int persist_read_file(const struct manager *m, const char *name, char **ret_text, size_t *ret_len);
+int persist_write_file(const struct manager *m, const char *name, const char *text, size_t len);
 
 void persist_free(struct persist *p);

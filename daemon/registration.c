@@ -8,6 +8,7 @@
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "daemon/manager.h"
+#include "daemon/names.h"
 #include "daemon/persist.h"
 
 static json_t *refusal(const char *group, const char *target, const char *why)
@@ -15,15 +16,10 @@ static json_t *refusal(const char *group, const char *target, const char *why)
 	return json_pack("{s:o}", "error", json_sprintf("%s/%s: %s", group, target, why));
 }
 
-static bool is_configured(const struct conf_group *g, const struct addr *addr, uint16_t port)
+static bool is_configured(const struct manager *m, const struct target_group *g,
+			  const struct addr *addr, uint16_t port)
 {
-	for (size_t i = 0; i < g->n_targets; i++) {
-		const struct conf_target *t = &g->targets[i];
-
-		if ((t->port ? t->port : g->port) == port && addr_eq(&t->addr, addr))
-			return true;
-	}
-	return false;
+	return names_has(m->names, (size_t)(g - m->registry.groups), addr, port);
 }
 
 static bool do_register(struct manager *m, struct target_group *g, struct target **t,
@@ -44,7 +40,7 @@ static bool do_register(struct manager *m, struct target_group *g, struct target
 	} else if (!target_is_registered(*t)) {
 		(*t)->deregistered = false;
 		/* One that the configuration has dropped would begin to drain again at the next reload. */
-		if (!is_configured(g->conf, addr, port))
+		if (!is_configured(m, g, addr, port))
 			(*t)->origin = TARGET_FROM_REGISTER;
 		if ((*t)->health.state != TARGET_DRAINING) {
 			target_init(&fresh, g, addr, port, now);
@@ -121,7 +117,7 @@ static int check_request(const struct manager *m, const struct manager_target_re
 		return -EINVAL;
 	}
 	t = registry_find_target(g, ret_addr, *ret_port);
-	if (q->zone && t && is_configured(g->conf, ret_addr, *ret_port) &&
+	if (q->zone && t && is_configured(m, g, ret_addr, *ret_port) &&
 	    strcmp(t->zone, q->zone) != 0) {
 		*ret_report = refusal(q->group, q->target,
 				      "the configuration names this target: change its zone there");

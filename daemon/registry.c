@@ -7,6 +7,7 @@
 
 #include "base/cleanup.h"
 #include "daemon/registry-via.h"
+#include "daemon/roster.h"
 
 void registry_deinit(struct registry *r)
 {
@@ -311,8 +312,8 @@ static bool has_registered(const struct target_group *g)
 	return false;
 }
 
-static int build_group(struct target_group *g, const struct target_group *old_group,
-		       usec_t now_wall_usec)
+static int build_group(struct target_group *g, const struct conf_target *targets, size_t n_targets,
+		       const struct target_group *old_group, usec_t now_wall_usec)
 {
 	_cleanup_(old_index_deinit) struct old_index old = { 0 };
 	size_t n_old = old_group ? old_group->n : 0;
@@ -323,19 +324,22 @@ static int build_group(struct target_group *g, const struct target_group *old_gr
 	r = old_index_init(&old, old_group);
 	if (r < 0)
 		return r;
-	g->targets = reallocarray(NULL, g->conf->n_targets + n_old + 1, sizeof(*g->targets));
+	g->targets = reallocarray(NULL, n_targets + n_old + 1, sizeof(*g->targets));
 	if (!g->targets)
 		return -ENOMEM;
-	for (size_t i = 0; i < g->conf->n_targets; i++) {
-		const struct conf_target *ct = &g->conf->targets[i];
-		struct target *t = &g->targets[g->n++];
+	for (size_t i = 0; i < n_targets; i++) {
+		const struct conf_target *ct = &targets[i];
+		struct target *t = &g->targets[g->n];
 		const struct target *known;
 
+		if (ct->host) /* without a roster nobody knows its addresses */
+			continue;
+		g->n++;
 		target_init(t, g, &ct->addr, ct->port ? ct->port : g->conf->port, now_wall_usec);
 		t->configured_weight = t->file_weight = ct->weight;
 		t->founder = founding;
 		memcpy(t->zone, ct->zone, sizeof(t->zone));
-		r = old_index_take(&old, t, i, &known);
+		r = old_index_take(&old, t, g->n - 1, &known);
 		if (r < 0)
 			return r;
 		if (known)
@@ -386,6 +390,12 @@ static const struct target_group *find_old_group(const struct registry *old, con
 int registry_build(const struct conf *conf, const struct registry *old, usec_t now_wall_usec,
 		   struct registry *ret)
 {
+	return registry_build_from(conf, NULL, old, now_wall_usec, ret);
+}
+
+int registry_build_from(const struct conf *conf, const struct roster *roster,
+			const struct registry *old, usec_t now_wall_usec, struct registry *ret)
+{
 	_cleanup_(registry_deinit) struct registry built = REGISTRY_INIT;
 	int r;
 
@@ -404,7 +414,9 @@ int registry_build(const struct conf *conf, const struct registry *old, usec_t n
 		g->anomaly_due_usec = known ? known->anomaly_due_usec : 0;
 		g->logged_fail_open = known && known->logged_fail_open;
 		g->cold = !known || !known->n || known->cold;
-		r = build_group(g, known, now_wall_usec);
+		r = build_group(g, roster ? roster->groups[i].targets : g->conf->targets,
+				roster ? roster->groups[i].n : g->conf->n_targets, known,
+				now_wall_usec);
 		if (r < 0)
 			return r;
 	}

@@ -18,6 +18,8 @@
 #include "health/weight.h"
 #include "ipvs/desired.h"
 
+struct roster;
+
 enum target_origin {
 	TARGET_FROM_CONFIG,
 	TARGET_FROM_REGISTER, /* `ipvsd register` */
@@ -105,6 +107,10 @@ void registry_deinit(struct registry *r);
  */
 int registry_build(const struct conf *conf, const struct registry *old, usec_t now_wall_usec,
 		   struct registry *ret);
+
+/* With the roster's targets in the place of the configuration's: daemon/roster.h. */
+int registry_build_from(const struct conf *conf, const struct roster *roster,
+			const struct registry *old, usec_t now_wall_usec, struct registry *ret);
 
 struct target_group *registry_find_group(const struct registry *r, const char *name);
 struct target *registry_find_target(const struct target_group *g, const struct addr *addr,

@@ -16,6 +16,7 @@
 #include "daemon/fastpath.h"
 #include "daemon/kernel.h"
 #include "daemon/manager.h"
+#include "daemon/names.h"
 #include "daemon/persist.h"
 #include "daemon/reconcile.h"
 #include "daemon/transitions.h"
@@ -225,6 +226,8 @@ static void commit(struct manager *m, struct conf *conf, struct registry *regist
 	*registry = REGISTRY_INIT;
 	conf_free(m->conf);
 	m->conf = conf;
+	if (names_follow(m->names) < 0)
+		log_err("cannot take up the names of the configuration: %s", strerror(ENOMEM));
 	log_set_level((int)conf->global.log_level);
 	vip_set_remove_unwanted(m->vips, conf);
 	if (manager_sync_probes(m) < 0)
@@ -252,6 +255,7 @@ static int reload(struct manager *m, struct diag_list *diags, json_t **ret_repor
 {
 	_cleanup_(reconcile_report_deinit) struct reconcile_report report = RECONCILE_REPORT_INIT;
 	_cleanup_(registry_deinit) struct registry registry = REGISTRY_INIT;
+	_cleanup_(roster_deinit) struct roster roster = ROSTER_INIT;
 	_cleanup_(conf_free_p) struct conf *conf = NULL;
 	_cleanup_free_ char *error = NULL;
 	json_t *warnings;
@@ -264,7 +268,9 @@ static int reload(struct manager *m, struct diag_list *diags, json_t **ret_repor
 					   diags->n_errors == 1 ? "" : "s");
 		return r;
 	}
-	r = registry_build(conf, &m->registry, clock_wall_usec(), &registry);
+	r = names_roster(m->names, conf, &roster);
+	if (r == 0)
+		r = registry_build_from(conf, &roster, &m->registry, clock_wall_usec(), &registry);
 	if (r == 0)
 		r = reconcile_dump_if_stale(m);
 	if (r < 0) {
@@ -325,6 +331,7 @@ int manager_plan(struct manager *m, const char *path, json_t **ret_report)
 	_cleanup_(reconcile_report_deinit) struct reconcile_report report = RECONCILE_REPORT_INIT;
 	_cleanup_(diag_list_deinit) struct diag_list diags = { 0 };
 	_cleanup_(registry_deinit) struct registry registry = REGISTRY_INIT;
+	_cleanup_(roster_deinit) struct roster roster = ROSTER_INIT;
 	_cleanup_(conf_free_p) struct conf *conf = NULL;
 	json_t *impact = NULL;
 	int r;
@@ -337,7 +344,9 @@ int manager_plan(struct manager *m, const char *path, json_t **ret_report)
 					   diags.n_errors == 1 ? "" : "s");
 		return r;
 	}
-	r = registry_build(conf, &m->registry, clock_wall_usec(), &registry);
+	r = names_roster(m->names, conf, &roster);
+	if (r == 0)
+		r = registry_build_from(conf, &roster, &m->registry, clock_wall_usec(), &registry);
 	if (r == 0)
 		r = reconcile_preview(m, conf, &registry, &report, &impact);
 	if (r < 0) {

@@ -11,6 +11,7 @@
 #include "daemon/connections.h"
 #include "daemon/fastpath.h"
 #include "daemon/manager.h"
+#include "daemon/names.h"
 #include "daemon/reconcile.h"
 #include "daemon/rfc3339.h"
 #include "daemon/worker-pool.h"
@@ -102,6 +103,15 @@ static json_t *listener_to_json(const struct manager *m, const struct conf_liste
 	return j;
 }
 
+/* Where it is known from now; of one that leaves, where it was known from. */
+static json_t *source_to_json(const struct manager *m, size_t group, size_t index)
+{
+	const struct target *t = &m->registry.groups[group].targets[index];
+	json_t *j = names_target_source(m->names, group, &t->addr, t->port, index);
+
+	return j ? j : json_string(t->origin == TARGET_FROM_CONFIG ? "none" : "register");
+}
+
 static json_t *target_to_json(const struct target_group *g, const struct target *t,
 			      const struct connection_table *table)
 {
@@ -161,15 +171,19 @@ static json_t *group_to_json(const struct manager *m, size_t index)
 
 	if (!targets || connection_table_of_group(m->conf, &m->actual, index, 0, &table) < 0)
 		return NULL;
-	for (size_t i = 0; i < g->n; i++)
-		if (json_array_append_new(targets, target_to_json(g, &g->targets[i], &table)) < 0)
+	for (size_t i = 0; i < g->n; i++) {
+		json_t *j = target_to_json(g, &g->targets[i], &table);
+
+		if (json_object_set_new(j, "source", source_to_json(m, index, i)) < 0 ||
+		    json_array_append_new(targets, j) < 0)
 			return NULL;
-	return json_pack("{s:s,s:I,s:I,s:b,s:b,s:b,s:b,s:o,s:O}", "name", g->name, "registered",
-			 (json_int_t)g->summary.registered, "healthy",
+	}
+	return json_pack("{s:s,s:I,s:I,s:b,s:b,s:b,s:b,s:o,s:o?,s:O}", "name", g->name,
+			 "registered", (json_int_t)g->summary.registered, "healthy",
 			 (json_int_t)g->summary.healthy, "fail_open", g->summary.fail_open,
 			 "cold_start", g->summary.cold_start, "dns_healthy", g->summary.dns_healthy,
 			 "in_use", g->conf->in_use, "check", check_to_json(&g->conf->check),
-			 "targets", targets);
+			 "sources", names_group_sources(m->names, index), "targets", targets);
 }
 
 static json_t *health_to_json(const struct manager *m)

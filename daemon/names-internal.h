@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+/* What names.c shares with names-file.c, names-state.c and names-status.c; nobody else. */
+
+#include <systemd/sd-event.h>
+
+#include "daemon/discovery.h"
+#include "daemon/file-watch.h"
+#include "daemon/names.h"
+#include "daemon/resolver-link.h"
+
+struct lookup {
+	struct discovery discovery;
+	uint32_t id;		    /* of the question that is under way */
+	usec_t asked_usec;	    /* monotonic */
+	enum discovery_status told; /* what the last event said of it */
+};
+
+/* One group's targets-file. */
+struct targets_file {
+	struct names *names; /* borrowed */
+	char group[CONF_NAME_MAX + 1];
+	char *path;		     /* owned; lives as long as targets, which borrow it */
+	struct conf_target *targets; /* owned */
+	size_t n;
+	struct file_watch *watch; /* owned; NULL = it could not be watched */
+	char *error;		  /* owned; why the file on disk is not in effect; NULL = it is */
+	usec_t read_wall_usec;	  /* when its content was last taken */
+};
+
+struct names {
+	struct manager *manager; /* borrowed */
+	struct lookup **lookups; /* owned; sorted by discovery_cmp() */
+	size_t n_lookups;
+	struct targets_file **files; /* owned */
+	size_t n_files;
+	struct roster roster;	    /* what the registry was built from; borrows from the above */
+	struct resolver_link *link; /* owned */
+	struct file_watch *resolv_conf;			       /* owned */
+	sd_event_source *ask_timer, *apply_timer, *save_timer; /* owned */
+	uint32_t next_id;
+	bool saved; /* is there a names.json? */
+};
+
+/* The registry and the plane follow, in a moment, several changes at once. */
+void names_apply_soon(struct names *n);
+
+/* Keeps, makes and drops the files that m->conf names. -ENOMEM. */
+int names_follow_files(struct names *n);
+const struct targets_file *names_find_file(const struct names *n, const struct conf_group *g);
+void names_free_files(struct names *n);
+
+/* Of a configuration that is not in effect yet: is what runs now newer, or whole? */
+bool names_file_is_kept(const struct targets_file *f, const struct conf_group *g);
+
+/* Lookups of an earlier daemon, as many as there are; -ENOMEM. */
+int names_restore(struct names *n);

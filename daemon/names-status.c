@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+/* What `ipvsd status` says of names and targets-files. */
+
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "daemon/manager.h"
+#include "daemon/names-internal.h"
+#include "daemon/rfc3339.h"
+
+json_t *names_target_source(const struct names *n, size_t g, const struct addr *addr, uint16_t port,
+			    size_t hint)
+{
+	const struct roster_source *s =
+		roster_find(&n->roster, n->manager->conf, g, addr, port, hint);
+
+	if (!s)
+		return NULL;
+	if (s->name)
+		return json_sprintf("dns:%s", s->name->name);
+	return json_string(s->in_file ? "targets-file" : "config");
+}
+
+static json_t *wall_to_json(usec_t wall_usec)
+{
+	char text[RFC3339_MAX];
+
+	return wall_usec ? json_string(rfc3339_format(wall_usec, text)) : json_null();
+}
+
+static json_t *age_to_json(usec_t wall_usec)
+{
+	usec_t now = clock_wall_usec();
+
+	if (!wall_usec)
+		return json_null();
+	return json_integer((json_int_t)((now > wall_usec ? now - wall_usec : 0) / USEC_PER_SEC));
+}
+
+static json_t *lookup_to_json(const struct lookup *l)
+{
+	const struct discovery *d = &l->discovery;
+	usec_t now = clock_monotonic_usec();
+	size_t n_absent = 0;
+
+	for (size_t i = 0; i < d->n; i++)
+		n_absent += d->items[i].absent > 0;
+	return json_pack("{s:s+,s:s,s:s,s:s,s:I,s:I,s:I,s:I,s:o,s:o,s:I,s:b,s:I}", "source",
+			 "dns:", d->name, "family", d->family == AF_INET ? "ipv4" : "ipv6",
+			 "status", discovery_status_to_string(d->status), "description",
+			 discovery_status_describe(d->status), "targets", (json_int_t)d->n,
+			 "absent", (json_int_t)n_absent, "left_out", (json_int_t)d->n_left_out,
+			 "ttl_seconds", (json_int_t)d->ttl_sec, "answered",
+			 wall_to_json(d->answered_wall_usec), "age_seconds",
+			 age_to_json(d->answered_wall_usec), "failures", (json_int_t)d->n_failures,
+			 "asked", d->asked, "next_ms",
+			 (json_int_t)(d->due_usec > now ? (d->due_usec - now) / USEC_PER_MSEC : 0));
+}
+
+static json_t *file_to_json(const struct targets_file *f)
+{
+	const char *status = "ok";
+
+	if (f->watch && file_watch_is_being_written(f->watch))
+		status = "being-written";
+	else if (f->error)
+		status = "bad";
+	else if (!f->watch)
+		status = "not-watched";
+	return json_pack("{s:s,s:s,s:s,s:s?,s:I,s:o,s:o}", "source", "targets-file", "path",
+			 f->path, "status", status, "description", f->error, "targets",
+			 (json_int_t)f->n, "answered", wall_to_json(f->read_wall_usec),
+			 "age_seconds", age_to_json(f->read_wall_usec));
+}
+
+static bool names_it(const struct conf_target *targets, size_t n, const char *name)
+{
+	for (size_t i = 0; i < n; i++)
+		if (targets[i].host && strcasecmp(targets[i].host, name) == 0)
+			return true;
+	return false;
+}
+
+static bool group_asks(const struct names *n, size_t group, const struct discovery *d)
+{
+	const struct conf *c = n->manager->conf;
+	const struct conf_group *g = &c->groups[group];
+	const struct targets_file *f = names_find_file(n, g);
+	const struct roster_families families = roster_families(c, group);
+	const char *name = conf_group_dns_name(g);
+
+	if (!(d->family == AF_INET ? families.ipv4 : families.ipv6))
+		return false;
+	return (name && strcasecmp(name, d->name) == 0) ||
+	       names_it(g->targets, g->n_targets - g->n_file_targets, d->name) ||
+	       (f && names_it(f->targets, f->n, d->name));
+}
+
+json_t *names_group_sources(const struct names *n, size_t g)
+{
+	const struct targets_file *f = names_find_file(n, &n->manager->conf->groups[g]);
+	json_t *list = json_array();
+
+	if (list && f)
+		(void)json_array_append_new(list, file_to_json(f));
+	for (size_t i = 0; list && i < n->n_lookups; i++)
+		if (group_asks(n, g, &n->lookups[i]->discovery))
+			(void)json_array_append_new(list, lookup_to_json(n->lookups[i]));
+	return list;
+}
