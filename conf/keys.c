@@ -205,7 +205,8 @@ static const struct key global_keys[] = {
 	{ GLOBAL(health_workers), .name = "health-workers", .type = KEY_UINT, .zero = "auto",
 	  .min = 1, .max = 64, .fallback = "auto",
 	  .help = "Number of health worker processes; targets are divided among them. auto: as "
-		  "many as the checks need, which is one for some thousands of targets, and at most "
+		  "many as the checks need, which is one for some thousands of targets, and at "
+		  "most "
 		  "one for each processor. A reload changes it." },
 	{ GLOBAL(metrics_listen), .name = "metrics-listen", .type = KEY_SOCKET, .later = "metrics",
 	  .help = "Address and port of the read-only metrics page." },

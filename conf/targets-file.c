@@ -97,7 +97,7 @@ int targets_file_parse(const struct conf *c, size_t group, const char *path, con
 		r = check(c, group, &copy, n_own, path, diags);
 	n_new = copy.n_targets > n_own ? copy.n_targets - n_own : 0;
 	if (r == 0) {
-		targets = calloc(n_new, sizeof(*targets));
+		targets = calloc(n_new + 1, sizeof(*targets));
 		r = targets ? 0 : -ENOMEM;
 	}
 	if (r == 0) {

@@ -394,7 +394,8 @@ static void exchange(struct names *n, struct wanted *w)
 {
 	size_t n_kept = 0;
 
-	qsort(w->items, w->n, sizeof(*w->items), lookup_cmp);
+	if (w->n)
+		qsort(w->items, w->n, sizeof(*w->items), lookup_cmp);
 	for (size_t i = 0; i < w->n; i++) {
 		struct lookup *fresh = w->items[i], **known;
 

@@ -197,26 +197,35 @@ static int build_group(struct builder *b, const struct roster_file *file)
 	return r == 0 && b->may_repeat ? drop_repeated(b) : r;
 }
 
+static int build_all(struct roster *r, const struct conf *c, const struct roster_file *files,
+		     const struct discovery *const *names, size_t n_names)
+{
+	r->groups = calloc(c->n_groups + 1, sizeof(*r->groups));
+	if (!r->groups)
+		return -ENOMEM;
+	r->n = c->n_groups;
+	for (size_t i = 0; i < c->n_groups; i++) {
+		struct builder b = { &c->groups[i], &r->groups[i], roster_families(c, i),
+				     names,	    n_names,	   false };
+		int e = build_group(&b, &files[i]);
+
+		if (e < 0)
+			return e;
+	}
+	return 0;
+}
+
 int roster_build(const struct conf *c, const struct roster_file *files,
 		 const struct discovery *const *names, size_t n_names, struct roster *ret)
 {
-	_cleanup_(roster_deinit) struct roster built = ROSTER_INIT;
+	struct roster built = ROSTER_INIT;
+	int r = build_all(&built, c, files, names, n_names);
 
-	built.groups = calloc(c->n_groups + 1, sizeof(*built.groups));
-	if (!built.groups)
-		return -ENOMEM;
-	built.n = c->n_groups;
-	for (size_t i = 0; i < c->n_groups; i++) {
-		struct builder b = { &c->groups[i], &built.groups[i], roster_families(c, i),
-				     names,	    n_names,	      false };
-		int r = build_group(&b, &files[i]);
-
-		if (r < 0)
-			return r;
-	}
-	*ret = built;
-	built = ROSTER_INIT;
-	return 0;
+	if (r < 0)
+		roster_deinit(&built);
+	else
+		*ret = built;
+	return r;
 }
 
 const struct roster_source *roster_find(const struct roster *r, const struct conf *c, size_t group,
