@@ -27,6 +27,7 @@
 enum {
 	WAKES_PER_DISPATCH = 64, /* answers are not to wait behind a crowd of starts */
 	STARTS_PER_GRAIN = 64,	 /* or twice what the schedule asks for, where that is more */
+	GRAINS_MADE_UP = 25,	 /* of those in which this process did not get to run */
 	LOAD_ONE = 1 << 20,	 /* one start in a grain */
 };
 
@@ -193,8 +194,9 @@ static void probe_start(struct probe *p, usec_t due_usec)
 static bool may_start(struct prober *pr, usec_t now_usec)
 {
 	if (now_usec / GRAIN_USEC != pr->grain) {
+		pr->starts_left = MIN(now_usec / GRAIN_USEC - pr->grain, (usec_t)GRAINS_MADE_UP) *
+				  MAX((uint64_t)STARTS_PER_GRAIN, 2 * pr->load / LOAD_ONE);
 		pr->grain = now_usec / GRAIN_USEC;
-		pr->starts_left = MAX((uint64_t)STARTS_PER_GRAIN, 2 * pr->load / LOAD_ONE);
 	}
 	if (pr->starts_left == 0)
 		return false;
