@@ -110,51 +110,52 @@ void connector_free(struct connector *k)
 	free(k);
 }
 
-static int socket_new(struct connector *k, const struct probe_spec *spec, struct socket_pool *pool,
-		      struct connector_socket **ret)
+/* NULL and errno. pool: where it goes when it is idle; NULL = nowhere. */
+static struct connector_socket *socket_new(struct connector *k, const struct probe_spec *spec,
+					   struct socket_pool *pool)
 {
 	_cleanup_(socket_free_p) struct connector_socket *s = calloc(1, sizeof(*s));
 	struct epoll_event wanted = { .events = EPOLLIN | EPOLLOUT | EPOLLET, .data.ptr = s };
 	int seconds = 1;
 
 	if (!s)
-		return -ENOMEM;
+		return NULL;
 	s->pool = pool;
 	s->fd = probe_socket_open(spec);
-	if (s->fd < 0)
-		return s->fd;
+	if (s->fd < 0) {
+		errno = -s->fd;
+		return NULL;
+	}
 	/* Ignoring a failure: the probe works with the ACK as well. */
 	(void)setsockopt(s->fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, &seconds, sizeof(seconds));
 	if (epoll_ctl(k->epoll_fd, EPOLL_CTL_ADD, s->fd, &wanted) < 0)
-		return -errno;
-	*ret = take_ptr(s);
-	return 0;
+		return NULL; /* the cleanup keeps errno */
+	return take_ptr(s);
 }
 
-/* NULL where the socket is one of its own kind. */
-static struct socket_pool *pool_for(struct connector *k, const struct probe_spec *spec)
+/* A socket of its own kind is not used again. */
+static bool is_ordinary(const struct probe_spec *spec)
 {
-	if (spec->source.family != AF_UNSPEC || spec->interface[0] || spec->firewall_mark)
-		return NULL;
-	return spec->addr.family == AF_INET6 ? &k->pool6 : &k->pool4;
+	return spec->source.family == AF_UNSPEC && !spec->interface[0] && !spec->firewall_mark;
 }
 
 int connection_open(struct connection *c, struct connector *k, const struct probe_spec *spec)
 {
-	struct socket_pool *pool = pool_for(k, spec);
+	struct socket_pool *pool = spec->addr.family == AF_INET6 ? &k->pool6 : &k->pool4;
+	bool ordinary = is_ordinary(spec);
 	struct sockaddr_storage ss;
 	socklen_t len = addr_to_sockaddr(&spec->addr, spec->port, &ss);
-	struct connector_socket *s = NULL;
+	struct connector_socket *s;
 	int r;
 
-	if (pool && pool->idle) {
+	if (ordinary && pool->idle) {
 		s = pool->idle;
 		pool->idle = s->next;
 		pool->n--;
 	} else {
-		r = socket_new(k, spec, pool, &s);
-		if (r < 0)
-			return r;
+		s = socket_new(k, spec, ordinary ? pool : NULL);
+		if (!s)
+			return -errno;
 	}
 	s->connection = c;
 	c->socket = s;
