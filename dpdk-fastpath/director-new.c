@@ -325,6 +325,26 @@ void director_expect(const struct director_pass *pass, const struct packet *p,
 	__builtin_prefetch(&d->config.dest_counters[ret->dest->id], 1);
 }
 
+/*
+ * A packet of a connection that is not here, though we are the owner: the worker that owned it before the service's
+ * owners changed may still have it, and keeps it on its destination. (UDP has no packets that cannot begin a connection:
+ * it is scheduled anew, as a client of a persistent service that has no template.)
+ */
+static bool hand_back(const struct director_pass *pass, struct director_frame *frame)
+{
+	const struct flow_key *k = &frame->packet.key;
+	const unsigned self = pass->d->config.worker;
+	unsigned former;
+
+	if (!pass->s->by_address || pass->d->config.n_workers <= 1)
+		return false;
+	former = snapshot_former_owner(pass->s, k);
+	if (former == self || snapshot_owner(pass->s, k) != self)
+		return false;
+	director_hand_over(pass, frame, former);
+	return true;
+}
+
 void director_on_miss(const struct director_pass *pass, struct director_frame *frame,
 		      struct director_attempt *expected)
 {
@@ -348,13 +368,15 @@ void director_on_miss(const struct director_pass *pass, struct director_frame *f
 		here.dest = NULL;
 	}
 	if (!a->service) {
-		director_on_stranger(pass, frame);
+		if (!hand_back(pass, frame))
+			director_on_stranger(pass, frame);
 		return;
 	}
 	/* The kernel answers with a reset, or knows the connection. */
 	if (p->key.src_port_be == htons(PORT_FTP_DATA) ||
 	    (!may_start(pass, p) && !may_go_on(pass, a->service))) {
-		director_except(pass, frame);
+		if (!hand_back(pass, frame))
+			director_except(pass, frame);
 		return;
 	}
 	if (!rules_allow(a->service->rules, &p->key)) {

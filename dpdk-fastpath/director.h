@@ -71,7 +71,8 @@ void director_free(struct director *d);
 
 /*
  * Decides for n <= DIRECTOR_BURST_MAX parsed frames (packet_parse() was called); fills their actions and changes their
- * bytes where they are to be sent. `owned`: they were handed over by another worker, and are not handed on.
+ * bytes where they are to be sent. `owned`: they were handed over by another worker, and are not handed on, but for
+ * those of a connection that began under other owners.
  */
 void director_run(struct director *d, const struct snapshot *s, uint32_t now_tick, bool owned,
 		  struct director_frame *frames, unsigned n);

@@ -125,3 +125,19 @@ unsigned snapshot_owner(const struct snapshot *s, const struct flow_key *k)
 	return owner_of_client(s, k->dst, k->dst_port_be,
 			       p && p->by_address ? p->owner_mask : NULL);
 }
+
+unsigned snapshot_former_owner(const struct snapshot *s, const struct flow_key *k)
+{
+	const struct service_view *v;
+	const struct place_view *p;
+
+	if (s->n_workers <= 1 || !s->by_address)
+		return snapshot_owner(s, k);
+	v = snapshot_find_service(s, k);
+	if (v && v->by_address)
+		return owner_of_client(s, k->src, k->src_port_be, NULL);
+	p = v ? NULL : find_place(s, k->family, k->src);
+	if (p && p->by_address)
+		return owner_of_client(s, k->dst, k->dst_port_be, NULL);
+	return snapshot_owner(s, k);
+}

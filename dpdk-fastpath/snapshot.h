@@ -143,7 +143,11 @@ static inline uint64_t nexthop_of_mac(const uint8_t mac[PACKET_MAC_LEN])
 struct snapshot_options {
 	bool expire_nodest_conn, expire_quiescent_template, sloppy_tcp, sloppy_sctp, nat_icmp_send;
 	uint8_t conn_reuse_mode;
-	bool reset_on_expiry; /* RST to both sides of an established TCP connection whose destination is gone */
+	/*
+	 * RST to both sides of an established TCP connection whose destination is gone, when its next packet comes: a reset
+	 * needs the sequence numbers of one.
+	 */
+	bool reset_on_expiry;
 	bool stateless_when_full; /* mh and sh: forward without a record when the table is full (not nat, full NAT) */
 };
 
@@ -197,6 +201,12 @@ static inline uint16_t snapshot_shortcut(const struct snapshot *s, uint32_t dest
  * its port's range. Else it is an answer: the same hash over its destination.
  */
 unsigned snapshot_owner(const struct snapshot *s, const struct flow_key *k);
+
+/*
+ * By address: the worker that owned the flow before its service was persistent, or shared a destination with one that
+ * is; else the owner.
+ */
+unsigned snapshot_former_owner(const struct snapshot *s, const struct flow_key *k);
 
 /* The same for every program and run: which array slot a key begins at. */
 uint64_t snapshot_key_hash(const struct snapshot_key *k);

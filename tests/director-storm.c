@@ -148,7 +148,8 @@ static void check_frame(struct storm *s, unsigned worker, bool owned, unsigned i
 		return;
 	case DIRECTOR_HANDOVER:
 		CHECK(a->worker < STORM_WORKERS && a->worker != worker);
-		CHECK(!owned || f->f.packet.is_fragment);
+		CHECK(!owned || f->f.packet.is_fragment ||
+		      a->worker == snapshot_former_owner(rig_snapshot(&s->rig), &f->f.packet.key));
 		return;
 	case DIRECTOR_HOLD:
 		s->held[i] = true;

@@ -186,6 +186,53 @@ static void test_rss(void **state)
 	}
 }
 
+/* TCP connections that began before the service was persistent go on, in both directions. */
+static void test_owners_change(void **state)
+{
+	enum { N = 100 };
+	struct ipvs_service_key k = rig_key(IPPROTO_TCP, SERVICE);
+	const struct ipvs_service persistent = { .key = k,
+						 .scheduler = "rr",
+						 .flags = IPVS_SVC_PERSISTENT,
+						 .timeout_sec = 100,
+						 .netmask = 0xffffffff };
+	unsigned moved = 0, seed = 3;
+	struct rig_frame f;
+	struct rig r;
+
+	(void)state;
+	rig_init(&r, &(struct rig_config){ .n_workers = 4 });
+	rig_service(&r, &k, "rr", 0, 0);
+	rig_dest(&r, &k, DEST, IPVS_FORWARD_MASQ, 1);
+	for (unsigned round = 0; round < 2; round++) {
+		for (unsigned i = 0; i < N; i++) {
+			char client[ADDR_PORT_STR_MAX];
+			struct frame_spec s = { .src = client,
+						.dst = SERVICE,
+						.protocol = IPPROTO_TCP,
+						.tcp_flags = round ? FRAME_ACK : FRAME_SYN };
+			struct frame_spec back = { .src = DEST,
+						   .dst = client,
+						   .protocol = IPPROTO_TCP,
+						   .tcp_flags = FRAME_ACK };
+			unsigned owner, end, at = (unsigned)rand_r(&seed) % 4;
+
+			client_name(i, client);
+			assert_int_equal(rig_send_to(&r, at, &f, &s, &owner), DIRECTOR_SEND);
+			assert_true(frame_is_to(&f.out, DEST));
+			rig_make(&f, &s);
+			moved += owner != snapshot_owner(rig_snapshot(&r), &f.f.packet.key);
+			assert_int_equal(rig_send_to(&r, at, &f, &back, &end), DIRECTOR_SEND);
+			assert_int_equal(end, owner);
+		}
+		assert_int_equal(tables_service_set(r.tables, &persistent), 0);
+		rig_publish(&r);
+	}
+	assert_true(moved > N / 2); /* they would belong elsewhere now */
+	assert_int_equal(n_flows(&r), N);
+	rig_deinit(&r);
+}
+
 /* A client of a persistent service is one worker's, with all its ports: one template. */
 static void test_persistent(void **state)
 {
@@ -358,9 +405,10 @@ static void test_lost_fragment(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_flows),	   cmocka_unit_test(test_rss),
-		cmocka_unit_test(test_persistent), cmocka_unit_test(test_icmp),
-		cmocka_unit_test(test_fragments),  cmocka_unit_test(test_lost_fragment),
+		cmocka_unit_test(test_flows),	      cmocka_unit_test(test_rss),
+		cmocka_unit_test(test_owners_change), cmocka_unit_test(test_persistent),
+		cmocka_unit_test(test_icmp),	      cmocka_unit_test(test_fragments),
+		cmocka_unit_test(test_lost_fragment),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
