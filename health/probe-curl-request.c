@@ -112,7 +112,8 @@ static bool grow_body(struct probe_curl *p, size_t needed)
 		return true;
 	while (capacity < needed)
 		capacity *= 2;
-	body = realloc(p->body, capacity);
+	body = realloc(p->body,
+		       capacity + 1); /* sanitizers look for the end of an expression's text */
 	if (!body)
 		return false;
 	p->body = body;
@@ -131,7 +132,7 @@ static size_t on_body(char *data, size_t size, size_t n, void *userdata)
 			return 0;
 		}
 		if (taken > 0)
-			memcpy(p->body + p->body_bytes, data, taken);
+			*(char *)mempcpy(p->body + p->body_bytes, data, taken) = '\0';
 	}
 	p->body_bytes += taken;
 	if (taken == size * n)

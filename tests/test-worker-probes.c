@@ -194,6 +194,46 @@ static void test_http_request(void **state)
 	rig_deinit(&rig);
 }
 
+/* The bytes of proxy-protocol.txt 2.2 for LOCAL, then what the probe would have begun with. */
+static void test_proxy_header(void **state)
+{
+	static const char header[] = "\r\n\r\n\0\r\nQUIT\n\x20\0\0";
+	static const struct {
+		enum protocol_check check;
+		const char *next;
+	} cases[] = {
+		{ PROTOCOL_CHECK_TCP, "" },
+		{ PROTOCOL_CHECK_HTTP, "GET / HTTP/1.1\r\n" },
+		{ PROTOCOL_CHECK_HTTPS, "\x16\x03\x01" },
+		{ PROTOCOL_CHECK_TLS, "\x16\x03\x01" },
+		{ PROTOCOL_CHECK_GRPC, "PRI * HTTP/2.0\r\n" },
+	};
+	static struct rig rig;
+
+	(void)state;
+	rig_init(&rig);
+	rig_send_hello(&rig);
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct scripted_server *s = rig_server(&rig, AF_INET, SERVER_SILENT, NULL);
+		struct protocol_probe_record p =
+			probe_make(i, cases[i].check, "127.0.0.1", s->port);
+
+		s->request_end_size = 0;
+		p.probe.flags = PROTOCOL_PROBE_PROXY_V2;
+		p.probe.timeout_usec = SHORT_TIMEOUT_USEC;
+		probe_text(&p, PROTOCOL_TEXT_PATH, "/");
+		rig_send_probe(&rig, &p);
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		const char *request = rig.servers[i].last_request;
+
+		(void)rig_wait_result(&rig, i, 1);
+		assert_memory_equal(request, header, sizeof(header));
+		assert_memory_equal(request + sizeof(header), cases[i].next, strlen(cases[i].next));
+	}
+	rig_deinit(&rig);
+}
+
 /* A port of loopback on which nothing listens: it was the kernel's choice a moment ago. */
 static uint16_t closed_port(void)
 {
@@ -288,6 +328,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_http_outcomes),
 		cmocka_unit_test(test_http_request),
+		cmocka_unit_test(test_proxy_header),
 		cmocka_unit_test(test_connect_outcomes),
 	};
 
