@@ -68,9 +68,9 @@ static int get_route(const struct addr *to, struct addr *ret_gateway, int *ret_i
 		.body.route = { .rtm_family = (uint8_t)to->family,
 				.rtm_dst_len = (uint8_t)(8 * addr_len_bytes(to)) },
 	};
-	_Alignas(struct nlmsghdr) char answer[MESSAGE_MAX];
+	_Alignas(struct nlmsghdr) char answer[MESSAGE_MAX] = "";
 	const struct rtattr *a;
-	size_t len;
+	size_t len = 0;
 	int r = ask(&q, to, RTA_DST, answer, &len);
 
 	if (r < 0)
@@ -98,9 +98,9 @@ static bool is_silent(const struct addr *gateway, int interface)
 		.body.neighbour = { .ndm_family = (uint8_t)gateway->family,
 				    .ndm_ifindex = interface },
 	};
-	_Alignas(struct nlmsghdr) char answer[MESSAGE_MAX];
+	_Alignas(struct nlmsghdr) char answer[MESSAGE_MAX] = "";
 	const struct ndmsg *m;
-	size_t len;
+	size_t len = 0;
 
 	if (ask(&q, gateway, NDA_DST, answer, &len) < 0)
 		return false;
