@@ -36,7 +36,8 @@ static struct fixture f;
 static int set_up(void **state)
 {
 	(void)state;
-	fixture_init(&f, 1, 1);
+	if (!f.lab)
+		fixture_init(&f, 1, 1);
 	return 0;
 }
 
@@ -78,10 +79,29 @@ static void assert_weight_soon(const char *target, int64_t weight)
 		 (long)gateway_weight(f.gateway, LAB_VIP, 80, target), (long)weight);
 }
 
-static void start(void)
+/* All is well under this configuration. The lab and the daemon serve one test after the other. */
+static void begin(const char *global, const char *group)
 {
-	fixture_start(&f, "blue");
+	configure(global, group);
+	for (size_t i = 0; i < 2; i++)
+		lab_server_order_health(&f.servers[i], 0);
+	if (gateway_running(f.gateway))
+		reload();
+	else
+		assert_int_equal(gateway_start(f.gateway), 0);
+	fixture_wait_healthy(&f, "blue");
 	fixture_wait_healthy(&f, "echo");
+}
+
+/* Healthy targets get their weight a moment later. */
+static bool both_up(void *userdata)
+{
+	(void)userdata;
+	for (unsigned i = 0; i < 2; i++)
+		if (gateway_weight(f.gateway, LAB_VIP, i ? 7 : 80, A1) != 100 ||
+		    gateway_weight(f.gateway, LAB_VIP, i ? 7 : 80, B1) != 100)
+			return false;
+	return true;
 }
 
 /* Founders begin with their whole weight; one that comes back grows in a line. */
@@ -92,8 +112,7 @@ static void test_slow_start(void **state)
 	usec_t from, half = 0, end;
 
 	(void)state;
-	configure("", "slow-start = 3s\nunhealthy-connection-termination = no\n");
-	start();
+	begin("", "slow-start = 3s\nunhealthy-connection-termination = no\n");
 	assert_weight_soon(A1, 100);
 	assert_weight_soon(B1, 100);
 	lab_server_order_health(&f.servers[0], 500);
@@ -130,8 +149,7 @@ static void test_slow_start_survives(void **state)
 	int64_t before, after;
 
 	(void)state;
-	configure("", "slow-start = 20s\nunhealthy-connection-termination = no\n");
-	start();
+	begin("", "slow-start = 20s\nunhealthy-connection-termination = no\n");
 	lab_server_order_health(&f.servers[0], 500);
 	assert_weight_soon(A1, 0);
 	lab_server_order_health(&f.servers[0], 0);
@@ -150,8 +168,7 @@ static void test_zones(void **state)
 	char name[LAB_TARGET_MAX];
 
 	(void)state;
-	configure("zone = a\nclient-routing-policy = availability-zone-affinity\n", "");
-	start();
+	begin("zone = a\nclient-routing-policy = availability-zone-affinity\n", "");
 	assert_weight_soon(B1, 0);
 	for (int i = 0; i < 4; i++)
 		assert_string_equal(fixture_get(&f, "/", name), "a1");
@@ -188,8 +205,8 @@ static void test_termination(void **state)
 	struct lab_echo *echo;
 
 	(void)state;
-	configure("", ""); /* the default, as with AWS */
-	start();
+	begin("", ""); /* the default, as with AWS */
+	assert_int_equal(lab_wait_until(both_up, NULL, SOON_USEC), 0);
 	echo = fixture_echo(&f, ECHO_CONNECTIONS);
 	lab_server_order_health(&f.servers[0], 500);
 	assert_weight_soon(A1, -ENOENT);
@@ -214,8 +231,8 @@ static void test_unhealthy_draining(void **state)
 	usec_t at;
 
 	(void)state;
-	configure("", "unhealthy-connection-termination = no\nunhealthy-draining-interval = 2s\n");
-	start();
+	begin("", "unhealthy-connection-termination = no\nunhealthy-draining-interval = 2s\n");
+	assert_int_equal(lab_wait_until(both_up, NULL, SOON_USEC), 0);
 	echo = fixture_echo(&f, ECHO_CONNECTIONS);
 	lab_server_order_health(&f.servers[0], 500);
 	assert_weight_soon(A1, 0);
@@ -237,8 +254,8 @@ static void test_beyond_the_delay(void **state)
 	struct lab_echo *echo;
 
 	(void)state;
-	configure("", "deregistration-delay = 1s\n");
-	start();
+	begin("", "deregistration-delay = 1s\n");
+	assert_int_equal(lab_wait_until(both_up, NULL, SOON_USEC), 0);
 	echo = fixture_echo(&f, ECHO_CONNECTIONS);
 	assert_int_equal(gateway_command(f.gateway, &result, "deregister", "--socket",
 					 LAB_CONTROL_SOCKET, "echo", A1 ":7", NULL),
@@ -276,16 +293,16 @@ static void test_flapping(void **state)
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_slow_start, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_slow_start_survives, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_zones, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_termination, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_unhealthy_draining, set_up, tear_down),
+		cmocka_unit_test_setup(test_slow_start, set_up),
+		cmocka_unit_test_setup(test_slow_start_survives, set_up),
+		cmocka_unit_test_setup(test_zones, set_up),
+		cmocka_unit_test_setup(test_termination, set_up),
+		cmocka_unit_test_setup(test_unhealthy_draining, set_up),
 		cmocka_unit_test_setup_teardown(test_beyond_the_delay, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_flapping, set_up, tear_down),
 	};
 
 	if (argc > 1)
 		cmocka_set_test_filter(argv[1]);
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return cmocka_run_group_tests(tests, NULL, tear_down);
 }
