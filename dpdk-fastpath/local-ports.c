@@ -3,7 +3,6 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
-#include <limits.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 
@@ -67,9 +66,12 @@ static void prefer(struct local_ports_walk *w)
 {
 	const struct local_ports *l = w->ports;
 	const struct dest_view *d = snapshot_dest(w->snapshot, w->dest_id);
-	unsigned port = d && d->nexthop ? w->snapshot->nexthops[d->nexthop].port_index : UINT_MAX;
 	const struct rss *rss;
+	unsigned port;
 
+	if (!d || d->nexthop == 0)
+		return;
+	port = w->snapshot->nexthops[d->nexthop].port_index;
 	if (port >= l->n_slots)
 		return;
 	rss = atomic_load_explicit(&l->slots[port].rss, memory_order_acquire);
