@@ -2,7 +2,7 @@
 
 /*
  * The resolver process behind its link, as the daemon runs it, against a real name server (dnsmasq) and one that does
- * what none should. Each test process has a loopback address of its own for them.
+ * what none should. Each test has a loopback address of its own for them.
  */
 
 #include <arpa/inet.h>
@@ -245,13 +245,15 @@ static int setup(void **state)
 	const struct resolver_handlers handlers = { on_answer, on_lost, NULL };
 	struct fixture *f = calloc(1, sizeof(*f));
 	struct resolver_handlers mine = handlers;
+	static unsigned n_tests;
 	sigset_t child;
 
 	*state = f;
 	strcpy(f->directory, "/tmp/ipvsd-resolver-XXXXXX");
 	f->faulty_fd = -1;
-	(void)snprintf(f->address, sizeof(f->address), "127.%d.%d.53", 64 + (getpid() >> 8) % 128,
-		       getpid() & 255);
+	/* One for each test: a process of dnsmasq that serves a TCP connection outlives it, with its sockets. */
+	(void)snprintf(f->address, sizeof(f->address), "127.%d.%d.%u", 64 + (getpid() >> 8) % 128,
+		       getpid() & 255, ++n_tests);
 	(void)sigemptyset(&child);
 	(void)sigaddset(&child, SIGCHLD);
 	if (prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) < 0 ||
