@@ -8,20 +8,9 @@
 
 #include "base/cleanup.h"
 #include "conf/conf.h"
-
-#define SECONDS(n) ((n)*USEC_PER_SEC)
-#define MSECS(n) ((n)*USEC_PER_MSEC)
-#define MEMBER(type, member) .offset = offsetof(type, member), .size = sizeof(((type *)0)->member)
-#define GLOBAL(member) .section = KEY_SECTION_GLOBAL, MEMBER(struct conf_global, member)
-#define LISTENER(member) .section = KEY_SECTION_LISTENER, MEMBER(struct conf_listener, member)
-#define GROUP(member) .section = KEY_SECTION_GROUP, MEMBER(struct conf_group, member)
-#define SECURITY(member)                                                                           \
-	.section = KEY_SECTION_SECURITY_GROUP, MEMBER(struct conf_security_group, member)
-#define FASTPATH(member) .section = KEY_SECTION_FASTPATH, MEMBER(struct conf_fastpath, member)
-#define COUNT(type, member) .count_offset = offsetof(type, member)
+#include "conf/keys-internal.h"
 
 static const char later_health[] = "the further health checks";
-static const char later_egress[] = "enforcement of egress rules";
 static const char later_fastpath[] = "the fast path";
 
 const struct key_section_info key_sections[_KEY_SECTION_MAX] = {
@@ -87,12 +76,6 @@ static const struct key_choice routing_policies[] = {
 	{ "any-availability-zone", CONF_ROUTING_ANY_ZONE },
 	{ "partial-availability-zone-affinity", CONF_ROUTING_PARTIAL_AFFINITY },
 	{ "availability-zone-affinity", CONF_ROUTING_ZONE_AFFINITY },
-	{ NULL, 0 },
-};
-
-static const struct key_choice families[] = {
-	{ "ipv4", AF_INET },
-	{ "ipv6", AF_INET6 },
 	{ NULL, 0 },
 };
 
@@ -273,54 +256,6 @@ static const struct key global_keys[] = {
 	  .max = 1000, .fallback = "256",
 	  .help = "Targets that one name may give; what is beyond is left out, and status says "
 		  "so." },
-};
-
-static const struct key listener_keys[] = {
-	{ LISTENER(address), .name = "address", .type = KEY_ADDRESS,
-	  .help = "The IPv4 or IPv6 address that clients connect to. Required, unless the listener "
-		  "is by firewall-mark." },
-	{ LISTENER(ports), .name = "port", .type = KEY_PORTS,
-	  .help = "A port, a range such as 8000-8010 of at most 4096 ports, or all. A listener on "
-		  "all "
-		  "ports needs target groups with stickiness = yes, because the kernel must know "
-		  "which "
-		  "connections of a client belong together. Required with address." },
-	{ LISTENER(protocol), .name = "protocol", .type = KEY_CHOICE, .choices = key_protocols,
-	  .fallback = "tcp", .help = "The protocol; tcp-udp makes one listener for both." },
-	{ LISTENER(firewall_mark), .name = "firewall-mark", .type = KEY_UINT, .min = 1,
-	  .max = 0x7dffffff,
-	  .help = "Take the packets that nftables marked with this number instead of those to an "
-		  "address; takes the place of address, port and protocol. The marks "
-		  "above are ipvsd's own." },
-	{ LISTENER(family), .name = "family", .type = KEY_CHOICE, .choices = families,
-	  .help = "With firewall-mark: ipv4 (the default) or ipv6." },
-	{ LISTENER(forwards), COUNT(struct conf_listener, n_forwards), .name = "forward",
-	  .type = KEY_FORWARDS,
-	  .help = "The target groups, each GROUP or GROUP:WEIGHT with a weight of 0 to 999 "
-		  "(default "
-		  "1). A weight is the group's share of new connections, whatever the health of "
-		  "its "
-		  "targets; 0 gives none. Required." },
-	{ LISTENER(security_group_names), COUNT(struct conf_listener, n_security_groups),
-	  .name = "security-groups", .type = KEY_NAMES,
-	  .help = "The security groups whose rules admit clients. None admits everybody. The fast "
-		  "path enforces them, while it has the traffic; the kernel plane admits "
-		  "everybody, and so does a listener by firewall-mark." },
-	{ LISTENER(vip_interface), .name = "vip-interface", .type = KEY_INTERFACE, .zero = "none",
-	  .help = "As in [ipvsd], for this listener; none leaves this address to the "
-		  "administrator." },
-	{ LISTENER(vip_prefix_len), .name = "vip-prefix-length", .type = KEY_UINT, .min = 1,
-	  .max = 128,
-	  .help = "Prefix length with which the address is added to the interface; 32 for IPv4 and "
-		  "128 for IPv6 by default." },
-	{ LISTENER(one_packet), .name = "one-packet", .type = KEY_BOOL, .fallback = "no",
-	  .help = "Schedule each UDP packet by itself, without connections: for DNS and the "
-		  "like." },
-	{ LISTENER(tcp_idle_timeout_usec), .name = "tcp-idle-timeout", .type = KEY_DURATION,
-	  .zero = "inherit", .min = SECONDS(60), .max = SECONDS(6000), .fallback = "inherit",
-	  .later = later_fastpath,
-	  .help = "tcp.idle_timeout.seconds. The kernel has one timeout for all listeners, "
-		  "tcp-timeout in [ipvsd], which is what inherit stands for." },
 };
 
 static const struct key group_keys[] = {
@@ -573,65 +508,15 @@ static const struct key group_keys[] = {
 	  .help = "target_failover.on_deregistration: the same." },
 };
 
-static const struct key security_keys[] = {
-	{ SECURITY(ingress), COUNT(struct conf_security_group, n_ingress), .name = "ingress",
-	  .type = KEY_RULES,
-	  .help = "Rules, a line each: PROTOCOL [PORTS] from PREFIX. PROTOCOL is tcp, udp, sctp, "
-		  "icmp, icmpv6 or all; PORTS a port or a range of the listener, all ports by "
-		  "default. A client whom no rule of any of the listener's groups names gets no "
-		  "answer. Connections go on when a rule goes. Rules for icmp and icmpv6 have no "
-		  "effect yet: who may ping is the kernel's." },
-	{ SECURITY(egress), COUNT(struct conf_security_group, n_egress), .name = "egress",
-	  .type = KEY_RULES, .later = later_egress,
-	  .help = "The same with to PREFIX, for what leaves towards targets." },
-};
+static const struct key_table global = { global_keys, ARRAY_SIZE(global_keys) };
+static const struct key_table group = { group_keys, ARRAY_SIZE(group_keys) };
 
-static const struct key fastpath_keys[] = {
-	{ FASTPATH(enabled), .name = "enabled", .type = KEY_BOOL, .fallback = "no",
-	  .help = "Whether the traffic is the fast path's as soon as the daemon runs, also after "
-		  "it "
-		  "failed, and through interfaces that have the default route. Without it the fast "
-		  "path "
-		  "is for ipvsd fastpath on." },
-	{ FASTPATH(ports), COUNT(struct conf_fastpath, n_ports), .name = "ports", .type = KEY_TEXTS,
-	  .help = "PCI addresses or DPDK virtual devices, such as 0000:00:06.0 or "
-		  "net_af_packet0,iface=eth1." },
-	{ FASTPATH(lcores), .name = "lcores", .type = KEY_TEXT, .max = 256, .fallback = "0-1",
-	  .help = "The CPUs of the workers, one worker each, such as 1 or 2-5,7." },
-	{ FASTPATH(program), .name = "program", .type = KEY_FILE, .min = 1,
-	  .fallback = "/usr/sbin/ipvsd-fastpath", .help = "The executable." },
-	{ FASTPATH(memory_mib), .name = "memory", .type = KEY_UINT, .min = 64, .max = 1048576,
-	  .fallback = "1024", .unit = "MiB",
-	  .help = "Memory for packets and connections, in MiB." },
-	{ FASTPATH(hugepages), .name = "hugepages", .type = KEY_BOOL, .fallback = "yes",
-	  .help = "Whether that memory is made of huge pages." },
-	{ FASTPATH(max_connections), .name = "max-connections", .type = KEY_UINT, .min = 1024,
-	  .max = 1ULL << 30, .fallback = "1048576", .help = "Size of the connection table." },
-	{ FASTPATH(exception_interface), .name = "exception-interface", .type = KEY_INTERFACE,
-	  .fallback = "ipvsd0",
-	  .help = "The interface by which packets that are not for listeners reach the kernel, and "
-		  "which has the addresses and routes of the port's meanwhile. That of a second "
-		  "port "
-		  "has the number increased." },
-	{ FASTPATH(nat_pools), COUNT(struct conf_fastpath, n_nat_pools), .name = "nat-pools",
-	  .type = KEY_PREFIXES,
-	  .help = "Source addresses of full-nat: prefixes or addresses. What targets send to them "
-		  "must reach this host." },
-	{ FASTPATH(queue_size), .name = "queue-size", .type = KEY_UINT, .min = 64, .max = 16384,
-	  .fallback = "1024", .help = "Descriptors of a queue." },
-	{ FASTPATH(idle_sleep), .name = "idle-sleep", .type = KEY_BOOL, .fallback = "yes",
-	  .help = "Sleep briefly when there are no packets, instead of polling on." },
-};
-
-static const struct {
-	const struct key *keys;
-	size_t n;
-} tables[_KEY_SECTION_MAX] = {
-	[KEY_SECTION_GLOBAL] = { global_keys, ARRAY_SIZE(global_keys) },
-	[KEY_SECTION_LISTENER] = { listener_keys, ARRAY_SIZE(listener_keys) },
-	[KEY_SECTION_GROUP] = { group_keys, ARRAY_SIZE(group_keys) },
-	[KEY_SECTION_SECURITY_GROUP] = { security_keys, ARRAY_SIZE(security_keys) },
-	[KEY_SECTION_FASTPATH] = { fastpath_keys, ARRAY_SIZE(fastpath_keys) },
+static const struct key_table *const tables[_KEY_SECTION_MAX] = {
+	[KEY_SECTION_GLOBAL] = &global,
+	[KEY_SECTION_LISTENER] = &keys_listener,
+	[KEY_SECTION_GROUP] = &group,
+	[KEY_SECTION_SECURITY_GROUP] = &keys_security,
+	[KEY_SECTION_FASTPATH] = &keys_fastpath,
 };
 
 static_assert(ARRAY_SIZE(group_keys) <= KEY_SECTION_KEYS_MAX, "raise KEY_SECTION_KEYS_MAX");
@@ -639,8 +524,8 @@ static_assert(ARRAY_SIZE(group_keys) <= KEY_SECTION_KEYS_MAX, "raise KEY_SECTION
 const struct key *keys_of(enum key_section section, size_t *ret_n)
 {
 	assert(section < _KEY_SECTION_MAX);
-	*ret_n = tables[section].n;
-	return tables[section].keys;
+	*ret_n = tables[section]->n;
+	return tables[section]->keys;
 }
 
 const struct key *key_find(enum key_section section, const char *name)
@@ -656,5 +541,5 @@ const struct key *key_find(enum key_section section, const char *name)
 
 size_t key_index(const struct key *key)
 {
-	return (size_t)(key - tables[key->section].keys);
+	return (size_t)(key - tables[key->section]->keys);
 }
