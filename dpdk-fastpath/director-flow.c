@@ -45,22 +45,29 @@ static inline __attribute__((always_inline)) void advance(const struct director_
 							  const struct packet *p, bool is_answer)
 {
 	struct flow_table *flows = pass->d->flows;
+	enum conn_direction direction = is_answer		   ? CONN_OUTPUT
+					: f->flags & FLOW_NOOUTPUT ? CONN_INPUT_ONLY
+								   : CONN_INPUT;
+	uint8_t state = conn_state_next(f->protocol, f->state, direction, p);
 
-	/* The kernel looks at whole datagrams: a later fragment leads nowhere. */
-	if (p->kind == PACKET_FLOW) {
-		enum conn_direction direction = is_answer		   ? CONN_OUTPUT
-						: f->flags & FLOW_NOOUTPUT ? CONN_INPUT_ONLY
-									   : CONN_INPUT;
-		uint8_t state = conn_state_next(f->protocol, f->state, direction, p);
-
-		/* udp_state_transition() */
-		if (is_answer && f->control != FLOW_NONE && f->protocol == IPPROTO_UDP)
-			director_assure_template(flows, f);
-		if (state != f->state)
-			director_set_state(pass, index, state);
-	}
+	/* udp_state_transition() */
+	if (is_answer && f->control != FLOW_NONE && f->protocol == IPPROTO_UDP)
+		director_assure_template(flows, f);
+	if (state != f->state)
+		director_set_state(pass, index, state);
 	flow_touch(flows, index, pass->now,
 		   conn_state_timeout(&pass->s->timeouts, f->protocol, f->state));
+}
+
+/* The kernel looks at whole datagrams: a later fragment leads nowhere. */
+static void advance_by(const struct director_pass *pass, struct flow *f, uint32_t index,
+		       const struct packet *p, bool is_answer)
+{
+	if (p->kind == PACKET_FLOW)
+		advance(pass, f, index, p, is_answer);
+	else
+		flow_touch(pass->d->flows, index, pass->now,
+			   conn_state_timeout(&pass->s->timeouts, f->protocol, f->state));
 }
 
 /* The client's frames may begin to come from another router. */
@@ -128,7 +135,7 @@ void director_on_request(const struct director_pass *pass, struct director_frame
 		return;
 	}
 	director_count_in(pass, dest, p);
-	advance(pass, f, index, p, false);
+	advance_by(pass, f, index, p, false);
 	follow_peer(&pass->d->peers, f, frame);
 	director_send_request(pass, frame, f, dest);
 }
@@ -151,7 +158,7 @@ void director_on_answer(const struct director_pass *pass, struct director_frame 
 	if (!director_may_send_answer(pass, frame, f))
 		return;
 	director_count_out(pass, dest, &frame->packet);
-	advance(pass, f, index, &frame->packet, true);
+	advance_by(pass, f, index, &frame->packet, true);
 	director_send_answer(pass, frame, f);
 }
 
@@ -163,10 +170,6 @@ static inline __attribute__((always_inline)) bool pass_on(const struct director_
 							  struct director_frame *frame,
 							  uint32_t index, const bool is_answer)
 {
-	enum {
-		MODES = 1 << IPVS_FORWARD_MASQ | 1 << IPVS_FORWARD_ROUTE |
-			1 << IPVS_FORWARD_FULL_NAT,
-	};
 	struct director *d = pass->d;
 	struct packet *p = &frame->packet;
 	struct flow *f = flow_at(d->flows, index);
@@ -177,16 +180,19 @@ static inline __attribute__((always_inline)) bool pass_on(const struct director_
 	const uint16_t mtu = is_answer ? d->config.port_mtus[n->port_index] : n->mtu;
 	struct dest_traffic *t = &d->config.dest_counters[f->endpoint].traffic[is_answer];
 	const uint32_t bytes = director_ip_bytes(p);
+	const bool is_nat = director_is_nat(f->flags);
 
-	if (hop == 0 || !nexthop_is_resolved(mac) || p->ttl <= 1 || (mtu != 0 && bytes > mtu) ||
-	    is_new(p) || !director_is_of_modes(f->flags, MODES) || n->vlan_tci != 0 ||
-	    p->l3_off != PACKET_ETHERNET_LEN ||
+	/* The next hop 0 is never resolved. */
+	if ((is_answer && hop == 0) || !nexthop_is_resolved(mac) || p->ttl <= 1 ||
+	    (mtu != 0 && bytes > mtu) || is_new(p) ||
+	    !(is_nat || director_is_of_modes(f->flags, 1U << IPVS_FORWARD_ROUTE)) ||
+	    n->vlan_tci != 0 || p->l3_off != PACKET_ETHERNET_LEN ||
 	    (!is_answer && !peers_is(&d->peers, f->peer, frame)))
 		return false;
 	COUNTER_ADD(t->packets, 1);
 	COUNTER_ADD(t->bytes, bytes);
 	advance(pass, f, index, p, is_answer);
-	if (director_is_nat(f->flags)) {
+	if (is_nat) {
 		struct flow_side to = flow_side(d->flows, f, !is_answer);
 
 		(void)rewrite_hop(p, to.dst, to.src, to.ports << 16 | to.ports >> 16);

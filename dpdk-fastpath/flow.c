@@ -211,8 +211,14 @@ struct probe {
 static inline void probe_start(const struct flow_index *ix, const struct flow_key *k,
 			       struct probe *ret)
 {
-	uint64_t hash = k ? flow_index_hash(ix, k) : 0;
+	uint64_t hash;
 
+	if (__builtin_expect(!k, false)) {
+		/* Free places have this tag, and refer to nothing. */
+		*ret = (struct probe){ .bucket = ix->buckets };
+		return;
+	}
+	hash = flow_index_hash(ix, k);
 	ret->bucket = &ix->buckets[flow_index_home(ix, hash)];
 	ret->tag = flow_index_tag(hash);
 	__builtin_prefetch(ret->bucket);
@@ -241,7 +247,7 @@ static inline flow_ref probe_end(struct flow_table *t, const struct probe *p,
 {
 	struct flow_key_parts parts;
 
-	if (!k || p->candidate == 0)
+	if (p->candidate == 0)
 		return FLOW_NONE;
 	parts = flow_key_parts(k);
 	return has_key(t, p->candidate, &parts) ? p->candidate : flow_lookup(t, k);

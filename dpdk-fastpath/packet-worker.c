@@ -255,7 +255,10 @@ static void process(struct worker *w, const struct snapshot *s, bool owned, stru
 	}
 	director_run(w->director, s, w->tick, owned, w->frames, n_frames);
 	for (unsigned i = 0; i < n_frames; i++)
-		carry_out(w, &w->frames[i]);
+		if (likely(w->frames[i].action.verdict == DIRECTOR_SEND))
+			transmit(w, w->frames[i].action.port, rewritten(&w->frames[i]));
+		else
+			carry_out(w, &w->frames[i]);
 }
 
 static unsigned receive(struct worker *w, const struct snapshot *s)

@@ -362,8 +362,8 @@ static inline void begin(struct packet *p, uint8_t *data, uint32_t linear_bytes,
 	p->tcp_flags = 0;
 	p->sctp_chunk = NO_CHUNK;
 	p->icmp_type = p->icmp_code = 0;
-	p->dont_fragment = p->more_fragments = p->is_fragment = false;
-	memset(p->zero, 0, sizeof(p->zero));
+	p->dont_fragment = p->more_fragments = false;
+	memset(&p->is_fragment, 0, sizeof(p->is_fragment) + sizeof(p->zero));
 	p->frag_off_bytes = 0;
 	p->ipv6_frag_off = 0;
 	p->frag_id = 0;
