@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <poll.h>
 #include <pwd.h>
 #include <signal.h>
@@ -190,6 +191,17 @@ static bool pings(const struct conf *conf)
 	return false;
 }
 
+static bool parse_groups(const char *text, uint64_t *low, uint64_t *high)
+{
+	char copy[VALUE_MAX], *cursor = copy, *first, *second;
+
+	(void)snprintf(copy, sizeof(copy), "%s", text);
+	first = value_next_word(&cursor);
+	second = value_next_word(&cursor);
+	return first && second && value_parse_uint(first, UINT32_MAX, low) == 0 &&
+	       value_parse_uint(second, UINT32_MAX, high) == 0;
+}
+
 /*
  * Who may have ping sockets: a range of groups, "1 0" for nobody (icmp(7)). It is widened to the workers' group and
  * never narrowed.
@@ -199,15 +211,16 @@ static int check_ping_groups(const struct conf *conf, json_t *findings)
 	static const char name[] = "net.ipv4.ping_group_range";
 	const struct passwd *pw = geteuid() == 0 ? getpwnam(conf->global.health_user) : NULL;
 	gid_t gid = pw ? pw->pw_gid : getegid();
-	unsigned low = 1, high = 0;
+	uint64_t low = 1, high = 0;
 	char wanted[VALUE_MAX], actual[VALUE_MAX] = "unknown", remedy[192] = "";
 	int error = read_setting(name, actual);
 
-	if (error == 0 && sscanf(actual, "%u %u", &low, &high) == 2 && gid >= low && gid <= high)
+	if (error == 0 && parse_groups(actual, &low, &high) && gid >= low && gid <= high)
 		return 0;
 	if (low > high)
 		low = high = gid;
-	(void)snprintf(wanted, sizeof(wanted), "%u %u", MIN(low, gid), MAX(high, gid));
+	(void)snprintf(wanted, sizeof(wanted), "%" PRIu64 " %" PRIu64, MIN(low, gid),
+		       MAX(high, gid));
 	error = conf->global.sysctls == CONF_KERNEL_SET ? write_text(name, wanted) : -EPERM;
 	if (error < 0)
 		(void)snprintf(remedy, sizeof(remedy), "sysctl -w %s='%s'", name, wanted);

@@ -24,7 +24,7 @@ enum worker_kind {
 /* The kind that has this specification. */
 enum worker_kind worker_kind_of(const struct protocol_probe *p);
 
-const char *worker_kind_to_string(enum worker_kind k); /* "network", "mark", "exec" */
+const char *worker_kind_to_string(enum worker_kind k);		   /* "network", "mark", "exec" */
 int worker_kind_from_string(const char *s, enum worker_kind *ret); /* -EINVAL */
 
 /* fd: seqpacket socket, owned. user: name to become when started as root. Returns an exit status. */

@@ -203,21 +203,21 @@ static void test_kinds(void **state)
 	wait_weight(8004, 25);
 }
 
-static const char through[] = LAB_CONF_GLOBAL LISTENER("web", "8080", "direct") LISTENER(
-	"far", "8081", "tunnel") GROUP("direct", A1 ":8080\n " B1 ":8080",
-				       "forwarding = direct\nhealth-check-via-vip = yes\n"
-				       "health-check-protocol = http\nhealth-check-path = "
-				       "/healthz\n") "[listener web6]\naddress = " LAB_VIP6
-						     "\nport = 8080\nforward = direct6\n" GROUP(
-							     "direct6",
-							     "[" A1_6 "]:8080\n [" B1_6 "]:8080",
-							     "forwarding = "
-							     "direct\nhealth-check-via-vip = yes\n")
-							     GROUP("tunnel", A1 "\n " B1,
-								   "forwarding = "
-								   "ipip\nhealth-check-via-vip = "
-								   "yes\nhealth-check-port = "
-								   "8080\n");
+static const char through[] = LAB_CONF_GLOBAL LISTENER("web", "8080", "direct")
+	LISTENER("far", "8081", "tunnel")
+		GROUP("direct", A1 ":8080\n " B1 ":8080",
+		      "forwarding = direct\nhealth-check-via-vip = yes\n"
+		      "health-check-protocol = http\nhealth-check-path = "
+		      "/healthz\n") "[listener web6]\naddress = " LAB_VIP6
+				    "\nport = 8080\nforward = direct6\n" GROUP(
+					    "direct6", "[" A1_6 "]:8080\n [" B1_6 "]:8080",
+					    "forwarding = "
+					    "direct\nhealth-check-via-vip = yes\n")
+					    GROUP("tunnel", A1 "\n " B1,
+						  "forwarding = "
+						  "ipip\nhealth-check-via-vip = "
+						  "yes\nhealth-check-port = "
+						  "8080\n");
 
 /* Takes packets out of the tunnel, whose source is an address that the interface has no route back to. */
 static void add_tunnel(struct lab_host *h)
