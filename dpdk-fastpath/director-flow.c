@@ -170,6 +170,10 @@ static inline __attribute__((always_inline)) bool pass_on(const struct director_
 							  struct director_frame *frame,
 							  uint32_t index, const bool is_answer)
 {
+	enum {
+		MODES = 1 << IPVS_FORWARD_MASQ | 1 << IPVS_FORWARD_ROUTE |
+			1 << IPVS_FORWARD_FULL_NAT,
+	};
 	struct director *d = pass->d;
 	struct packet *p = &frame->packet;
 	struct flow *f = flow_at(d->flows, index);
@@ -180,19 +184,17 @@ static inline __attribute__((always_inline)) bool pass_on(const struct director_
 	const uint16_t mtu = is_answer ? d->config.port_mtus[n->port_index] : n->mtu;
 	struct dest_traffic *t = &d->config.dest_counters[f->endpoint].traffic[is_answer];
 	const uint32_t bytes = director_ip_bytes(p);
-	const bool is_nat = director_is_nat(f->flags);
 
 	/* The next hop 0 is never resolved. */
 	if ((is_answer && hop == 0) || !nexthop_is_resolved(mac) || p->ttl <= 1 ||
-	    (mtu != 0 && bytes > mtu) || is_new(p) ||
-	    !(is_nat || director_is_of_modes(f->flags, 1U << IPVS_FORWARD_ROUTE)) ||
+	    (mtu != 0 && bytes > mtu) || is_new(p) || !director_is_of_modes(f->flags, MODES) ||
 	    n->vlan_tci != 0 || p->l3_off != PACKET_ETHERNET_LEN ||
 	    (!is_answer && !peers_is(&d->peers, f->peer, frame)))
 		return false;
 	COUNTER_ADD(t->packets, 1);
 	COUNTER_ADD(t->bytes, bytes);
 	advance(pass, f, index, p, is_answer);
-	if (is_nat) {
+	if (director_is_nat(f->flags)) {
 		struct flow_side to = flow_side(d->flows, f, !is_answer);
 
 		(void)rewrite_hop(p, to.dst, to.src, to.ports << 16 | to.ports >> 16);
