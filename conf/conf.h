@@ -206,12 +206,11 @@ struct conf_minimum {
 };
 
 struct conf_health_check {
-	enum conf_check
-		protocol;   /* NONE, TCP or HTTP: validation makes TCP of what is not probed yet */
-	uint16_t port;	    /* 0 = traffic-port */
-	char *path;	    /* http, https, grpc */
-	char *host_header;  /* NULL = address:port of the probe */
-	char *http_version; /* "1.1" or "2" */
+	enum conf_check protocol;
+	uint16_t port;		     /* 0 = traffic-port */
+	char *path;		     /* http, https, grpc */
+	char *host_header;	     /* NULL = address:port of the probe */
+	char *http_version;	     /* "1.1" or "2" */
 	struct conf_matcher matcher; /* HTTP status codes, or gRPC codes */
 	usec_t interval_usec;
 	usec_t timeout_usec;
@@ -222,6 +221,7 @@ struct conf_health_check {
 	char *server_name; /* SNI; NULL = none */
 	char *command;	   /* exec */
 	bool verify_certificate;
+	bool tls;			 /* grpc: over TLS */
 	struct addr source;		 /* AF_UNSPEC = the kernel's choice */
 	char interface[CONF_IFNAME_MAX]; /* "" = any */
 	uint32_t firewall_mark;

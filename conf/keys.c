@@ -10,7 +10,7 @@
 #include "conf/conf.h"
 #include "conf/keys-internal.h"
 
-static const char later_health[] = "the further health checks";
+static const char later_proxy[] = "the fast path, but for probes, which send it already";
 static const char later_fastpath[] = "the fast path";
 
 const struct key_section_info key_sections[_KEY_SECTION_MAX] = {
@@ -318,15 +318,17 @@ static const struct key group_keys[] = {
 	  .help = "The path of an http, https or grpc probe. grpc has the default "
 		  "/AWS.ALB/healthcheck." },
 	{ GROUP(check.host_header), .name = "health-check-host", .type = KEY_HOST,
-	  .help = "The Host header of an http or https probe; without it the probed address and "
-		  "port." },
+	  .help = "The Host header of an http, https or grpc probe; without it the probed address "
+		  "and port." },
 	{ GROUP(check.http_version), .name = "health-check-http-version", .type = KEY_CHOICE_TEXT,
-	  .choices = http_versions, .fallback = "1.1", .later = later_health,
-	  .help = "The HTTP version of an https probe." },
+	  .choices = http_versions, .fallback = "1.1",
+	  .help = "The HTTP version of an http or https probe. An answer in another is a "
+		  "failure." },
 	{ GROUP(check.matcher), .name = "matcher", .type = KEY_MATCHER, .fallback = "200-399",
 	  .help = "The status codes of a healthy answer, such as 200,202 or 200-299. The default "
 		  "is a "
-		  "Network Load Balancer's; grpc has the default 12." },
+		  "Network Load Balancer's; grpc has the default 12, or 0 with gRPC's own "
+		  "method." },
 	{ GROUP(check.interval_usec), .name = "health-check-interval", .type = KEY_DURATION,
 	  .min = MSECS(100), .max = SECONDS(300), .fallback = "30s",
 	  .help = "Time from the start of a probe to the start of the next. AWS accepts 5 to 300 "
@@ -348,19 +350,27 @@ static const struct key group_keys[] = {
 		  "to "
 		  "10." },
 	{ GROUP(check.send), .name = "health-check-send", .type = KEY_TEXT, .max = 1024,
-	  .help = "What a udp or agent probe sends, and the question of a dns probe: a name and a "
-		  "type. Within double quotes \\r \\n \\t \\xHH \\\" and \\\\ stand for bytes." },
+	  .help = "What a udp or agent probe sends, the question of a dns probe, a name and a "
+		  "type, "
+		  "and the service that a grpc probe asks for. Within double quotes \\r \\n \\t "
+		  "\\xHH \\\" and \\\\ stand for bytes." },
 	{ GROUP(check.expect), .name = "health-check-expect", .type = KEY_TEXT, .max = 1024,
-	  .help = "What the answer to a udp probe must contain: a text, or regex: and an extended "
-		  "regular expression. Of a dns probe: a response code, an address, or both." },
+	  .help = "What the answer to a udp probe, or the body of the answer to an http or https "
+		  "probe, must contain: a text, or regex: and an extended regular expression. Of a "
+		  "dns probe: a response code, an address, or both." },
 	{ GROUP(check.server_name), .name = "health-check-server-name", .type = KEY_HOST,
-	  .later = later_health, .help = "The server name of a tls, https or grpc probe." },
+	  .help = "The server name of a tls, https or grpc probe: what it asks for, and what the "
+		  "certificate must name where it is verified. Without it health-check-host, if "
+		  "that is a name." },
+	{ GROUP(check.tls), .name = "health-check-tls", .type = KEY_BOOL, .fallback = "no",
+	  .help = "Whether a grpc probe goes over TLS." },
 	{ GROUP(check.command), .name = "health-check-command", .type = KEY_TEXT, .max = 4096,
 	  .help = "The program of an exec probe, with its arguments: words parted by blanks, with "
 		  "quotes and \\ as in a shell, but nothing is expanded." },
 	{ GROUP(check.verify_certificate), .name = "health-check-verify-certificate",
-	  .type = KEY_BOOL, .fallback = "no", .later = later_health,
-	  .help = "Whether a target's certificate is verified. AWS does not verify it." },
+	  .type = KEY_BOOL, .fallback = "no",
+	  .help = "Whether the certificate of a target is verified in a tls, https or grpc probe. "
+		  "AWS does not verify it." },
 	{ GROUP(check.source), .name = "health-check-source", .type = KEY_ADDRESS,
 	  .help = "The address that probes come from." },
 	{ GROUP(check.interface), .name = "health-check-interface", .type = KEY_INTERFACE,
@@ -496,9 +506,9 @@ static const struct key group_keys[] = {
 	  .help = "preserve_client_ip.enabled: targets see the client's address. IPVS always "
 		  "preserves it, but for full-nat; AWS does not for TCP targets by address." },
 	{ GROUP(proxy_protocol_v2), .name = "proxy-protocol-v2", .type = KEY_BOOL, .fallback = "no",
-	  .later = later_fastpath,
+	  .later = later_proxy,
 	  .help = "proxy_protocol_v2.enabled: tell targets the client's address ahead of the "
-		  "data." },
+		  "data, and begin probes with such a header: see HEALTH CHECKS." },
 	{ GROUP(failover_on_unhealthy), .name = "target-failover-on-unhealthy", .type = KEY_CHOICE,
 	  .choices = failovers, .fallback = "no-rebalance",
 	  .help = "target_failover.on_unhealthy: rebalance takes existing flows from a target "

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/pattern.h"
 #include "conf/command.h"
 #include "conf/diag.h"
 #include "conf/dns-check.h"
@@ -11,16 +12,14 @@
 #include "conf/validate-rules.h"
 #include "conf/value.h"
 
+/* The method that gRPC itself has for health checks: whoever names it wants it to succeed. */
+#define GRPC_HEALTH_CHECK "/grpc.health.v1.Health/Check"
+
 enum {
 	SH_BUCKETS = 256,  /* kernel: IP_VS_SH_TAB_BITS 8 */
 	GRPC_DEFAULT = 12, /* ELBv2: Matcher.GrpcCode, UNIMPLEMENTED */
 	GRPC_CODE_MAX = 99,
 };
-
-static bool is_http(enum conf_check check)
-{
-	return check == CONF_CHECK_HTTP || check == CONF_CHECK_HTTPS;
-}
 
 /* Which checks read a key, as bits; for the keys that only some of them read. */
 static const struct {
@@ -32,10 +31,11 @@ static const struct {
 	{ "health-check-host", CHECK(HTTP) | CHECK(HTTPS) | CHECK(GRPC) },
 	{ "health-check-http-version", CHECK(HTTP) | CHECK(HTTPS) },
 	{ "matcher", CHECK(HTTP) | CHECK(HTTPS) | CHECK(GRPC) },
-	{ "health-check-send", CHECK(UDP) | CHECK(DNS) | CHECK(AGENT) },
+	{ "health-check-send", CHECK(UDP) | CHECK(DNS) | CHECK(AGENT) | CHECK(GRPC) },
 	{ "health-check-expect", CHECK(HTTP) | CHECK(HTTPS) | CHECK(UDP) | CHECK(DNS) },
 	{ "health-check-server-name", CHECK(TLS) | CHECK(HTTPS) | CHECK(GRPC) },
 	{ "health-check-verify-certificate", CHECK(TLS) | CHECK(HTTPS) | CHECK(GRPC) },
+	{ "health-check-tls", CHECK(GRPC) },
 	{ "health-check-command", CHECK(EXEC) },
 	{ "health-check-port", ~(CHECK(NONE) | CHECK(ICMP)) },
 	{ "health-check-source", ~(CHECK(NONE) | CHECK(EXEC)) },
@@ -63,7 +63,7 @@ static void check_timeout(const struct parse *p, const struct parse_section *s,
 	char timeout[VALUE_DURATION_STR_MAX], interval[VALUE_DURATION_STR_MAX];
 
 	if (!parse_line_of(s, "health-check-timeout")) {
-		if (is_http(g->check.protocol))
+		if (g->check.protocol == CONF_CHECK_HTTP)
 			g->check.timeout_usec = 6 * USEC_PER_SEC;
 		g->check.timeout_usec = MIN(g->check.timeout_usec, g->check.interval_usec);
 	} else if (g->check.timeout_usec > g->check.interval_usec) {
@@ -78,10 +78,11 @@ static void check_timeout(const struct parse *p, const struct parse_section *s,
 
 static int check_grpc(const struct parse *p, const struct parse_section *s, struct conf_group *g)
 {
+	bool real = g->check.path && strcmp(g->check.path, GRPC_HEALTH_CHECK) == 0;
+	uint16_t code = real ? 0 : GRPC_DEFAULT;
+
 	if (!parse_line_of(s, "matcher"))
-		g->check.matcher =
-			(struct conf_matcher){ .ranges = { { GRPC_DEFAULT, GRPC_DEFAULT } },
-					       .n = 1 };
+		g->check.matcher = (struct conf_matcher){ .ranges = { { code, code } }, .n = 1 };
 	for (unsigned i = 0; i < g->check.matcher.n; i++) {
 		if (g->check.matcher.ranges[i].high > GRPC_CODE_MAX) {
 			diag_add(p->diags, DIAG_ERROR, s->origin.path, parse_line_of(s, "matcher"),
@@ -96,6 +97,30 @@ static int check_grpc(const struct parse *p, const struct parse_section *s, stru
 			return -ENOMEM;
 	}
 	return 0;
+}
+
+static void check_expect(const struct parse *p, const struct parse_section *s,
+			 const struct conf_group *g)
+{
+	unsigned line = parse_line_of(s, "health-check-expect");
+	char error[PATTERN_ERROR_MAX];
+
+	if (line && g->check.expect && !pattern_check(g->check.expect, error))
+		diag_add(p->diags, DIAG_ERROR, s->origin.path, line,
+			 "health-check-expect: %s: %s; after \"regex:\" stands a POSIX extended "
+			 "regular expression",
+			 g->check.expect, error);
+}
+
+/* A port belongs to health-check-port. */
+static void check_server_name(const struct parse *p, const struct parse_section *s,
+			      const struct conf_group *g)
+{
+	if (g->check.server_name && strpbrk(g->check.server_name, ":[]"))
+		diag_add(p->diags, DIAG_ERROR, s->origin.path,
+			 parse_line_of(s, "health-check-server-name"),
+			 "health-check-server-name: %s is not the name of a server, without a port",
+			 g->check.server_name);
 }
 
 static void check_http_codes(const struct parse *p, const struct parse_section *s,
@@ -173,6 +198,10 @@ static int check_kind(const struct parse *p, const struct parse_section *s, stru
 	case CONF_CHECK_HTTP:
 	case CONF_CHECK_HTTPS:
 		check_http_codes(p, s, g);
+		check_expect(p, s, g);
+		return 0;
+	case CONF_CHECK_UDP:
+		check_expect(p, s, g);
 		return 0;
 	default:
 		return 0;
@@ -202,28 +231,15 @@ static void check_via_vip(const struct parse *p, const struct parse_section *s,
 			 "have that of health-check-firewall-mark too");
 }
 
-static bool is_probed(enum conf_check check)
-{
-	return check != CONF_CHECK_TLS && check != CONF_CHECK_HTTPS && check != CONF_CHECK_GRPC;
-}
-
 static int check_health(const struct parse *p, const struct parse_section *s, struct conf_group *g)
 {
-	enum conf_check check = g->check.protocol;
 	int r;
 
 	check_unread_keys(p, s, g);
 	check_timeout(p, s, g);
 	check_via_vip(p, s, g);
+	check_server_name(p, s, g);
 	r = check_kind(p, s, g);
-	if (!is_probed(check)) {
-		diag_add(p->diags, DIAG_WARNING, s->origin.path,
-			 parse_line_of(s, "health-check-protocol"),
-			 "health-check-protocol = %s is not probed by this version: tcp is used "
-			 "instead",
-			 conf_check_to_string(check));
-		g->check.protocol = CONF_CHECK_TCP;
-	}
 	return r;
 }
 

@@ -75,7 +75,7 @@ bool manager_has_drains(const struct manager *m)
 }
 
 /* Weights, plane, log, in this order: the plane first, people afterwards. */
-static void apply_now(struct manager *m)
+static void apply_changes(struct manager *m)
 {
 	_cleanup_(reconcile_report_deinit) struct reconcile_report report = RECONCILE_REPORT_INIT;
 	int change, r;
@@ -98,6 +98,22 @@ static void apply_now(struct manager *m)
 	manager_watch_drains(m);
 }
 
+/* Where targets flap by the thousand it takes half of the time at most: the other half is for results and answers. */
+static void apply_now(struct manager *m)
+{
+	usec_t start = clock_monotonic_usec(), end;
+
+	apply_changes(m);
+	end = clock_monotonic_usec();
+	m->apply_rest_usec = end + (end - start);
+}
+
+void manager_apply_pending(struct manager *m)
+{
+	if (m->apply_at_usec != USEC_NEVER)
+		apply_now(m);
+}
+
 static int on_apply(sd_event_source *s, uint64_t usec, void *userdata)
 {
 	(void)s;
@@ -108,7 +124,7 @@ static int on_apply(sd_event_source *s, uint64_t usec, void *userdata)
 
 void manager_apply_within(struct manager *m, usec_t delay_usec)
 {
-	usec_t at = clock_monotonic_usec() + delay_usec;
+	usec_t at = MAX(clock_monotonic_usec() + delay_usec, m->apply_rest_usec);
 
 	if (m->apply_at_usec <= at)
 		return;

@@ -58,7 +58,8 @@ struct manager {
 	struct names *names;
 	struct event_ring events;
 	sd_event_source *reconcile_timer, *apply_timer, *drain_timer, *save_timer, *watchdog_timer;
-	usec_t apply_at_usec; /* monotonic; USEC_NEVER = nothing is waiting to be applied */
+	usec_t apply_at_usec;	/* monotonic; USEC_NEVER = nothing is waiting to be applied */
+	usec_t apply_rest_usec; /* monotonic; nothing is applied before, unless asked for */
 	json_t *warnings; /* texts for `status`: kernel settings, addresses that no interface has */
 	usec_t started_usec;	 /* monotonic */
 	usec_t loaded_usec;	 /* wall clock */
@@ -83,6 +84,9 @@ int manager_run(struct manager *m);
  * 0, ups can wait.
  */
 void manager_apply_within(struct manager *m, usec_t delay_usec);
+
+/* What is waiting, at once: a reload compares with what is applied. */
+void manager_apply_pending(struct manager *m);
 
 /* Answers those who wait for new events. */
 void manager_wake_event_waiters(struct manager *m);

@@ -93,6 +93,32 @@ static void go_through(struct protocol_probe_record *r, const struct target_grou
 	append(r, PROTOCOL_TEXT_THROUGH, addr_format(&t->addr, address));
 }
 
+/* AWS has no check but these over TCP, and sends the header in each (elbv2.md 1.1). */
+static bool takes_proxy_header(enum conf_check check)
+{
+	return check == CONF_CHECK_TCP || check == CONF_CHECK_TLS || is_request(check);
+}
+
+static uint32_t probe_flags(const struct conf_group *g)
+{
+	const struct conf_health_check *check = &g->check;
+	bool http = check->protocol == CONF_CHECK_HTTP || check->protocol == CONF_CHECK_HTTPS;
+	bool grpc = check->protocol == CONF_CHECK_GRPC;
+	bool tls = check->protocol == CONF_CHECK_HTTPS || check->protocol == CONF_CHECK_TLS ||
+		   (grpc && check->tls);
+	uint32_t flags = 0;
+
+	if (http && check->http_version && strcmp(check->http_version, "2") == 0)
+		flags |= PROTOCOL_PROBE_HTTP2;
+	if (tls && check->verify_certificate)
+		flags |= PROTOCOL_PROBE_VERIFY_CERTIFICATE;
+	if (grpc && tls)
+		flags |= PROTOCOL_PROBE_TLS;
+	if (g->proxy_protocol_v2 && takes_proxy_header(check->protocol))
+		flags |= PROTOCOL_PROBE_PROXY_V2;
+	return flags;
+}
+
 bool registry_probe(const struct target_group *g, const struct target *t,
 		    struct protocol_probe_record *ret)
 {
@@ -109,6 +135,7 @@ bool registry_probe(const struct target_group *g, const struct target *t,
 		.port = registry_probe_port(g, t),
 		.source = check->source,
 		.firewall_mark = check->firewall_mark,
+		.flags = probe_flags(g->conf),
 		.interval_usec = check->interval_usec,
 		.timeout_usec = check->timeout_usec,
 	};

@@ -268,6 +268,7 @@ static int reload(struct manager *m, struct diag_list *diags, json_t **ret_repor
 					   diags->n_errors == 1 ? "" : "s");
 		return r;
 	}
+	manager_apply_pending(m); /* else a verdict would look like a farewell */
 	r = names_roster(m->names, conf, &roster);
 	if (r == 0)
 		r = registry_build_from(conf, &roster, &m->registry, clock_wall_usec(), &registry);

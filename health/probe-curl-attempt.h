@@ -32,6 +32,7 @@ struct probe_curl {
 	probe_done_t done;
 	void *userdata;		    /* borrowed */
 	int fd;			    /* owned until libcurl takes it over; then -1 */
+	int socket;		    /* libcurl's; borrowed */
 	sd_event_source *connected; /* owned; while the connection is being made */
 	bool in_multi;		    /* libcurl has it */
 	bool peer_closed;	    /* when libcurl closed it, or reset */

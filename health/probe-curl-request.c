@@ -30,7 +30,44 @@ static curl_socket_t on_open_socket(void *userdata, curlsocktype purpose,
 
 	(void)purpose;
 	(void)address; /* it was parsed from what the specification says */
+	p->socket = p->fd;
 	return take_fd(&p->fd);
+}
+
+/*
+ * A gRPC server may answer and end the call as soon as it has the header of the request. libcurl 7.88 sends the message
+ * after that, and where the call is over by then it loses the answer or waits for ever: so both leave in one segment.
+ */
+static void hold_back(struct probe_curl *p, int on)
+{
+	(void)setsockopt(p->socket, IPPROTO_TCP, TCP_CORK, &on, sizeof(on));
+}
+
+static int on_request(void *userdata, char *remote, char *local, int remote_port, int local_port)
+{
+	struct probe_curl *p = userdata;
+
+	(void)remote;
+	(void)local;
+	(void)remote_port;
+	(void)local_port;
+	if (p->spec->check == PROTOCOL_CHECK_GRPC)
+		hold_back(p, 1);
+	return CURL_PREREQFUNC_OK;
+}
+
+static int on_progress(void *userdata, curl_off_t download, curl_off_t downloaded,
+		       curl_off_t upload, curl_off_t uploaded)
+{
+	struct probe_curl *p = userdata;
+
+	(void)download;
+	(void)downloaded;
+	if (p->socket >= 0 && upload > 0 && uploaded == upload) {
+		hold_back(p, 0);
+		p->socket = -1;
+	}
+	return 0;
 }
 
 static int on_socket_options(void *userdata, curl_socket_t fd, curlsocktype purpose)
@@ -48,6 +85,7 @@ static int on_close_socket(void *userdata, curl_socket_t fd)
 	socklen_t len = sizeof(info);
 
 	(void)getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len);
+	p->socket = -1;
 	p->peer_closed = info.tcpi_state != TCP_ESTABLISHED;
 	return close(fd);
 }
@@ -70,10 +108,7 @@ static void read_grpc_status(struct probe_curl *p, const char *line, size_t size
 	p->grpc_status = status;
 }
 
-/*
- * A gRPC call is over with its status, and a server may give that before it has read the request: libcurl 7.88 then
- * goes on with the request for ever. So it is ended here.
- */
+/* A gRPC call is over with its status. What HTTP says but 200 is none. */
 static bool is_grpc_over(struct probe_curl *p, const char *line, size_t size, long status)
 {
 	if (p->spec->check != PROTOCOL_CHECK_GRPC)
@@ -177,6 +212,10 @@ CURLcode probe_curl_set_constants(struct probe_curl *p)
 	(void)libcurl.easy_setopt(p->easy, CURLOPT_OPENSOCKETFUNCTION, on_open_socket);
 	(void)libcurl.easy_setopt(p->easy, CURLOPT_OPENSOCKETDATA, p);
 	(void)libcurl.easy_setopt(p->easy, CURLOPT_SOCKOPTFUNCTION, on_socket_options);
+	(void)libcurl.easy_setopt(p->easy, CURLOPT_PREREQFUNCTION, on_request);
+	(void)libcurl.easy_setopt(p->easy, CURLOPT_PREREQDATA, p);
+	(void)libcurl.easy_setopt(p->easy, CURLOPT_XFERINFOFUNCTION, on_progress);
+	(void)libcurl.easy_setopt(p->easy, CURLOPT_XFERINFODATA, p);
 	(void)libcurl.easy_setopt(p->easy, CURLOPT_CLOSESOCKETFUNCTION, on_close_socket);
 	(void)libcurl.easy_setopt(p->easy, CURLOPT_CLOSESOCKETDATA, p);
 	(void)libcurl.easy_setopt(p->easy, CURLOPT_HEADERFUNCTION, on_header);
@@ -329,6 +368,8 @@ CURLcode probe_curl_set_request(struct probe_curl *p)
 
 	(void)addr_port_format(&spec->addr, spec->port, where);
 	set_tls(p);
+	(void)libcurl.easy_setopt(p->easy, CURLOPT_NOPROGRESS,
+				  spec->check == PROTOCOL_CHECK_GRPC ? 0L : 1L);
 	(void)libcurl.easy_setopt(p->easy, CURLOPT_HTTP_VERSION, http_version(spec));
 	/* A second line of defence behind the prober's deadline. */
 	(void)libcurl.easy_setopt(p->easy, CURLOPT_CONNECTTIMEOUT_MS,

@@ -278,7 +278,7 @@ int probe_curl_start(struct probe_curl_engine *e, const struct probe_spec *spec,
 	p->userdata = userdata;
 	p->peer_closed = p->has_header = false;
 	p->header_bytes = p->body_bytes = p->body_capacity = 0;
-	p->grpc_status = -1;
+	p->grpc_status = p->socket = -1;
 	p->refusal = PROBE_CURL_NOT_REFUSED;
 	p->error[0] = '\0';
 	*ret = p;

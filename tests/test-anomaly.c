@@ -52,92 +52,92 @@ struct one {
 	bool anomalous;
 };
 
+static const struct {
+	const char *what;
+	struct one targets[N_MAX];
+	unsigned n;
+} evaluations[] = {
+	{ "all well", { { 0, 32 }, { 0, 32 }, { 0, 32 } }, 3 },
+	{ "an eighth more than a median of 0",
+	  { { 4, 32, .then = 1, .anomalous = true }, { 0, 32 }, { 0, 32 } },
+	  3 },
+	{ "less than that", { { 3, 32 }, { 0, 32 }, { 0, 32 } }, 3 },
+	{ "twice the median, too",
+	  { { 12, 32, .then = 1, .anomalous = true }, { 6, 32 }, { 6, 32 } },
+	  3 },
+	{ "an eighth more, but not twice", { { 11, 32 }, { 6, 32 }, { 6, 32 } }, 3 },
+	{ "two are no group", { { 32, 32 }, { 0, 32 } }, 2 },
+	{ "nor with one that is away",
+	  { { 16, 32, 2, .then = 1 }, { 0, 32 }, { 0, 32, .away = true } },
+	  3 },
+	{ "nor with one that is new", { { 16, 32 }, { 0, 32 }, { 0, 7 } }, 3 },
+	{ "eight results suffice",
+	  { { 1, 8, .then = 1, .anomalous = true }, { 0, 8 }, { 0, 8 } },
+	  3 },
+	{ "step by step down",
+	  { { 16, 32, 2, .then = 3, .anomalous = true }, { 0, 32 }, { 0, 32 } },
+	  3 },
+	{ "to the floor",
+	  { { 16, 32, 3, .then = 3, .anomalous = true }, { 0, 32 }, { 0, 32 } },
+	  3 },
+	{ "step by step up", { { 1, 32, 3, .then = 2 }, { 0, 32 }, { 0, 32 } }, 3 },
+	{ "in between it stays", { { 2, 32, 3, .then = 3 }, { 0, 32 }, { 0, 32 } }, 3 },
+	{ "in between it does not begin", { { 2, 32 }, { 0, 32 }, { 0, 32 } }, 3 },
+	{ "away it keeps its step",
+	  { { 0, 32, 3, .away = true, .then = 3 }, { 0, 32 }, { 0, 32 }, { 0, 32 } },
+	  4 },
+	{ "with few results it keeps its step",
+	  { { 0, 4, 3, .then = 3 }, { 0, 32 }, { 0, 32 }, { 0, 32 } },
+	  4 },
+	{ "at most a third, the worst first",
+	  { { 8, 32, 1, .then = 0, .anomalous = true },
+	    { 16, 32, .then = 1, .anomalous = true },
+	    { 0, 32 },
+	    { 0, 32 },
+	    { 0, 32 } },
+	  5 },
+	{ "of equals the first",
+	  { { 0, 32 },
+	    { 8, 32, .then = 1, .anomalous = true },
+	    { 8, 32, .anomalous = true },
+	    { 0, 32 },
+	    { 0, 32 } },
+	  5 },
+	{ "two of six",
+	  { { 8, 32, .then = 1, .anomalous = true },
+	    { 0, 32 },
+	    { 8, 32, .then = 1, .anomalous = true },
+	    { 0, 32 },
+	    { 0, 32 },
+	    { 0, 32 } },
+	  6 },
+	{ "when most fail, they are what is usual",
+	  { { 16, 32 }, { 16, 32 }, { 16, 32 }, { 0, 32 }, { 0, 32 } },
+	  5 },
+};
+
 static void test_evaluation(void **state)
 {
-	static const struct {
-		const char *what;
-		struct one targets[N_MAX];
-		unsigned n;
-	} cases[] = {
-		{ "all well", { { 0, 32 }, { 0, 32 }, { 0, 32 } }, 3 },
-		{ "an eighth more than a median of 0",
-		  { { 4, 32, .then = 1, .anomalous = true }, { 0, 32 }, { 0, 32 } },
-		  3 },
-		{ "less than that", { { 3, 32 }, { 0, 32 }, { 0, 32 } }, 3 },
-		{ "twice the median, too",
-		  { { 12, 32, .then = 1, .anomalous = true }, { 6, 32 }, { 6, 32 } },
-		  3 },
-		{ "an eighth more, but not twice", { { 11, 32 }, { 6, 32 }, { 6, 32 } }, 3 },
-		{ "two are no group", { { 32, 32 }, { 0, 32 } }, 2 },
-		{ "nor with one that is away",
-		  { { 16, 32, 2, .then = 1 }, { 0, 32 }, { 0, 32, .away = true } },
-		  3 },
-		{ "nor with one that is new", { { 16, 32 }, { 0, 32 }, { 0, 7 } }, 3 },
-		{ "eight results suffice",
-		  { { 1, 8, .then = 1, .anomalous = true }, { 0, 8 }, { 0, 8 } },
-		  3 },
-		{ "step by step down",
-		  { { 16, 32, 2, .then = 3, .anomalous = true }, { 0, 32 }, { 0, 32 } },
-		  3 },
-		{ "to the floor",
-		  { { 16, 32, 3, .then = 3, .anomalous = true }, { 0, 32 }, { 0, 32 } },
-		  3 },
-		{ "step by step up", { { 1, 32, 3, .then = 2 }, { 0, 32 }, { 0, 32 } }, 3 },
-		{ "in between it stays", { { 2, 32, 3, .then = 3 }, { 0, 32 }, { 0, 32 } }, 3 },
-		{ "in between it does not begin", { { 2, 32 }, { 0, 32 }, { 0, 32 } }, 3 },
-		{ "away it keeps its step",
-		  { { 0, 32, 3, .away = true, .then = 3 }, { 0, 32 }, { 0, 32 }, { 0, 32 } },
-		  4 },
-		{ "with few results it keeps its step",
-		  { { 0, 4, 3, .then = 3 }, { 0, 32 }, { 0, 32 }, { 0, 32 } },
-		  4 },
-		{ "at most a third, the worst first",
-		  { { 8, 32, 1, .then = 0, .anomalous = true },
-		    { 16, 32, .then = 1, .anomalous = true },
-		    { 0, 32 },
-		    { 0, 32 },
-		    { 0, 32 } },
-		  5 },
-		{ "of equals the first",
-		  { { 0, 32 },
-		    { 8, 32, .then = 1, .anomalous = true },
-		    { 8, 32, .anomalous = true },
-		    { 0, 32 },
-		    { 0, 32 } },
-		  5 },
-		{ "two of six",
-		  { { 8, 32, .then = 1, .anomalous = true },
-		    { 0, 32 },
-		    { 8, 32, .then = 1, .anomalous = true },
-		    { 0, 32 },
-		    { 0, 32 },
-		    { 0, 32 } },
-		  6 },
-		{ "when most fail, they are what is usual",
-		  { { 16, 32 }, { 16, 32 }, { 16, 32 }, { 0, 32 }, { 0, 32 } },
-		  5 },
-	};
-
 	(void)state;
-	for (size_t c = 0; c < ARRAY_SIZE(cases); c++) {
-		struct anomaly anomalies[N_MAX];
-		struct anomaly_target targets[N_MAX];
+	for (size_t c = 0; c < ARRAY_SIZE(evaluations); c++) {
+		struct anomaly anomalies[N_MAX] = { 0 };
+		struct anomaly_target targets[N_MAX] = { 0 };
 		bool changes = false;
 
-		for (size_t i = 0; i < cases[c].n; i++) {
-			const struct one *o = &cases[c].targets[i];
+		for (size_t i = 0; i < evaluations[c].n; i++) {
+			const struct one *o = &evaluations[c].targets[i];
 
 			anomalies[i] = with_failures(o->failures, o->results);
 			anomalies[i].steps = o->steps;
 			targets[i] = (struct anomaly_target){ &anomalies[i], !o->away };
 			changes |= o->steps != o->then || o->anomalous;
 		}
-		assert_int_equal(anomaly_evaluate(targets, cases[c].n), changes);
-		for (size_t i = 0; i < cases[c].n; i++) {
-			const struct one *o = &cases[c].targets[i];
+		assert_int_equal(anomaly_evaluate(targets, evaluations[c].n), changes);
+		for (size_t i = 0; i < evaluations[c].n; i++) {
+			const struct one *o = &evaluations[c].targets[i];
 
 			if (anomalies[i].steps != o->then || anomalies[i].anomalous != o->anomalous)
-				fail_msg("%s, target %zu: %u steps%s", cases[c].what, i,
+				fail_msg("%s, target %zu: %u steps%s", evaluations[c].what, i,
 					 anomalies[i].steps,
 					 anomalies[i].anomalous ? ", anomalous" : "");
 		}

@@ -138,9 +138,12 @@ static void test_defaults(void **state)
 {
 	static const char text[] = "[target-group g]\n"
 				   "[target-group h]\nhealth-check-protocol = http\n"
-				   "[target-group i]\nhealth-check-protocol = grpc\n";
+				   "[target-group i]\nhealth-check-protocol = grpc\n"
+				   "[target-group k]\nhealth-check-protocol = https\n"
+				   "[target-group l]\nhealth-check-protocol = grpc\n"
+				   "health-check-path = /grpc.health.v1.Health/Check\n";
 	_cleanup_result_ struct result r = { 0 };
-	const struct conf_group *g, *h, *i;
+	const struct conf_group *g, *h, *i, *k, *l;
 
 	(void)state;
 	parse_into(&r, text, strlen(text));
@@ -148,6 +151,8 @@ static void test_defaults(void **state)
 	g = conf_find_group(r.conf, "g");
 	h = conf_find_group(r.conf, "h");
 	i = conf_find_group(r.conf, "i");
+	k = conf_find_group(r.conf, "k");
+	l = conf_find_group(r.conf, "l");
 	assert_null(conf_find_group(r.conf, "j"));
 	/* ELBv2's, as elbv2.md has them */
 	assert_int_equal(g->check.protocol, CONF_CHECK_TCP);
@@ -162,7 +167,11 @@ static void test_defaults(void **state)
 	assert_string_equal(i->check.path, "/AWS.ALB/healthcheck");
 	assert_int_equal(i->check.matcher.ranges[0].low, 12);
 	assert_int_equal(i->check.matcher.ranges[0].high, 12);
-	assert_int_equal(i->check.protocol, CONF_CHECK_TCP); /* what this version probes */
+	assert_int_equal(i->check.protocol, CONF_CHECK_GRPC);
+	assert_int_equal(k->check.timeout_usec, 10 * USEC_PER_SEC);
+	/* Not ELBv2's: who names gRPC's own method wants it to succeed. */
+	assert_int_equal(l->check.matcher.ranges[0].low, 0);
+	assert_int_equal(l->check.matcher.ranges[0].high, 0);
 	assert_int_equal(g->deregistration_delay_usec, 300 * USEC_PER_SEC);
 	assert_int_equal(g->minimum_healthy_routing.count, 1);
 	assert_int_equal(g->minimum_healthy_routing.percent, 0);

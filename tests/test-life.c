@@ -138,36 +138,40 @@ static void tell(struct life *l, const char *story)
 
 static void test_slow_start(void **state)
 {
-	static const char *const stories[] = {
+	static const struct {
+		const char *text;
+	} stories[] = {
 		/* §1.4 "targets registered together into an empty group do not enter it" */
-		"a+ b+ ?100,100",
-		"a+ @60 b+ ?100,100",
-		"a+ b- @5 b+ ?100,100",
+		{ "a+ b+ ?100,100" },
+		{ "a+ @60 b+ ?100,100" },
+		{ "a+ b- @5 b+ ?100,100" },
 		/* "starts when a target becomes healthy; ends after duration", linear (§1.3) */
-		"a+ b+ cR c- ?100,100,0 c+ ?100,100,1 @3 ?100,100,10 @12 ?100,100,50 @14.7 "
-		"?100,100,99 @0.3 ?100,100,100 @999 ?100,100,100",
+		{ "a+ b+ cR c- ?100,100,0 c+ ?100,100,1 @3 ?100,100,10 @12 ?100,100,50 @14.7 "
+		  "?100,100,99 @0.3 ?100,100,100 @999 ?100,100,100" },
 		/* "re-enters on recovery" */
-		"a+ b+ b- b- ?100,0 b+ b+ b+ ?100,1 @15 ?100,50 @15 ?100,100",
+		{ "a+ b+ b- b- ?100,0 b+ b+ b+ ?100,1 @15 ?100,50 @15 ?100,100" },
 		/* "or when unhealthy"; and from the beginning */
-		"a+ b+ b- b- b+ b+ b+ @15 ?100,50 b- ?100,50 b- ?100,0 @5 b+ b+ b+ ?100,1 @15 "
-		"?100,50",
+		{ "a+ b+ b- b- b+ b+ b+ @15 ?100,50 b- ?100,50 b- ?100,0 @5 b+ b+ b+ ?100,1 @15 "
+		  "?100,50" },
 		/* "Enabling it on a group does not put already-healthy targets in it"; disabling ends it */
-		"L0 a+ b+ L30 ?100,100 b- b- b+ b+ b+ ?100,1 @15 ?100,50 L0 ?100,100",
+		{ "L0 a+ b+ L30 ?100,100 b- b- b+ b+ b+ ?100,1 @15 ?100,50 L0 ?100,100" },
 		/* another duration: the time that has passed counts */
-		"a+ b+ b- b- b+ b+ b+ @15 ?100,50 L60 ?100,25 L15 ?100,100",
+		{ "a+ b+ b- b- b+ b+ b+ @15 ?100,50 L60 ?100,25 L15 ?100,100" },
 		/* "only when there is at least one healthy target not in slow start" */
-		"a+ b+ a- a- b- b- a+ a+ a+ ?100,0 b+ b+ b+ ?100,1 @3 a- a- ?0,10 a+ a+ a+ ?100,10",
+		{ "a+ b+ a- a- b- b- a+ a+ a+ ?100,0 b+ b+ b+ ?100,1 @3 a- a- ?0,10 a+ a+ a+ "
+		  "?100,10" },
 		/* "Deregister ends it"; a new registration begins another */
-		"a+ b+ b- b- b+ b+ b+ @15 ?100,50 C1 bD ?100,0 =hd @3 bR =hh ?100,1 @15 ?100,50",
-		"a+ b+ C0 bD C0 =hn bR =hi ?100,0 b+ ?100,1",
+		{ "a+ b+ b- b- b+ b+ b+ @15 ?100,50 C1 bD ?100,0 =hd @3 bR =hh ?100,1 @15 "
+		  "?100,50" },
+		{ "a+ b+ C0 bD C0 =hn bR =hi ?100,0 b+ ?100,1" },
 		/* an operator's drain is a break, too */
-		"a+ b+ bX ?100,0 @60 bO ?100,1 @30 ?100,100",
+		{ "a+ b+ bX ?100,0 @60 bO ?100,1 @30 ?100,100" },
 		/* neither a reload nor a restart disturbs it */
-		"a+ b+ b- b- b+ b+ b+ @15 ?100,50 L ?100,50 S ?100,50 @3 ?100,60 S ?100,60 @12 "
-		"?100,100 S ?100,100",
-		"a+ b+ S ?100,100 L ?100,100",
+		{ "a+ b+ b- b- b+ b+ b+ @15 ?100,50 L ?100,50 S ?100,50 @3 ?100,60 S ?100,60 @12 "
+		  "?100,100 S ?100,100" },
+		{ "a+ b+ S ?100,100 L ?100,100" },
 		/* it does not begin anew in a restart, nor in one that forgot nothing */
-		"a+ b+ b- b- S ?100,0 b+ b+ b+ ?100,1 S ?100,1",
+		{ "a+ b+ b- b- S ?100,0 b+ b+ b+ ?100,1 S ?100,1" },
 	};
 
 	(void)state;
@@ -176,31 +180,33 @@ static void test_slow_start(void **state)
 
 		life_init(&l, 2);
 		l.group.slow_start_usec = 30 * SEC;
-		tell(&l, stories[i]);
+		tell(&l, stories[i].text);
 	}
 }
 
 static void test_states_and_drains(void **state)
 {
-	static const char *const stories[] = {
+	static const struct {
+		const char *text;
+	} stories[] = {
 		/* §1.1: one good check for a new target, thresholds for the others */
-		"=ii ?100,100 a+ =hi ?100,100 b+ =hh",
-		"a+ b+ b- =hh b- =hu ?100,0 b+ b+ =hu b+ =hh ?100,100",
+		{ "=ii ?100,100 a+ =hi ?100,100 b+ =hh" },
+		{ "a+ b+ b- =hh b- =hu ?100,0 b+ b+ =hu b+ =hh ?100,100" },
 		/* §1.3 deregistration_delay: draining until the delay ends */
-		"a+ b+ C1 bD =hd ?100,0 @59.999 C1 =hd @0.001 C1 =hn ?100,0",
+		{ "a+ b+ C1 bD =hd ?100,0 @59.999 C1 =hd @0.001 C1 =hn ?100,0" },
 		/* early when nothing is in flight */
-		"a+ b+ bD C0 =hn",
+		{ "a+ b+ bD C0 =hn" },
 		/* §1.2 unused, Target.NotRegistered; deregistering twice moves no deadline */
-		"a+ b+ C1 bD @30 bD @30 C1 =hn bD =hn",
+		{ "a+ b+ C1 bD @30 bD @30 C1 =hn bD =hn" },
 		/* a drain outlives reload and restart */
-		"a+ b+ C1 bD @30 L =hd S =hd @29 C1 =hd @1 C1 =hn S =hn L =hn bR =hi",
+		{ "a+ b+ C1 bD @30 L =hd S =hd @29 C1 =hd @1 C1 =hn S =hn L =hn bR =hi" },
 		/* one that only `register` knew is gone */
-		"a+ b+ cR c+ =hhh cD C0 =hhg",
+		{ "a+ b+ cR c+ =hhh cD C0 =hhg" },
 		/* §1.4 fail open */
-		"a+ b+ a- a- ?0,100 b- b- ?100,100 b+ b+ ?100,100 b+ ?0,100",
+		{ "a+ b+ a- a- ?0,100 b- b- ?100,100 b+ b+ ?100,100 b+ ?0,100" },
 		/* what the operator took out stays out */
-		"a+ b+ aX b- b- ?0,100 aO ?100,0",
-		"a+ b+ S =hh ?100,100",
+		{ "a+ b+ aX b- b- ?0,100 aO ?100,0" },
+		{ "a+ b+ S =hh ?100,100" },
 	};
 
 	(void)state;
@@ -208,7 +214,7 @@ static void test_states_and_drains(void **state)
 		struct life l;
 
 		life_init(&l, 2);
-		tell(&l, stories[i]);
+		tell(&l, stories[i].text);
 	}
 }
 

@@ -342,6 +342,56 @@ static void test_probe_specification(void **state)
 	registry_deinit(&r);
 }
 
+static void test_probe_flags(void **state)
+{
+	enum {
+		VERIFY = PROTOCOL_PROBE_VERIFY_CERTIFICATE,
+		HTTP2 = PROTOCOL_PROBE_HTTP2,
+		TLS = PROTOCOL_PROBE_TLS,
+		PROXY = PROTOCOL_PROBE_PROXY_V2,
+	};
+	static const struct {
+		enum conf_check check;
+		char version[4];
+		bool verify, tls, proxy;
+		uint32_t flags;
+	} cases[] = {
+		{ CONF_CHECK_TCP, "1.1", false, false, false, 0 },
+		{ CONF_CHECK_TCP, "2", true, true, true, PROXY },
+		{ CONF_CHECK_TLS, "2", true, false, true, VERIFY | PROXY },
+		{ CONF_CHECK_HTTP, "2", true, true, true, HTTP2 | PROXY },
+		{ CONF_CHECK_HTTPS, "1.1", false, true, false, 0 },
+		{ CONF_CHECK_HTTPS, "2", true, false, true, VERIFY | HTTP2 | PROXY },
+		{ CONF_CHECK_GRPC, "2", true, false, true, PROXY },
+		{ CONF_CHECK_GRPC, "1.1", true, true, false, VERIFY | TLS },
+		{ CONF_CHECK_UDP, "2", true, true, true, 0 },
+		{ CONF_CHECK_ICMP, "2", true, true, true, 0 },
+	};
+	struct registry none = REGISTRY_INIT, r;
+	struct protocol_probe_record p;
+	enum protocol_kind kind;
+	struct fixture f;
+
+	(void)state;
+	fixture_init(&f, "1");
+	assert_int_equal(registry_build(&f.conf, &none, NOW, &r), 0);
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		char version[4];
+
+		memcpy(version, cases[i].version, sizeof(version));
+		f.group.check.protocol = cases[i].check;
+		f.group.check.http_version = version;
+		f.group.check.verify_certificate = cases[i].verify;
+		f.group.check.tls = cases[i].tls;
+		f.group.check.matcher.n = 1;
+		f.group.proxy_protocol_v2 = cases[i].proxy;
+		assert_true(registry_probe(&r.groups[0], &r.groups[0].targets[0], &p));
+		assert_int_equal(p.probe.flags, cases[i].flags);
+		assert_int_equal(protocol_check(&p, p.probe.header.size, &kind), 0);
+	}
+	registry_deinit(&r);
+}
+
 static void test_deregistered_targets_get_nothing(void **state)
 {
 	_cleanup_free_ struct desired_group *groups = NULL;
@@ -473,6 +523,7 @@ int main(void)
 		cmocka_unit_test(test_drains_end),
 		cmocka_unit_test(test_a_target_that_comes_back_resumes),
 		cmocka_unit_test(test_probe_specification),
+		cmocka_unit_test(test_probe_flags),
 		cmocka_unit_test(test_deregistered_targets_get_nothing),
 		cmocka_unit_test(test_via_vip),
 		cmocka_unit_test(test_via_vip_collision),

@@ -36,172 +36,173 @@ static size_t inputs(const char *letters, struct weight_input *in)
 	return n;
 }
 
+static const struct {
+	const char *what, *targets;
+	struct weight_settings settings;
+	unsigned own, other; /* weight of those that get traffic; 0 = nobody does */
+	const char *used;    /* 1, ! by fail-open, . not */
+	bool fail_open, dns_healthy;
+} zone_cases[] = {
+	/* elbv2.md §1.4, the worked example: 10 + 10 targets, 50 % / 50 %, 6 fail in B. */
+	{ "cross-zone off, the gateway in B: 4 of 10 fail DNS and open to all 10 of B",
+	  "hhhhuuuuuuHHHHHHHHHH",
+	  { .minimum = { 1, 50 }, .zone_minimum = { 1, 50 }, .own_zone_only = true },
+	  100,
+	  0,
+	  "1111!!!!!!..........",
+	  true,
+	  false },
+	{ "cross-zone off, the gateway in A: its 10",
+	  "HHHHUUUUUUhhhhhhhhhh",
+	  { .minimum = { 1, 50 }, .zone_minimum = { 1, 50 }, .own_zone_only = true },
+	  100,
+	  0,
+	  "..........1111111111",
+	  false,
+	  true },
+	{ "cross-zone on: 14 of 20 = 70 % is well, and the 14 are used",
+	  "hhhhuuuuuuHHHHHHHHHH",
+	  { .minimum = { 1, 50 }, .zone_minimum = { 1, 50 } },
+	  100,
+	  100,
+	  "1111......1111111111",
+	  false,
+	  true },
+	/* §1.4: an empty AZ counts as unhealthy. */
+	{ "cross-zone off, nobody at home",
+	  "HH",
+	  { .minimum = { 1, 0 }, .zone_minimum = { 1, 0 }, .own_zone_only = true },
+	  0,
+	  0,
+	  "..",
+	  false,
+	  false },
+	/* §1.4: if all targets fail in all enabled AZs, all get traffic. */
+	{ "all fail",
+	  "uuUU",
+	  { .minimum = { 1, 0 }, .zone_minimum = { 1, 0 } },
+	  100,
+	  100,
+	  "!!!!",
+	  true,
+	  false },
+	{ "all fail at home, cross-zone off",
+	  "uuHH",
+	  { .minimum = { 1, 0 }, .zone_minimum = { 1, 0 }, .own_zone_only = true },
+	  100,
+	  0,
+	  "!!..",
+	  true,
+	  false },
+	/* dns_record.client_routing_policy: 100 %, 85 %, 0 %. */
+	{ "affinity",
+	  "hhHH",
+	  { .zone_minimum = { 1, 0 }, .affinity_percent = 100 },
+	  100,
+	  0,
+	  "11..",
+	  false,
+	  true },
+	{ "affinity, half of the zone away",
+	  "huHH",
+	  { .zone_minimum = { 1, 0 }, .affinity_percent = 100 },
+	  100,
+	  0,
+	  "1...",
+	  false,
+	  true },
+	{ "affinity, fewer than the zone's minimum",
+	  "huHH",
+	  { .zone_minimum = { 2, 0 }, .affinity_percent = 100 },
+	  100,
+	  100,
+	  "1.11",
+	  false,
+	  true },
+	{ "affinity, below the zone's percentage",
+	  "huHH",
+	  { .zone_minimum = { 1, 51 }, .affinity_percent = 100 },
+	  100,
+	  100,
+	  "1.11",
+	  false,
+	  true },
+	{ "affinity, nobody at home is well",
+	  "uuHH",
+	  { .zone_minimum = { 1, 0 }, .affinity_percent = 100 },
+	  100,
+	  100,
+	  "..11",
+	  false,
+	  true },
+	{ "affinity, nobody anywhere is well",
+	  "uuUU",
+	  { .zone_minimum = { 1, 0 }, .affinity_percent = 100 },
+	  100,
+	  100,
+	  "!!!!",
+	  true,
+	  false },
+	{ "any zone", "hhHH", { .zone_minimum = { 1, 0 } }, 100, 100, "1111", false, true },
+	{ "no other zone",
+	  "hhh",
+	  { .zone_minimum = { 1, 0 }, .affinity_percent = 85 },
+	  100,
+	  0,
+	  "111",
+	  false,
+	  true },
+	/* Own share .85 + .15 / 2 = .925: 100 to 8.1. */
+	{ "partial",
+	  "hhHH",
+	  { .zone_minimum = { 1, 0 }, .affinity_percent = 85 },
+	  100,
+	  8,
+	  "1111",
+	  false,
+	  true },
+	{ "partial, in tenths",
+	  "hhHH",
+	  { .zone_minimum = { 1, 0 }, .affinity_percent = 85, .resolution = 1000 },
+	  1000,
+	  81,
+	  "1111",
+	  false,
+	  true },
+	{ "partial where cross-zone is off",
+	  "hhHH",
+	  { .zone_minimum = { 1, 0 }, .affinity_percent = 85, .own_zone_only = true },
+	  100,
+	  0,
+	  "11..",
+	  false,
+	  true },
+};
+
 static void test_zones(void **state)
 {
-	static const struct {
-		const char *what, *targets;
-		struct weight_settings settings;
-		unsigned own, other; /* weight of those that get traffic; 0 = nobody does */
-		const char *used;    /* 1, ! by fail-open, . not */
-		bool fail_open, dns_healthy;
-	} cases[] = {
-		/* elbv2.md §1.4, the worked example: 10 + 10 targets, 50 % / 50 %, 6 fail in B. */
-		{ "cross-zone off, the gateway in B: 4 of 10 fail DNS and open to all 10 of B",
-		  "hhhhuuuuuuHHHHHHHHHH",
-		  { .minimum = { 1, 50 }, .zone_minimum = { 1, 50 }, .own_zone_only = true },
-		  100,
-		  0,
-		  "1111!!!!!!..........",
-		  true,
-		  false },
-		{ "cross-zone off, the gateway in A: its 10",
-		  "HHHHUUUUUUhhhhhhhhhh",
-		  { .minimum = { 1, 50 }, .zone_minimum = { 1, 50 }, .own_zone_only = true },
-		  100,
-		  0,
-		  "..........1111111111",
-		  false,
-		  true },
-		{ "cross-zone on: 14 of 20 = 70 % is well, and the 14 are used",
-		  "hhhhuuuuuuHHHHHHHHHH",
-		  { .minimum = { 1, 50 }, .zone_minimum = { 1, 50 } },
-		  100,
-		  100,
-		  "1111......1111111111",
-		  false,
-		  true },
-		/* §1.4: an empty AZ counts as unhealthy. */
-		{ "cross-zone off, nobody at home",
-		  "HH",
-		  { .minimum = { 1, 0 }, .zone_minimum = { 1, 0 }, .own_zone_only = true },
-		  0,
-		  0,
-		  "..",
-		  false,
-		  false },
-		/* §1.4: if all targets fail in all enabled AZs, all get traffic. */
-		{ "all fail",
-		  "uuUU",
-		  { .minimum = { 1, 0 }, .zone_minimum = { 1, 0 } },
-		  100,
-		  100,
-		  "!!!!",
-		  true,
-		  false },
-		{ "all fail at home, cross-zone off",
-		  "uuHH",
-		  { .minimum = { 1, 0 }, .zone_minimum = { 1, 0 }, .own_zone_only = true },
-		  100,
-		  0,
-		  "!!..",
-		  true,
-		  false },
-		/* dns_record.client_routing_policy: 100 %, 85 %, 0 %. */
-		{ "affinity",
-		  "hhHH",
-		  { .zone_minimum = { 1, 0 }, .affinity_percent = 100 },
-		  100,
-		  0,
-		  "11..",
-		  false,
-		  true },
-		{ "affinity, half of the zone away",
-		  "huHH",
-		  { .zone_minimum = { 1, 0 }, .affinity_percent = 100 },
-		  100,
-		  0,
-		  "1...",
-		  false,
-		  true },
-		{ "affinity, fewer than the zone's minimum",
-		  "huHH",
-		  { .zone_minimum = { 2, 0 }, .affinity_percent = 100 },
-		  100,
-		  100,
-		  "1.11",
-		  false,
-		  true },
-		{ "affinity, below the zone's percentage",
-		  "huHH",
-		  { .zone_minimum = { 1, 51 }, .affinity_percent = 100 },
-		  100,
-		  100,
-		  "1.11",
-		  false,
-		  true },
-		{ "affinity, nobody at home is well",
-		  "uuHH",
-		  { .zone_minimum = { 1, 0 }, .affinity_percent = 100 },
-		  100,
-		  100,
-		  "..11",
-		  false,
-		  true },
-		{ "affinity, nobody anywhere is well",
-		  "uuUU",
-		  { .zone_minimum = { 1, 0 }, .affinity_percent = 100 },
-		  100,
-		  100,
-		  "!!!!",
-		  true,
-		  false },
-		{ "any zone", "hhHH", { .zone_minimum = { 1, 0 } }, 100, 100, "1111", false, true },
-		{ "no other zone",
-		  "hhh",
-		  { .zone_minimum = { 1, 0 }, .affinity_percent = 85 },
-		  100,
-		  0,
-		  "111",
-		  false,
-		  true },
-		/* Own share .85 + .15 / 2 = .925: 100 to 8.1. */
-		{ "partial",
-		  "hhHH",
-		  { .zone_minimum = { 1, 0 }, .affinity_percent = 85 },
-		  100,
-		  8,
-		  "1111",
-		  false,
-		  true },
-		{ "partial, in tenths",
-		  "hhHH",
-		  { .zone_minimum = { 1, 0 }, .affinity_percent = 85, .resolution = 1000 },
-		  1000,
-		  81,
-		  "1111",
-		  false,
-		  true },
-		{ "partial where cross-zone is off",
-		  "hhHH",
-		  { .zone_minimum = { 1, 0 }, .affinity_percent = 85, .own_zone_only = true },
-		  100,
-		  0,
-		  "11..",
-		  false,
-		  true },
-	};
-
 	(void)state;
-	for (size_t c = 0; c < ARRAY_SIZE(cases); c++) {
+	for (size_t c = 0; c < ARRAY_SIZE(zone_cases); c++) {
 		struct weight_input in[N_MAX];
 		struct weight_output out[N_MAX];
 		struct weight_summary sum;
-		size_t n = inputs(cases[c].targets, in);
+		size_t n = inputs(zone_cases[c].targets, in);
 
-		weight_compute(in, n, &cases[c].settings, out, &sum);
+		weight_compute(in, n, &zone_cases[c].settings, out, &sum);
 		for (size_t i = 0; i < n; i++) {
 			bool other = in[i].zone == WEIGHT_ZONE_OTHER;
-			unsigned expected = cases[c].used[i] == '.' ? 0
-					    : other		    ? cases[c].other
-								    : cases[c].own;
+			unsigned expected = zone_cases[c].used[i] == '.' ? 0
+					    : other			 ? zone_cases[c].other
+									 : zone_cases[c].own;
 
 			if (out[i].weight != expected)
-				fail_msg("%s, target %zu: %u, not %u", cases[c].what, i,
+				fail_msg("%s, target %zu: %u, not %u", zone_cases[c].what, i,
 					 out[i].weight, expected);
-			assert_int_equal(out[i].by_fail_open, cases[c].used[i] == '!');
+			assert_int_equal(out[i].by_fail_open, zone_cases[c].used[i] == '!');
 		}
-		if (sum.dns_healthy != cases[c].dns_healthy || sum.fail_open != cases[c].fail_open)
-			fail_msg("%s: DNS %d, fail open %d", cases[c].what, sum.dns_healthy,
+		if (sum.dns_healthy != zone_cases[c].dns_healthy ||
+		    sum.fail_open != zone_cases[c].fail_open)
+			fail_msg("%s: DNS %d, fail open %d", zone_cases[c].what, sum.dns_healthy,
 				 sum.fail_open);
 	}
 }
@@ -357,48 +358,72 @@ static bool too_few(double healthy, double of, const struct weight_minimum *m)
 	return healthy < 1 || healthy < m->count || healthy < of * m->percent / 100 - 1e-9;
 }
 
-static void reference(const struct weight_input *in, size_t n, const struct weight_settings *s,
-		      double *weights)
+struct census {
+	double able, well, able_here, well_here, least, most;
+};
+
+static bool is_well(const struct weight_input *t)
 {
-	double able = 0, well = 0, able_here = 0, well_here = 0, own = 0, all = 0, least = 1e9,
-	       most = 0, scale = 1, others = 1;
-	bool open;
+	return t->state == TARGET_HEALTHY || t->state == TARGET_UNAVAILABLE;
+}
+
+static struct census take_census(const struct weight_input *in, size_t n,
+				 const struct weight_settings *s)
+{
+	struct census c = { .least = 1e9 };
 
 	for (size_t i = 0; i < n; i++) {
-		bool is_well = in[i].state == TARGET_HEALTHY || in[i].state == TARGET_UNAVAILABLE;
+		bool here = in[i].zone == WEIGHT_ZONE_OWN;
 
 		if (in[i].configured) {
-			least = fmin(least, in[i].configured);
-			most = fmax(most, in[i].configured);
+			c.least = fmin(c.least, in[i].configured);
+			c.most = fmax(c.most, in[i].configured);
 		}
 		if (!may_serve(&in[i], s))
 			continue;
-		able++;
-		well += is_well;
-		able_here += in[i].zone == WEIGHT_ZONE_OWN;
-		well_here += in[i].zone == WEIGHT_ZONE_OWN && is_well;
+		c.able++;
+		c.well += is_well(&in[i]);
+		c.able_here += here;
+		c.well_here += here && is_well(&in[i]);
 	}
-	open = well < able && too_few(well, able, &s->minimum);
-	if (most > 0 && least < s->resolution)
-		scale = fmax(1, fmin(ceil(s->resolution / least), floor(65535 / most)));
+	return c;
+}
+
+/* What a target of another zone gets for one part of a target here. */
+static double other_zones(const struct weight_input *in, size_t n, const struct weight_settings *s,
+			  const struct census *c, const double *weights)
+{
+	double own = 0, all = 0, p = s->affinity_percent / 100.0, share;
+
 	for (size_t i = 0; i < n; i++) {
-		weights[i] = 0;
-		if (!may_serve(&in[i], s))
-			continue;
-		if (!open && in[i].state != TARGET_HEALTHY && in[i].state != TARGET_UNAVAILABLE)
-			continue;
-		weights[i] =
-			in[i].configured * (in[i].has_advice ? in[i].advice_percent / 100.0 : 1);
 		all += floor(weights[i]);
 		own += in[i].zone == WEIGHT_ZONE_OWN ? floor(weights[i]) : 0;
 	}
-	if (s->affinity_percent && !s->own_zone_only && able_here < able &&
-	    !too_few(well_here, able_here, &s->zone_minimum) && own > 0) {
-		double p = s->affinity_percent / 100.0, share = p + (1 - p) * own / all;
+	if (!s->affinity_percent || s->own_zone_only || c->able_here >= c->able ||
+	    too_few(c->well_here, c->able_here, &s->zone_minimum) || own <= 0)
+		return 1;
+	share = p + (1 - p) * own / all;
+	/* others x rest / (own + others x rest) = 1 - share */
+	return all > own ? (1 - share) / share * own / (all - own) : 1 - p;
+}
 
-		/* others x rest / (own + others x rest) = 1 - share */
-		others = all > own ? (1 - share) / share * own / (all - own) : 1 - p;
+static void reference(const struct weight_input *in, size_t n, const struct weight_settings *s,
+		      double *weights)
+{
+	struct census c = take_census(in, n, s);
+	bool open = c.well < c.able && too_few(c.well, c.able, &s->minimum);
+	double scale = 1, others;
+
+	if (c.most > 0 && c.least < s->resolution)
+		scale = fmax(1, fmin(ceil(s->resolution / c.least), floor(65535 / c.most)));
+	for (size_t i = 0; i < n; i++) {
+		bool serves = may_serve(&in[i], s) && (open || is_well(&in[i]));
+
+		weights[i] = serves ? in[i].configured *
+					      (in[i].has_advice ? in[i].advice_percent / 100.0 : 1)
+				    : 0;
 	}
+	others = other_zones(in, n, s, &c, weights);
 	for (size_t i = 0; i < n; i++) {
 		weights[i] *= scale * (in[i].zone == WEIGHT_ZONE_OTHER ? others : 1);
 		if (!open && in[i].in_slow_start &&

@@ -20,7 +20,7 @@ enum {
 
 struct flap;
 
-/* The lab of f has a host a1 and no daemon yet. interval: of the checks. Starts the daemon. */
+/* The lab of f has a host a1 and no daemon yet, which is started. interval: of the checks. */
 struct flap *flap_new(struct fixture *f, unsigned n_targets, usec_t interval_usec);
 void flap_free(struct flap *x);
 
