@@ -378,7 +378,8 @@ static const struct key group_keys[] = {
 	{ GROUP(check.firewall_mark), .name = "health-check-firewall-mark", .type = KEY_UINT,
 	  .zero = "none", .min = 1, .max = UINT32_MAX, .fallback = "none",
 	  .help = "The firewall mark of probes, for policy routing. Probes with a mark have a "
-		  "worker of their own, which keeps CAP_NET_RAW. Needs Linux 5.17." },
+		  "worker of their own, which keeps CAP_NET_RAW: under systemd, add the drop-in "
+		  "/usr/share/ipvsd/probe-marks.conf. Needs Linux 5.17." },
 	{ GROUP(check.via_vip), .name = "health-check-via-vip", .type = KEY_BOOL, .fallback = "no",
 	  .help = "With direct, ipip, gue and gre: probe the listener's address through the "
 		  "target; see HEALTH CHECKS." },

@@ -182,7 +182,8 @@ static void complain(struct worker *w, const struct probe_spec *spec, int error)
 	log_err("health worker: cannot probe %s: %s%s",
 		addr_port_format(&spec->addr, spec->port, where), strerror(error),
 		error == EPERM && spec->firewall_mark
-			? " (a firewall mark needs CAP_NET_ADMIN, which the worker does not have)"
+			? " (a firewall mark needs CAP_NET_RAW: under systemd, the drop-in "
+			  "probe-marks.conf)"
 			: "");
 }
 

@@ -51,7 +51,7 @@ enum {
 	PRIVATE_CONN_ATTR_REMAINING,  /* u32, seconds */
 	PRIVATE_CONN_ATTR_LOCAL,      /* 4 or 16 bytes */
 	PRIVATE_CONN_ATTR_LOCAL_PORT, /* u16 */
-	PRIVATE_CONN_ATTR_DEST,	      /* 4 or 16 bytes; instead of the record's, which is zero then */
+	PRIVATE_CONN_ATTR_DEST, /* 4 or 16 bytes; instead of the record's, which is zero then */
 	_PRIVATE_CONN_ATTR_END,
 	PRIVATE_CONN_ATTR_MAX = _PRIVATE_CONN_ATTR_END - 1,
 };
