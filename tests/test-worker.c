@@ -245,8 +245,8 @@ static void test_complaint(void **state)
 	assert_int_equal(rig.results[0].outcome, PROBE_INTERNAL_ERROR);
 	assert_true(pread(rig.stderr_fd, text, sizeof(text) - 1, 0) > 0);
 	assert_string_equal(text, "ipvsd: error: health worker: cannot probe 127.0.0.1:1: "
-				  "Operation not permitted (a firewall mark needs CAP_NET_ADMIN, "
-				  "which the worker does not have)\n");
+				  "Operation not permitted (a firewall mark needs CAP_NET_RAW: "
+				  "under systemd, the drop-in probe-marks.conf)\n");
 	rig_deinit(&rig);
 }
 

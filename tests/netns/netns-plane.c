@@ -17,6 +17,7 @@
 #include <cmocka.h>
 
 #include "tests/lab/fixture.h"
+#include "tests/netns/plane-order.h"
 
 enum {
 	RATE = 20,
@@ -25,7 +26,6 @@ enum {
 
 #define BACK_USEC USEC_PER_SEC
 #define STALL_USEC (30 * USEC_PER_MSEC) /* for a sleep of 5 ms */
-#define SETTLE_USEC (20 * USEC_PER_SEC)
 
 static struct fixture f;
 static const char *driver = "net_af_packet";
@@ -118,84 +118,6 @@ static void assert_same(const char *before)
 	fail();
 }
 
-static void order(const char *what, int status)
-{
-	_cleanup_(lab_result_deinit) struct lab_result result = LAB_RESULT_INIT;
-
-	assert_int_equal(gateway_command(f.gateway, &result, "fastpath", "--socket",
-					 LAB_CONTROL_SOCKET, "--force", what, NULL),
-			 0);
-	print_message("# fastpath %s: %lu ms: %s%s", what,
-		      (unsigned long)(result.duration_usec / USEC_PER_MSEC), result.out,
-		      result.err);
-	if (result.status == status)
-		return;
-	gateway_print_log(f.gateway);
-	fail_msg("ipvsd fastpath %s: status %d: %s%s", what, result.status, result.out, result.err);
-}
-
-static json_t *report(void)
-{
-	json_t *j = NULL;
-
-	assert_int_equal(gateway_request(f.gateway, "GET", "/v1/fastpath", NULL, &j), 200);
-	return j;
-}
-
-/* Of the fast path's worker. */
-static int64_t counter(const char *name)
-{
-	_cleanup_(json_decref_p) json_t *j = report();
-
-	return json_integer_value(json_object_get(
-		json_object_get(json_array_get(json_object_get(j, "workers"), 0), "counters"),
-		name));
-}
-
-static pid_t process(void)
-{
-	_cleanup_(json_decref_p) json_t *j = report();
-
-	return (pid_t)json_integer_value(json_object_get(j, "pid"));
-}
-
-static bool has_state(void *userdata)
-{
-	_cleanup_(json_decref_p) json_t *j = report();
-	const char *state = json_string_value(json_object_get(j, "state"));
-
-	return state && strcmp(state, userdata) == 0;
-}
-
-static void wait_state(const char *state)
-{
-	if (lab_wait_until(has_state, (void *)state, SETTLE_USEC) == 0)
-		return;
-	gateway_print_log(f.gateway);
-	fail_msg("the fast path is not %s", state);
-}
-
-static bool reason_has(const char *text)
-{
-	_cleanup_(json_decref_p) json_t *j = report();
-	const char *reason = json_string_value(json_object_get(j, "reason"));
-
-	return reason && strstr(reason, text);
-}
-
-/* Requests pass, by the plane that is meant. */
-static void assert_traffic(bool fastpath)
-{
-	int64_t before = fastpath ? counter("forwarded-in") : 0;
-	char target[LAB_TARGET_MAX];
-
-	for (int i = 0; i < 5; i++)
-		(void)fixture_get(&f, "/", target);
-	if (fastpath)
-		assert_true(counter("forwarded-in") >=
-			    before + 20); /* 4 packets a request, at least */
-}
-
 static void print_events(void)
 {
 	_cleanup_(json_decref_p) json_t *j = NULL;
@@ -260,21 +182,21 @@ static void test_on_and_off(void **state)
 	configure("", 1, 1);
 	fixture_start(&f, "blue");
 	before = look();
-	assert_traffic(false);
+	plane_assert_traffic(&f, false);
 	load = fixture_load(&f, LAB_VIP, RATE, FIXTURE_PATIENCE_SEC * USEC_PER_SEC);
-	order("on", 0);
-	assert_traffic(true);
+	plane_order(&f, "on", 0);
+	plane_assert_traffic(&f, true);
 	lab_load_stop(load);
 	lab_load_free(load);
 	/* The way to each destination is known before the first packet comes. */
-	assert_int_equal(counter("drop-next-hop"), 0);
+	assert_int_equal(plane_counter(&f, "drop-next-hop"), 0);
 	assert_int_equal(lab_address_exists(&f.lab->gateway, "ipvsd0", "10.0.0.77/24"), 1);
 	assert_int_equal(lab_address_exists(&f.lab->gateway, "public", "10.0.0.10/24"), 0);
-	order("on", 0); /* it is */
+	plane_order(&f, "on", 0); /* it is */
 	load = fixture_load(&f, LAB_VIP, RATE, FIXTURE_PATIENCE_SEC * USEC_PER_SEC);
 	lab_sleep(USEC_PER_SEC);
 	from_usec = clock_monotonic_usec();
-	order("off", 0);
+	plane_order(&f, "off", 0);
 	to_usec = clock_monotonic_usec();
 	lab_sleep(USEC_PER_SEC);
 	lab_load_stop(load);
@@ -282,9 +204,9 @@ static void test_on_and_off(void **state)
 	assert_int_equal(lab_load_failed_outside(load, from_usec, to_usec), 0);
 	lab_load_free(load);
 	assert_same(before);
-	assert_traffic(false);
+	plane_assert_traffic(&f, false);
 	(void)fixture_get(&f, "/", target);
-	order("off", 0);
+	plane_order(&f, "off", 0);
 	assert_same(before);
 }
 
@@ -298,14 +220,14 @@ static void assert_survives(int signal, const char *reason)
 	configure("", 1, 1);
 	fixture_start(&f, "blue");
 	before = look();
-	order("on", 0);
+	plane_order(&f, "on", 0);
 	load = fixture_load(&f, LAB_VIP, RATE, USEC_PER_SEC);
 	lab_sleep(USEC_PER_SEC);
 	fault_usec = clock_monotonic_usec();
-	assert_int_equal(kill(process(), signal), 0);
+	assert_int_equal(kill(plane_process(&f), signal), 0);
 	assert_back(load, fault_usec);
-	assert_true(has_state((void *)"off"));
-	assert_true(reason_has(reason));
+	assert_true(plane_has_state(&f, "off"));
+	assert_true(plane_reason_has(&f, reason));
 	assert_same(before);
 }
 
@@ -332,15 +254,15 @@ static void test_enabled(void **state)
 	(void)state;
 	configure("enabled = yes\n", 1, 1);
 	fixture_start(&f, "blue");
-	wait_state("active");
-	assert_traffic(true);
-	first = process();
+	plane_wait_state(&f, "active");
+	plane_assert_traffic(&f, true);
+	first = plane_process(&f);
 	assert_int_equal(kill(first, SIGKILL), 0);
-	wait_state("waiting");
-	assert_traffic(false);
-	wait_state("active");
-	assert_int_not_equal(process(), first);
-	assert_traffic(true);
+	plane_wait_state(&f, "waiting");
+	plane_assert_traffic(&f, false);
+	plane_wait_state(&f, "active");
+	assert_int_not_equal(plane_process(&f), first);
+	plane_assert_traffic(&f, true);
 
 	assert_int_equal(gateway_request(f.gateway, "POST", "/v1/drain",
 					 "{\"group\": \"blue\", \"target\": \"10.0.1.10:8080\"}",
@@ -378,8 +300,8 @@ static void test_enabled(void **state)
 	/* Off by configuration. */
 	configure("", 1, 1);
 	fixture_reload(&f, 0, &result);
-	wait_state("off");
-	assert_traffic(false);
+	plane_wait_state(&f, "off");
+	plane_assert_traffic(&f, false);
 }
 
 /* The daemon goes and comes: the fast path has the traffic all the time, and the new daemon has the fast path. */
@@ -394,17 +316,17 @@ static void test_daemon_restarts(void **state)
 	configure("", 1, 1);
 	fixture_start(&f, "blue");
 	before = look();
-	order("on", 0);
-	pid = process();
+	plane_order(&f, "on", 0);
+	pid = plane_process(&f);
 	load = fixture_load(&f, LAB_VIP, RATE, FIXTURE_PATIENCE_SEC * USEC_PER_SEC);
 	for (size_t i = 0; i < ARRAY_SIZE(signals); i++) {
 		assert_true(gateway_stop(f.gateway, signals[i]) >= 0);
 		lab_sleep(500 * USEC_PER_MSEC);
 		assert_int_equal(kill(pid, 0), 0);
 		assert_int_equal(gateway_start(f.gateway), 0);
-		wait_state("active");
-		assert_int_equal(process(), pid);
-		assert_traffic(true);
+		plane_wait_state(&f, "active");
+		assert_int_equal(plane_process(&f), pid);
+		plane_assert_traffic(&f, true);
 	}
 	lab_load_stop(load);
 	assert_int_equal(lab_load_failed_outside(load, USEC_NEVER, USEC_NEVER), 0);
@@ -413,9 +335,9 @@ static void test_daemon_restarts(void **state)
 	assert_true(gateway_stop(f.gateway, SIGKILL) >= 0);
 	assert_int_equal(kill(pid, SIGKILL), 0);
 	assert_int_equal(gateway_start(f.gateway), 0);
-	wait_state("off");
+	plane_wait_state(&f, "off");
 	assert_same(before);
-	assert_traffic(false);
+	plane_assert_traffic(&f, false);
 }
 
 /* Every fault before it has the traffic costs none. */
@@ -465,13 +387,13 @@ static void test_cannot(void **state)
 				has_pages ? "" : "hugepages = no\n", extra),
 			0);
 		fixture_reload(&f, 0, &result);
-		order("on", 1);
-		if (!reason_has(cases[i].reason)) {
+		plane_order(&f, "on", 1);
+		if (!plane_reason_has(&f, cases[i].reason)) {
 			gateway_print_log(f.gateway);
 			fail_msg("case %zu", i);
 		}
 		assert_same(before);
-		assert_traffic(false);
+		plane_assert_traffic(&f, false);
 	}
 }
 
@@ -543,9 +465,9 @@ static void test_security_groups(void **state)
 	fixture_start(&f, "blue");
 	assert_status_says("NOT enforced (the kernel plane admits everybody) of listeners: web");
 	assert_admitted(true, true);
-	order("on", 0);
+	plane_order(&f, "on", 0);
 	assert_admitted(true, false);
-	assert_true(counter("drop-rules") >= 2);
+	assert_true(plane_counter(&f, "drop-rules") >= 2);
 	assert_status_says("enforced of listeners: web");
 	assert_status_says("drop-rules");
 
@@ -567,12 +489,12 @@ static void test_security_groups(void **state)
 	assert_true(gateway_stop(f.gateway, SIGKILL) >= 0);
 	admit("");
 	assert_int_equal(gateway_start(f.gateway), 0);
-	wait_state("active");
+	plane_wait_state(&f, "active");
 	assert_admitted(true, true);
 	admit(GROUP("udp from 0.0.0.0/0"));
 	fixture_reload(&f, 0, &third);
 	assert_admitted(false, false);
-	order("off", 0);
+	plane_order(&f, "off", 0);
 	assert_admitted(true, true);
 }
 
@@ -585,20 +507,20 @@ static void test_af_xdp(void **state)
 	configure("", 1, 1);
 	fixture_start(&f, "blue");
 	shell(&f.lab->gateway, "for i in public zone-a zone-b; do ethtool -L $i rx 2 tx 2; done");
-	order("on", 1);
-	assert_true(reason_has("receive queues"));
+	plane_order(&f, "on", 1);
+	assert_true(plane_reason_has(&f, "receive queues"));
 	shell(&f.lab->gateway, "for i in public zone-a zone-b; do ethtool -L $i rx 1 tx 1; done");
 	before = look();
-	order("on", 0);
-	assert_traffic(true);
-	assert_int_equal(kill(process(), SIGKILL), 0);
-	wait_state("off");
-	assert_traffic(false);
-	order("on", 0);
-	assert_traffic(true);
-	order("off", 0);
+	plane_order(&f, "on", 0);
+	plane_assert_traffic(&f, true);
+	assert_int_equal(kill(plane_process(&f), SIGKILL), 0);
+	plane_wait_state(&f, "off");
+	plane_assert_traffic(&f, false);
+	plane_order(&f, "on", 0);
+	plane_assert_traffic(&f, true);
+	plane_order(&f, "off", 0);
 	assert_same(before);
-	assert_traffic(false);
+	plane_assert_traffic(&f, false);
 	driver = "net_af_packet";
 }
 

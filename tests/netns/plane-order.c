@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "tests/netns/plane-order.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "tests/lab/fixture.h"
+
+#define SETTLE_USEC (20 * USEC_PER_SEC)
+
+DEFINE_CLEANUP(json_t *, json_decref)
+
+void plane_order(struct fixture *f, const char *what, int status)
+{
+	_cleanup_(lab_result_deinit) struct lab_result result = LAB_RESULT_INIT;
+
+	assert_int_equal(gateway_command(f->gateway, &result, "fastpath", "--socket",
+					 LAB_CONTROL_SOCKET, "--force", what, NULL),
+			 0);
+	print_message("# fastpath %s: %lu ms: %s%s", what,
+		      (unsigned long)(result.duration_usec / USEC_PER_MSEC), result.out,
+		      result.err);
+	if (result.status == status)
+		return;
+	gateway_print_log(f->gateway);
+	fail_msg("ipvsd fastpath %s: status %d: %s%s", what, result.status, result.out, result.err);
+}
+
+static json_t *report(struct fixture *f)
+{
+	json_t *j = NULL;
+
+	assert_int_equal(gateway_request(f->gateway, "GET", "/v1/fastpath", NULL, &j), 200);
+	return j;
+}
+
+int64_t plane_counter(struct fixture *f, const char *name)
+{
+	_cleanup_(json_decref_p) json_t *j = report(f);
+
+	return json_integer_value(json_object_get(
+		json_object_get(json_array_get(json_object_get(j, "workers"), 0), "counters"),
+		name));
+}
+
+pid_t plane_process(struct fixture *f)
+{
+	_cleanup_(json_decref_p) json_t *j = report(f);
+
+	return (pid_t)json_integer_value(json_object_get(j, "pid"));
+}
+
+bool plane_has_state(struct fixture *f, const char *state)
+{
+	_cleanup_(json_decref_p) json_t *j = report(f);
+	const char *now = json_string_value(json_object_get(j, "state"));
+
+	return now && strcmp(now, state) == 0;
+}
+
+struct wanted {
+	struct fixture *fixture;
+	const char *state;
+};
+
+static bool is_wanted(void *userdata)
+{
+	const struct wanted *w = userdata;
+
+	return plane_has_state(w->fixture, w->state);
+}
+
+void plane_wait_state(struct fixture *f, const char *state)
+{
+	if (lab_wait_until(is_wanted, &(struct wanted){ f, state }, SETTLE_USEC) == 0)
+		return;
+	gateway_print_log(f->gateway);
+	fail_msg("the fast path is not %s", state);
+}
+
+bool plane_reason_has(struct fixture *f, const char *text)
+{
+	_cleanup_(json_decref_p) json_t *j = report(f);
+	const char *reason = json_string_value(json_object_get(j, "reason"));
+
+	return reason && strstr(reason, text);
+}
+
+void plane_assert_traffic(struct fixture *f, bool fastpath)
+{
+	int64_t before = fastpath ? plane_counter(f, "forwarded-in") : 0;
+	char target[LAB_TARGET_MAX];
+
+	for (int i = 0; i < 5; i++)
+		(void)fixture_get(f, "/", target);
+	if (fastpath)
+		assert_true(plane_counter(f, "forwarded-in") >=
+			    before + 20); /* 4 packets a request, at least */
+}

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+/*
+ * The fast path as its user sees it: orders and answers of the daemon of a fixture. Functions fail the running cmocka
+ * test themselves.
+ */
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct fixture;
+
+/* `ipvsd fastpath WHAT`, which must end with this status. */
+void plane_order(struct fixture *f, const char *what, int status);
+
+bool plane_has_state(struct fixture *f, const char *state);
+void plane_wait_state(struct fixture *f, const char *state);
+bool plane_reason_has(struct fixture *f, const char *text);
+pid_t plane_process(struct fixture *f);
+
+/* A counter of the first worker. */
+int64_t plane_counter(struct fixture *f, const char *name);
+
+/* Requests pass, by the plane that is meant. */
+void plane_assert_traffic(struct fixture *f, bool fastpath);
