@@ -189,9 +189,10 @@ static int build_group(struct builder *b, const struct roster_file *file)
 	int r;
 
 	r = append_targets(b, c->targets, n_own, false);
-	if (r == 0)
-		r = file->targets ? append_targets(b, file->targets, file->n, true)
-				  : append_targets(b, c->targets + n_own, c->n_file_targets, true);
+	if (r == 0 && file->targets)
+		r = append_targets(b, file->targets, file->n, true);
+	else if (r == 0 && c->n_file_targets > 0)
+		r = append_targets(b, c->targets + n_own, c->n_file_targets, true);
 	if (r == 0 && name)
 		r = append_in_families(b, name, &found, false);
 	return r == 0 && b->may_repeat ? drop_repeated(b) : r;

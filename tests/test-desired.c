@@ -259,7 +259,7 @@ static void test_shares_are_exact(void **state)
 	(void)state;
 	for (size_t c = 0; c < ARRAY_SIZE(cases); c++) {
 		struct fixture f;
-		uint64_t total = 0, of_group[GROUPS] = { 0 }, weights = 0, given = 0;
+		uint64_t total = 0, of_group[GROUPS] = { 0 }, given = 0;
 
 		fixture_init(&f);
 		f.listeners[0].n_forwards = GROUPS;
@@ -271,7 +271,6 @@ static void test_shares_are_exact(void **state)
 				snprintf(text, sizeof(text), "10.%zu.%u.%u", g, i / 250,
 					 i % 250 + 1);
 				add_target(&f, g, text, 80, 1 + i * 7 % cases[c].most);
-				weights += f.targets[g][i].weight;
 			}
 		}
 		compute(&f);
