@@ -36,14 +36,39 @@ static size_t split_query(char *words, struct control_parameter *query)
 	return n;
 }
 
+/* Whom it is about. */
+static void check_target(const struct control_request *r)
+{
+	switch (r->verb) {
+	case CONTROL_REGISTER:
+	case CONTROL_DEREGISTER:
+	case CONTROL_DRAIN:
+	case CONTROL_UNDRAIN:
+		assert(r->group && r->target);
+		break;
+	case CONTROL_DESCRIBE:
+		assert(r->group && !r->target);
+		break;
+	case CONTROL_EXPLAIN:
+		assert(r->target);
+		break;
+	case CONTROL_HISTORY:
+		assert(r->group || r->target);
+		break;
+	case CONTROL_EVENTS:
+		break;
+	default:
+		assert(!r->group && !r->target);
+	}
+}
+
 /* What the manager relies on. */
 static void check_promises(const struct control_request *r)
 {
-	bool has_target = r->verb >= CONTROL_REGISTER;
-
+	check_target(r);
 	assert(r->verb < _CONTROL_VERB_MAX && r->wait_seconds <= CONTROL_WAIT_MAX_SECONDS);
 	assert(r->weight >= -1 && r->weight <= CONF_TARGET_WEIGHT_MAX);
-	assert((r->group != NULL) == has_target && (r->target != NULL) == has_target);
+	assert(!r->targets || r->verb == CONTROL_DESCRIBE);
 	assert(!r->group || (*r->group && strlen(r->group) <= CONF_NAME_MAX));
 	assert(!r->zone || (r->verb == CONTROL_REGISTER && strlen(r->zone) < CONF_ZONE_MAX));
 	assert(!r->config || (r->verb == CONTROL_PLAN && r->config[0] == '/'));
