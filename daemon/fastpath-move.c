@@ -237,5 +237,9 @@ int fastpath_move_restore(const struct fastpath_record *r, bool gone, bool patie
 			"cannot let frames reach the kernel again: %s: `nft delete table netdev "
 			"ipvsd-fastpath`",
 			strerror(-error));
+	/* Ignoring failures: the kernel asks again, later. */
+	for (size_t i = 0; i < r->n_ports; i++)
+		if (*r->ports[i].interface)
+			(void)interface_neighbours_forget_unanswered(r->ports[i].interface);
 	return ret;
 }

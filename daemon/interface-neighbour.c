@@ -25,6 +25,7 @@ DEFINE_CLEANUP(struct nl_sock *, nl_socket_free)
 
 struct saving {
 	int index;
+	unsigned states; /* NUD_* */
 	struct interface_neighbours *list;
 };
 
@@ -54,30 +55,33 @@ static int on_neighbour(const struct nlmsghdr *h, void *userdata)
 
 	if (h->nlmsg_type != RTM_NEWNEIGH || !nlmsg_valid_hdr(h, sizeof(*m)))
 		return 0;
-	if (m->ndm_ifindex != s->index || !(m->ndm_state & KNOWN) || (m->ndm_flags & NTF_PROXY) ||
-	    (m->ndm_family != AF_INET && m->ndm_family != AF_INET6))
+	if (m->ndm_ifindex != s->index || !(m->ndm_state & s->states) ||
+	    (m->ndm_flags & NTF_PROXY) || (m->ndm_family != AF_INET && m->ndm_family != AF_INET6))
 		return 0;
 	dst = nlmsg_find_attr((struct nlmsghdr *)h, sizeof(*m), NDA_DST);
 	hardware = nlmsg_find_attr((struct nlmsghdr *)h, sizeof(*m), NDA_LLADDR);
 	n.addr.family = m->ndm_family;
-	if (!dst || !hardware || (size_t)nla_len(dst) != addr_len_bytes(&n.addr) ||
-	    nla_len(hardware) > INTERFACE_HARDWARE_MAX)
+	if (!dst || (size_t)nla_len(dst) != addr_len_bytes(&n.addr))
 		return 0;
 	memcpy(n.addr.bytes, nla_data(dst), addr_len_bytes(&n.addr));
-	n.hardware_len_bytes = (size_t)nla_len(hardware);
-	memcpy(n.hardware, nla_data(hardware), n.hardware_len_bytes);
+	if (s->states == KNOWN) {
+		if (!hardware || nla_len(hardware) > INTERFACE_HARDWARE_MAX)
+			return 0;
+		n.hardware_len_bytes = (size_t)nla_len(hardware);
+		memcpy(n.hardware, nla_data(hardware), n.hardware_len_bytes);
+	}
 	n.permanent = m->ndm_state & NUD_PERMANENT;
 	return append(s->list, &n);
 }
 
-int interface_neighbours_save(const char *name, struct interface_neighbours *ret)
+static int list_neighbours(const char *name, unsigned states, struct interface_neighbours *ret)
 {
 	_cleanup_(interface_neighbours_deinit) struct interface_neighbours list =
 		INTERFACE_NEIGHBOURS_INIT;
 	_cleanup_(nlmsg_free_p)
 		nl_message m = nlmsg_alloc_simple(RTM_GETNEIGH, NLM_F_REQUEST | NLM_F_DUMP);
 	_cleanup_(nl_socket_free_p) struct nl_sock *s = NULL;
-	struct saving saving = { (int)if_nametoindex(name), &list };
+	struct saving saving = { (int)if_nametoindex(name), states, &list };
 	struct ndmsg any = { .ndm_family = AF_UNSPEC };
 	int r;
 
@@ -93,6 +97,11 @@ int interface_neighbours_save(const char *name, struct interface_neighbours *ret
 	*ret = list;
 	list = INTERFACE_NEIGHBOURS_INIT;
 	return 0;
+}
+
+int interface_neighbours_save(const char *name, struct interface_neighbours *ret)
+{
+	return list_neighbours(name, KNOWN, ret);
 }
 
 static int give(struct nl_sock *s, const struct interface_neighbour *n, int index)
@@ -124,6 +133,37 @@ int interface_neighbours_give(const struct interface_neighbours *l, const char *
 		int r = give(s, &l->at[i], index);
 
 		if (ret == 0)
+			ret = r;
+	}
+	return ret;
+}
+
+static int forget(struct nl_sock *s, const struct interface_neighbour *n, int index)
+{
+	_cleanup_(nlmsg_free_p)
+		nl_message m = nlmsg_alloc_simple(RTM_DELNEIGH, NLM_F_REQUEST | NLM_F_ACK);
+	struct ndmsg header = { .ndm_family = (uint8_t)n->addr.family, .ndm_ifindex = index };
+
+	if (!m || nlmsg_append(m, &header, sizeof(header), NLMSG_ALIGNTO) < 0 ||
+	    nla_put(m, NDA_DST, (int)addr_len_bytes(&n->addr), n->addr.bytes) < 0)
+		return -ENOMEM;
+	return netlink_exchange_request(s, m);
+}
+
+int interface_neighbours_forget_unanswered(const char *name)
+{
+	_cleanup_(interface_neighbours_deinit) struct interface_neighbours list =
+		INTERFACE_NEIGHBOURS_INIT;
+	_cleanup_(nl_socket_free_p) struct nl_sock *s = NULL;
+	int index = (int)if_nametoindex(name);
+	int ret = list_neighbours(name, NUD_INCOMPLETE | NUD_FAILED, &list);
+
+	if (ret == 0)
+		ret = netlink_exchange_open(NETLINK_ROUTE, &s);
+	for (size_t i = 0; s && i < list.n; i++) {
+		int r = forget(s, &list.at[i], index);
+
+		if (ret == 0 && r != -ENOENT)
 			ret = r;
 	}
 	return ret;

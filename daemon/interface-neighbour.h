@@ -35,5 +35,11 @@ void interface_neighbours_deinit(struct interface_neighbours *l);
 /* Those with a known address. -ENODEV, -EINTR: they kept changing. */
 int interface_neighbours_save(const char *name, struct interface_neighbours *ret);
 
+/*
+ * Those that did not answer, since what came in was dropped: the kernel would wait for the time of its next question
+ * before it asks again.
+ */
+int interface_neighbours_forget_unanswered(const char *name);
+
 /* The kernel asks each of them again when it is used. The first error; goes on past it. */
 int interface_neighbours_give(const struct interface_neighbours *l, const char *to);
