@@ -13,14 +13,11 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "daemon/child-process.h"
 #include "conf/value.h"
 #include "daemon/manager.h"
 #include "daemon/resolver.h"
 #include "health/worker.h"
-
-enum {
-	WORKER_FD = 3, /* health/worker.h, daemon/resolver.h */
-};
 
 /* Absolute, but a symbolic link stays one: it may point elsewhere at the next reload. NULL = no memory. */
 static char *absolute(const char *path)
@@ -67,7 +64,7 @@ int cli_health_worker(const struct cli *cli)
 		log_err("%s: no kind of worker", cli->args[1]);
 		return CLI_USAGE;
 	}
-	return worker_main(WORKER_FD, cli->args[0], kind);
+	return worker_main(CHILD_PROCESS_FD, cli->args[0], kind);
 }
 
 int cli_resolver(const struct cli *cli)
@@ -77,6 +74,6 @@ int cli_resolver(const struct cli *cli)
 	log_init(LOG_INFO);
 	if (value_parse_uint(cli->args[1], UINT32_MAX, &timeout_ms) < 0 || !timeout_ms)
 		return CLI_USAGE;
-	return resolver_main(WORKER_FD, cli->args[0], timeout_ms * USEC_PER_MSEC,
+	return resolver_main(CHILD_PROCESS_FD, cli->args[0], timeout_ms * USEC_PER_MSEC,
 			     cli->n_args > 2 ? cli->args[2] : NULL);
 }

@@ -5,7 +5,6 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,6 +19,7 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "conf/value.h"
+#include "daemon/child-process.h"
 
 enum {
 	OUTPUT_KEPT_BYTES = 64 * 1024, /* more is cut off once it has been passed on */
@@ -170,34 +170,21 @@ static int spawn(int output_fd, char *const *argv, pid_t *ret)
 {
 	_cleanup_free_ char **env = environment();
 	posix_spawn_file_actions_t actions;
-	posix_spawnattr_t attr;
-	sigset_t none, all;
 	int r;
 
-	(void)sigemptyset(&none);
-	(void)sigfillset(&all);
 	if (!env || posix_spawn_file_actions_init(&actions) != 0)
 		return -ENOMEM;
-	if (posix_spawnattr_init(&attr) != 0) {
-		(void)posix_spawn_file_actions_destroy(&actions);
-		return -ENOMEM;
-	}
-	r = posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
+	r = -posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
 	if (r == 0)
-		r = posix_spawn_file_actions_adddup2(&actions, output_fd, STDOUT_FILENO);
+		r = -posix_spawn_file_actions_adddup2(&actions, output_fd, STDOUT_FILENO);
 	if (r == 0)
-		r = posix_spawn_file_actions_adddup2(&actions, output_fd, STDERR_FILENO);
+		r = -posix_spawn_file_actions_adddup2(&actions, output_fd, STDERR_FILENO);
 	if (r == 0)
-		r = posix_spawn_file_actions_addclosefrom_np(&actions, STDERR_FILENO + 1);
-	(void)posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF |
-						      POSIX_SPAWN_SETSID);
-	(void)posix_spawnattr_setsigmask(&attr, &none);
-	(void)posix_spawnattr_setsigdefault(&attr, &all);
+		r = -posix_spawn_file_actions_addclosefrom_np(&actions, STDERR_FILENO + 1);
 	if (r == 0)
-		r = posix_spawn(ret, argv[0], &actions, &attr, argv, env);
-	(void)posix_spawnattr_destroy(&attr);
+		r = child_process_spawn(argv[0], &actions, POSIX_SPAWN_SETSID, argv, env, ret);
 	(void)posix_spawn_file_actions_destroy(&actions);
-	return -r;
+	return r;
 }
 
 int fastpath_process_start(struct fastpath_process *p, sd_event *event, char *const *argv,

@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,10 +11,10 @@
 #include <sys/wait.h>
 
 #include "base/cleanup.h"
+#include "daemon/child-process.h"
 #include "daemon/resolver-protocol.h"
 
 enum {
-	RESOLVER_FD = 3,	       /* where `ipvsd resolver` finds its socket */
 	SOCKET_BUFFER_BYTES = 1 << 20, /* several of the largest answers */
 	ANSWERS_PER_WAKE = 32,
 	/* Twice two attempts, the second with twice the time, at three servers; then some. */
@@ -64,17 +63,13 @@ static void lose_process(struct resolver_link *l, const char *why)
 static int on_child(sd_event_source *s, const siginfo_t *si, void *userdata)
 {
 	struct resolver_link *l = userdata;
-	char why[64];
+	char why[CHILD_PROCESS_END_MAX];
 
 	(void)s;
 	l->child = sd_event_source_disable_unref(l->child);
 	l->pid = 0;
-	if (l->fd < 0)
-		return 0;
-	(void)snprintf(why, sizeof(why), "%s %d",
-		       si->si_code == CLD_EXITED ? "exited with status" : "was killed by signal",
-		       si->si_status);
-	lose_process(l, why);
+	if (l->fd >= 0)
+		lose_process(l, child_process_describe_end(si, why));
 	return 0;
 }
 
@@ -127,62 +122,29 @@ static int on_io(sd_event_source *s, int fd, uint32_t revents, void *userdata)
 	return 0;
 }
 
-static int spawn(const struct resolver_link *l, int child_fd, pid_t *ret_pid)
+static int start(struct resolver_link *l)
 {
 	char timeout[24];
 	char *const argv[] = { (char *)"ipvsd", (char *)"resolver", l->user,
 			       timeout,		l->servers,	    NULL };
-	posix_spawn_file_actions_t actions;
-	posix_spawnattr_t attr;
-	sigset_t none, all;
+	const struct child_process_plan plan = {
+		.argv = argv,
+		.its_bytes = SOCKET_BUFFER_BYTES,
+		.on_end = on_child,
+		.userdata = l,
+	};
+	_cleanup_close_ int ours = -1;
+	struct child_process p;
 	int r;
 
 	(void)snprintf(timeout, sizeof(timeout), "%llu",
 		       (unsigned long long)(l->timeout_usec / USEC_PER_MSEC));
-	(void)sigemptyset(&none);
-	(void)sigfillset(&all);
-	if (posix_spawn_file_actions_init(&actions) != 0)
-		return -ENOMEM;
-	if (posix_spawnattr_init(&attr) != 0) {
-		(void)posix_spawn_file_actions_destroy(&actions);
-		return -ENOMEM;
-	}
-	r = posix_spawn_file_actions_adddup2(&actions, child_fd, RESOLVER_FD);
-	if (r == 0)
-		r = posix_spawn_file_actions_addclosefrom_np(&actions, RESOLVER_FD + 1);
-	(void)posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
-	(void)posix_spawnattr_setsigmask(&attr, &none);
-	(void)posix_spawnattr_setsigdefault(&attr, &all);
-	if (r == 0)
-		r = posix_spawn(ret_pid, "/proc/self/exe", &actions, &attr, argv, environ);
-	(void)posix_spawnattr_destroy(&attr);
-	(void)posix_spawn_file_actions_destroy(&actions);
-	return -r;
-}
-
-static int start(struct resolver_link *l)
-{
-	_cleanup_close_ int ours = -1, theirs = -1;
-	const int size = SOCKET_BUFFER_BYTES;
-	int pair[2], r;
-	pid_t pid = 0;
-
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) < 0)
-		return -errno;
-	ours = pair[0];
-	theirs = pair[1];
-	if (setsockopt(theirs, SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof(size)) < 0)
-		(void)setsockopt(theirs, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
-	r = spawn(l, theirs, &pid);
+	r = child_process_start(l->event, &plan, &p);
 	if (r < 0)
 		return r;
-	r = sd_event_add_child(l->event, &l->child, pid, WEXITED, on_child, l);
-	if (r < 0) {
-		(void)kill(pid, SIGKILL);
-		(void)waitpid(pid, NULL, 0); /* SIGKILL ends it: bounded */
-		return r;
-	}
-	l->pid = pid;
+	ours = p.fd;
+	l->child = p.end;
+	l->pid = p.pid;
 	r = sd_event_add_io(l->event, &l->io, ours, EPOLLIN, on_io, l);
 	if (r < 0)
 		return r; /* the closed socket ends it */

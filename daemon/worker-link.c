@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <limits.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <stddef.h>
 #include <stdlib.h>
@@ -15,9 +14,9 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "daemon/child-process.h"
 
 enum {
-	WORKER_FD = 3,		       /* where `ipvsd health-worker` finds its socket */
 	SOCKET_BUFFER_BYTES = 4 << 20, /* a burst of results of ten thousand targets */
 	DATAGRAMS_PER_WAKE = 16,       /* then the loop's other sources get their turn */
 };
@@ -239,17 +238,12 @@ static int on_io(sd_event_source *s, int fd, uint32_t revents, void *userdata)
 static int on_child(sd_event_source *s, const siginfo_t *si, void *userdata)
 {
 	struct worker_link *l = userdata;
-	char why[64];
+	char why[CHILD_PROCESS_END_MAX];
 
 	(void)s;
 	l->child = sd_event_source_disable_unref(l->child);
-	if (l->fd >= 0) {
-		(void)snprintf(why, sizeof(why), "%s %d",
-			       si->si_code == CLD_EXITED ? "exited with status"
-							 : "was killed by signal",
-			       si->si_status);
-		drop_worker(l, why);
-	}
+	if (l->fd >= 0)
+		drop_worker(l, child_process_describe_end(si, why));
 	l->pid = 0;
 	return 0;
 }
@@ -279,36 +273,6 @@ static int on_timer(sd_event_source *s, uint64_t usec, void *userdata)
 	return 0;
 }
 
-static int spawn(struct worker_link *l, int child_fd, pid_t *ret_pid)
-{
-	char *const argv[] = { (char *)"ipvsd", (char *)"health-worker", l->user,
-			       (char *)worker_kind_to_string(l->kind), NULL };
-	posix_spawn_file_actions_t actions;
-	posix_spawnattr_t attr;
-	sigset_t none, all;
-	int r;
-
-	(void)sigemptyset(&none);
-	(void)sigfillset(&all);
-	if (posix_spawn_file_actions_init(&actions) != 0)
-		return -ENOMEM;
-	if (posix_spawnattr_init(&attr) != 0) {
-		(void)posix_spawn_file_actions_destroy(&actions);
-		return -ENOMEM;
-	}
-	r = posix_spawn_file_actions_adddup2(&actions, child_fd, WORKER_FD);
-	if (r == 0)
-		r = posix_spawn_file_actions_addclosefrom_np(&actions, WORKER_FD + 1);
-	(void)posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
-	(void)posix_spawnattr_setsigmask(&attr, &none);
-	(void)posix_spawnattr_setsigdefault(&attr, &all);
-	if (r == 0)
-		r = posix_spawn(ret_pid, "/proc/self/exe", &actions, &attr, argv, environ);
-	(void)posix_spawnattr_destroy(&attr);
-	(void)posix_spawn_file_actions_destroy(&actions);
-	return -r;
-}
-
 static int greet(int fd)
 {
 	struct protocol_hello hello = { .pid = (uint32_t)getpid() };
@@ -319,29 +283,25 @@ static int greet(int fd)
 
 static int start_worker(struct worker_link *l)
 {
-	_cleanup_close_ int ours = -1, theirs = -1;
-	const int size = SOCKET_BUFFER_BYTES;
-	int pair[2], r;
-	pid_t pid = 0;
+	char *const argv[] = { (char *)"ipvsd", (char *)"health-worker", l->user,
+			       (char *)worker_kind_to_string(l->kind), NULL };
+	const struct child_process_plan plan = {
+		.argv = argv,
+		.our_bytes = SOCKET_BUFFER_BYTES,
+		.its_bytes = SOCKET_BUFFER_BYTES,
+		.on_end = on_child,
+		.userdata = l,
+	};
+	_cleanup_close_ int ours = -1;
+	struct child_process p;
+	int r;
 
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) < 0)
-		return -errno;
-	ours = pair[0];
-	theirs = pair[1];
-	for (int i = 0; i < 2; i++)
-		if (setsockopt(pair[i], SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof(size)) < 0)
-			(void)setsockopt(pair[i], SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
-	r = spawn(l, theirs, &pid);
+	r = child_process_start(l->event, &plan, &p);
 	if (r < 0)
 		return r;
-	r = sd_event_add_child(l->event, &l->child, pid, WEXITED, on_child, l);
-	if (r < 0) {
-		/* Nobody would hear of its end: no file descriptor is left, perhaps. */
-		(void)kill(pid, SIGKILL);
-		(void)waitpid(pid, NULL, 0); /* SIGKILL ends it: bounded */
-		return r;
-	}
-	l->pid = pid;
+	ours = p.fd;
+	l->child = p.end;
+	l->pid = p.pid;
 	r = sd_event_add_io(l->event, &l->io, ours, EPOLLIN, on_io, l);
 	if (r < 0)
 		return r;

@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "daemon/child-process.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+
+#include "base/cleanup.h"
+
+int child_process_spawn(const char *path, const posix_spawn_file_actions_t *actions, short flags,
+			char *const *argv, char *const *env, pid_t *ret)
+{
+	posix_spawnattr_t attr;
+	sigset_t none, all;
+	int r;
+
+	if (posix_spawnattr_init(&attr) != 0)
+		return -ENOMEM;
+	(void)sigemptyset(&none);
+	(void)sigfillset(&all);
+	(void)posix_spawnattr_setflags(&attr, (short)(POSIX_SPAWN_SETSIGMASK |
+						      POSIX_SPAWN_SETSIGDEF | flags));
+	(void)posix_spawnattr_setsigmask(&attr, &none);
+	(void)posix_spawnattr_setsigdefault(&attr, &all);
+	r = posix_spawn(ret, path, actions, &attr, argv, env);
+	(void)posix_spawnattr_destroy(&attr);
+	return -r;
+}
+
+static int spawn_self(int its_fd, char *const *argv, pid_t *ret)
+{
+	posix_spawn_file_actions_t actions;
+	int r;
+
+	if (posix_spawn_file_actions_init(&actions) != 0)
+		return -ENOMEM;
+	r = -posix_spawn_file_actions_adddup2(&actions, its_fd, CHILD_PROCESS_FD);
+	if (r == 0)
+		r = -posix_spawn_file_actions_addclosefrom_np(&actions, CHILD_PROCESS_FD + 1);
+	if (r == 0)
+		r = child_process_spawn("/proc/self/exe", &actions, 0, argv, environ, ret);
+	(void)posix_spawn_file_actions_destroy(&actions);
+	return r;
+}
+
+/* Ignoring a failure: a smaller buffer does, more slowly. */
+static void set_send_buffer(int fd, int bytes)
+{
+	if (bytes > 0 && setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &bytes, sizeof(bytes)) < 0)
+		(void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof(bytes));
+}
+
+int child_process_start(sd_event *event, const struct child_process_plan *plan,
+			struct child_process *ret)
+{
+	_cleanup_close_ int ours = -1, its = -1;
+	struct child_process p = { .fd = -1 };
+	int pair[2], r;
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) < 0)
+		return -errno;
+	ours = pair[0];
+	its = pair[1];
+	set_send_buffer(ours, plan->our_bytes);
+	set_send_buffer(its, plan->its_bytes);
+	r = spawn_self(its, plan->argv, &p.pid);
+	if (r < 0)
+		return r;
+	r = sd_event_add_child(event, &p.end, p.pid, WEXITED, plan->on_end, plan->userdata);
+	if (r < 0) {
+		/* Nobody would hear of its end: no file descriptor is left, perhaps. */
+		(void)kill(p.pid, SIGKILL);
+		(void)waitpid(p.pid, NULL, 0); /* SIGKILL ends it: bounded */
+		return r;
+	}
+	p.fd = take_fd(&ours);
+	*ret = p;
+	return 0;
+}
+
+const char *child_process_describe_end(const siginfo_t *si, char buf[static CHILD_PROCESS_END_MAX])
+{
+	(void)snprintf(buf, CHILD_PROCESS_END_MAX, "%s %d",
+		       si->si_code == CLD_EXITED ? "exited with status" : "was killed by signal",
+		       si->si_status);
+	return buf;
+}
