@@ -66,18 +66,10 @@ static bool verdict_put(struct target_health *t, struct verdict v, usec_t now_wa
 
 static enum target_reason reason_from_outcome(enum probe_outcome o)
 {
-	switch (o) {
-	case PROBE_CONNECT_TIMEOUT:
-	case PROBE_TIMEOUT:
-	case PROBE_TLS_TIMEOUT:
-	case PROBE_HEADER_TIMEOUT:
-	case PROBE_BODY_TIMEOUT:
+	if (probe_outcome_is_timeout(o))
 		return TARGET_REASON_TIMEOUT;
-	case PROBE_WRONG_STATUS:
-		return TARGET_REASON_RESPONSE_CODE_MISMATCH;
-	default:
-		return TARGET_REASON_FAILED_HEALTH_CHECKS;
-	}
+	return o == PROBE_WRONG_STATUS ? TARGET_REASON_RESPONSE_CODE_MISMATCH
+				       : TARGET_REASON_FAILED_HEALTH_CHECKS;
 }
 
 void target_health_init(struct target_health *t, enum target_use use, usec_t now_wall_usec)
