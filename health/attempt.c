@@ -3,11 +3,8 @@
 
 #include <errno.h>
 
-#include "health/probe-agent.h"
-#include "health/probe-curl.h"
 #include "health/probe-dns.h"
 #include "health/probe-exec.h"
-#include "health/probe-icmp.h"
 #include "health/probe-udp.h"
 
 /* Plain HTTP/1.1 is this program's own affair; libcurl has the rest. */
@@ -37,17 +34,20 @@ int attempt_start(struct attempt *a, const struct attempt_engines *engines,
 		return probe_curl_start(engines->curl, spec, &a->curl_memory, done, userdata,
 					&a->curl);
 	case PROTOCOL_CHECK_UDP:
-		return probe_udp_start(engines->event, spec, done, userdata, &a->udp);
+		probe_udp_start(&a->udp, engines->event, spec, done, userdata);
+		return 0;
 	case PROTOCOL_CHECK_DNS:
 		return probe_dns_start(engines->event, spec, done, userdata, &a->dns);
 	case PROTOCOL_CHECK_ICMP:
-		return probe_icmp_start(engines->event, spec, done, userdata, &a->icmp);
+		probe_icmp_start(&a->icmp, engines->event, spec, done, userdata);
+		return 0;
 	case PROTOCOL_CHECK_EXEC:
 		if (!engines->exec)
 			return -ENOTSUP;
 		return probe_exec_start(engines->exec, spec, advise, done, userdata, &a->exec);
 	case PROTOCOL_CHECK_AGENT:
-		return probe_agent_start(engines->event, spec, advise, done, userdata, &a->agent);
+		probe_agent_start(&a->agent, engines->event, spec, advise, done, userdata);
+		return 0;
 	default:
 		return -ENOTSUP;
 	}
@@ -65,15 +65,15 @@ enum probe_outcome attempt_cancel(struct attempt *a, const struct probe_spec *sp
 	case PROTOCOL_CHECK_GRPC:
 		return probe_curl_cancel(a->curl);
 	case PROTOCOL_CHECK_UDP:
-		return probe_udp_cancel(a->udp);
+		return exchange_cancel(&a->udp);
 	case PROTOCOL_CHECK_DNS:
 		return probe_dns_cancel(a->dns);
 	case PROTOCOL_CHECK_ICMP:
-		return probe_icmp_cancel(a->icmp);
+		return probe_icmp_cancel(&a->icmp);
 	case PROTOCOL_CHECK_EXEC:
 		return probe_exec_cancel(a->exec);
 	case PROTOCOL_CHECK_AGENT:
-		return probe_agent_cancel(a->agent);
+		return probe_agent_cancel(&a->agent);
 	default:
 		return PROBE_TIMEOUT; /* of what never started */
 	}

@@ -7,8 +7,10 @@
 
 #include <systemd/sd-event.h>
 
+#include "health/probe-agent.h"
 #include "health/probe-curl.h"
 #include "health/probe-http.h"
+#include "health/probe-icmp.h"
 #include "health/probe-tcp.h"
 #include "health/probe.h"
 
@@ -26,12 +28,12 @@ struct attempt {
 	union {
 		struct probe_tcp tcp;
 		struct probe_http http;
+		struct exchange udp;
+		struct probe_icmp icmp;
+		struct probe_agent agent;
 		struct probe_curl *curl; /* these are their modules' while they run */
-		struct probe_udp *udp;
 		struct probe_dns *dns;
-		struct probe_icmp *icmp;
 		struct probe_exec *exec;
-		struct probe_agent *agent;
 	};
 };
 

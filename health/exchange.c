@@ -92,7 +92,7 @@ static void receive_datagrams(struct exchange *x)
 				finish_errno(x, errno);
 			return;
 		}
-		if (x->plan.judge(x->plan.userdata, buffer, (size_t)n, true, &verdict)) {
+		if (x->plan.judge(x->plan.context, buffer, (size_t)n, true, &verdict)) {
 			finish(x, verdict.outcome, verdict.detail);
 			return;
 		}
@@ -117,7 +117,7 @@ static void receive_stream(struct exchange *x)
 		return;
 	}
 	x->n_answer += (size_t)n;
-	if (x->plan.judge(x->plan.userdata, x->answer, MIN(x->n_answer, x->plan.answer_max), n == 0,
+	if (x->plan.judge(x->plan.context, x->answer, MIN(x->n_answer, x->plan.answer_max), n == 0,
 			  &verdict))
 		finish(x, verdict.outcome, verdict.detail);
 	else if (n == 0)

@@ -23,7 +23,7 @@ struct exchange_verdict {
  * A datagram; or all that a stream has brought until now, and whether it has ended. True: *ret is the outcome.
  * A stream that ends undecided is PROBE_RESET, one that brings more than answer_max is PROBE_TOO_LARGE.
  */
-typedef bool (*exchange_judge_t)(void *userdata, const uint8_t *bytes, size_t n, bool end,
+typedef bool (*exchange_judge_t)(void *context, const uint8_t *bytes, size_t n, bool end,
 				 struct exchange_verdict *ret);
 
 struct exchange_plan {
@@ -34,8 +34,9 @@ struct exchange_plan {
 	size_t answer_max;    /* of a stream */
 	enum probe_outcome at_timeout; /* once connected */
 	exchange_judge_t judge;
+	void *context; /* of judge; borrowed */
 	probe_done_t done;
-	void *userdata; /* borrowed */
+	void *userdata; /* of done; borrowed */
 };
 
 /* Embedded by its owner; zero-initialised = not running. */

@@ -7,13 +7,15 @@
  * nothing that is known. An agent that cannot be reached is a failure: it is this target's only check.
  */
 
-#include <systemd/sd-event.h>
+#include "health/exchange.h"
 
-#include "health/probe.h"
+/* Embedded by its owner. */
+struct probe_agent {
+	struct exchange exchange;
+	probe_advise_t advise;
+};
 
-struct probe_agent;
-
-/* advise: before done, and only after a line that was understood. -ENOMEM without a call of either. */
-int probe_agent_start(sd_event *event, const struct probe_spec *spec, probe_advise_t advise,
-		      probe_done_t done, void *userdata, struct probe_agent **ret);
+/* advise: before done, and only after a line that was understood. */
+void probe_agent_start(struct probe_agent *p, sd_event *event, const struct probe_spec *spec,
+		       probe_advise_t advise, probe_done_t done, void *userdata);
 enum probe_outcome probe_agent_cancel(struct probe_agent *p);

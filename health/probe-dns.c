@@ -52,15 +52,15 @@ static bool judge_message(struct probe_dns *p, const uint8_t *bytes, size_t n,
 	return true;
 }
 
-static bool judge_datagram(void *userdata, const uint8_t *bytes, size_t n, bool end,
+static bool judge_datagram(void *context, const uint8_t *bytes, size_t n, bool end,
 			   struct exchange_verdict *ret)
 {
 	(void)end;
-	return judge_message(userdata, bytes, n, ret);
+	return judge_message(context, bytes, n, ret);
 }
 
 /* A connection carries one answer, so another one than ours is malformed. */
-static bool judge_stream(void *userdata, const uint8_t *bytes, size_t n, bool end,
+static bool judge_stream(void *context, const uint8_t *bytes, size_t n, bool end,
 			 struct exchange_verdict *ret)
 {
 	size_t size;
@@ -71,7 +71,7 @@ static bool judge_stream(void *userdata, const uint8_t *bytes, size_t n, bool en
 	size = (size_t)bytes[0] << 8 | bytes[1];
 	if (n - LENGTH_SIZE < size)
 		return false;
-	if (!judge_message(userdata, bytes + LENGTH_SIZE, size, ret))
+	if (!judge_message(context, bytes + LENGTH_SIZE, size, ret))
 		*ret = (struct exchange_verdict){ PROBE_BAD_RESPONSE, 0 };
 	return true;
 }
@@ -89,6 +89,7 @@ static void ask(struct probe_dns *p, bool by_stream)
 		.answer_max = LENGTH_SIZE + UINT16_MAX,
 		.at_timeout = PROBE_TIMEOUT,
 		.judge = by_stream ? judge_stream : judge_datagram,
+		.context = p,
 		.done = on_done,
 		.userdata = p,
 	};

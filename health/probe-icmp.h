@@ -7,13 +7,21 @@
  * EACCES and says nothing about the target.
  */
 
-#include <systemd/sd-event.h>
+#include "health/exchange.h"
 
-#include "health/probe.h"
+/* Both families' echo messages: RFC 792, RFC 4443 §4. The kernel fills in checksum and identifier. */
+struct icmp_echo {
+	uint8_t type, code;
+	uint16_t checksum, identifier, sequence;
+	uint64_t nonce; /* tells our answer from a stranger's */
+};
 
-struct probe_icmp;
+/* Embedded by its owner. */
+struct probe_icmp {
+	struct exchange exchange;
+	struct icmp_echo request;
+};
 
-/* -ENOMEM without a call of done. */
-int probe_icmp_start(sd_event *event, const struct probe_spec *spec, probe_done_t done,
-		     void *userdata, struct probe_icmp **ret);
+void probe_icmp_start(struct probe_icmp *p, sd_event *event, const struct probe_spec *spec,
+		      probe_done_t done, void *userdata);
 enum probe_outcome probe_icmp_cancel(struct probe_icmp *p);

@@ -1,24 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "health/probe-udp.h"
 
-#include <errno.h>
 #include <netinet/in.h>
-#include <stdlib.h>
 
 #include "base/pattern.h"
-#include "health/exchange.h"
 
-struct probe_udp {
-	struct exchange exchange;
-	probe_done_t done;
-	void *userdata; /* borrowed */
-};
-
-static bool judge(void *userdata, const uint8_t *bytes, size_t n, bool end,
+static bool judge(void *context, const uint8_t *bytes, size_t n, bool end,
 		  struct exchange_verdict *ret)
 {
-	const struct probe_udp *p = userdata;
-	const struct probe_spec *spec = p->exchange.plan.spec;
+	const struct probe_spec *spec = context;
 	int r = pattern_match(spec->text[PROTOCOL_TEXT_EXPECT],
 			      spec->text_size[PROTOCOL_TEXT_EXPECT], (const char *)bytes, n);
 
@@ -31,20 +21,9 @@ static bool judge(void *userdata, const uint8_t *bytes, size_t n, bool end,
 	return true;
 }
 
-static void on_done(void *userdata, enum probe_outcome outcome, int32_t detail)
+void probe_udp_start(struct exchange *x, sd_event *event, const struct probe_spec *spec,
+		     probe_done_t done, void *userdata)
 {
-	struct probe_udp *p = userdata;
-	probe_done_t done = p->done;
-	void *owner = p->userdata;
-
-	free(p);
-	done(owner, outcome, detail);
-}
-
-int probe_udp_start(sd_event *event, const struct probe_spec *spec, probe_done_t done,
-		    void *userdata, struct probe_udp **ret)
-{
-	struct probe_udp *p = calloc(1, sizeof(*p));
 	const struct exchange_plan plan = {
 		.spec = spec,
 		.type = SOCK_DGRAM,
@@ -53,23 +32,10 @@ int probe_udp_start(sd_event *event, const struct probe_spec *spec, probe_done_t
 		.question_size = spec->text_size[PROTOCOL_TEXT_SEND],
 		.at_timeout = spec->text_size[PROTOCOL_TEXT_EXPECT] ? PROBE_TIMEOUT : PROBE_OK,
 		.judge = judge,
-		.done = on_done,
-		.userdata = p,
+		.context = (void *)spec, /* which judge() only reads */
+		.done = done,
+		.userdata = userdata,
 	};
 
-	if (!p)
-		return -ENOMEM;
-	p->done = done;
-	p->userdata = userdata;
-	*ret = p;
-	exchange_start(&p->exchange, event, &plan);
-	return 0;
-}
-
-enum probe_outcome probe_udp_cancel(struct probe_udp *p)
-{
-	enum probe_outcome outcome = exchange_cancel(&p->exchange);
-
-	free(p);
-	return outcome;
+	exchange_start(x, event, &plan);
 }

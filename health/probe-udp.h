@@ -7,13 +7,8 @@
  * until the deadline: UDP servers need not answer. ICMP "port unreachable" is PROBE_REFUSED.
  */
 
-#include <systemd/sd-event.h>
+#include "health/exchange.h"
 
-#include "health/probe.h"
-
-struct probe_udp;
-
-/* -ENOMEM without a call of done. */
-int probe_udp_start(sd_event *event, const struct probe_spec *spec, probe_done_t done,
-		    void *userdata, struct probe_udp **ret);
-enum probe_outcome probe_udp_cancel(struct probe_udp *p);
+/* Ended before its time by exchange_cancel(). */
+void probe_udp_start(struct exchange *x, sd_event *event, const struct probe_spec *spec,
+		     probe_done_t done, void *userdata);
