@@ -197,7 +197,8 @@ enum probe_outcome probe_curl_judge(struct probe_curl *p, CURLcode code, int32_t
 		return judge_certificate(p, ret_detail);
 	case CURLE_OUT_OF_MEMORY:
 		return judge_out_of_memory(p, ret_detail);
-	case CURLE_COULDNT_CONNECT: /* it was connected: libcurl itself failed */
+	case CURLE_COULDNT_CONNECT: /* it was connected, so libcurl found its end */
+		return PROBE_RESET;
 	case CURLE_FAILED_INIT:
 	case CURLE_URL_MALFORMAT:
 	case CURLE_BAD_FUNCTION_ARGUMENT:
