@@ -14,21 +14,19 @@
  */
 static const char *ipv4_take(const char *text, struct addr *ret)
 {
-	struct addr a = { .family = AF_INET };
-
+	*ret = (struct addr){ .family = AF_INET };
 	for (size_t i = 0; i < 4; i++) {
 		const char *digits = text;
-		unsigned n = 0;
+		unsigned n = 0, digit;
 
-		for (; *text >= '0' && *text <= '9' && n <= UINT8_MAX; text++)
-			n = n * 10 + (unsigned)(*text - '0');
+		for (; (digit = (unsigned)*text - '0') <= 9 && n <= UINT8_MAX; text++)
+			n = n * 10 + digit;
 		if (text == digits || n > UINT8_MAX || (*digits == '0' && text - digits > 1))
 			return NULL;
-		a.bytes[i] = (uint8_t)n;
+		ret->bytes[i] = (uint8_t)n;
 		if (i < 3 && *text++ != '.')
 			return NULL;
 	}
-	*ret = a;
 	return text;
 }
 

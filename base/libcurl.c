@@ -3,26 +3,26 @@
 
 #include <errno.h>
 
+#include "base/cleanup.h"
 #include "base/library.h"
 
 struct libcurl libcurl;
 
 int libcurl_load(bool tls)
 {
-	static bool loaded;
-	void *library = loaded ? NULL : library_open("libcurl.so.4");
+	static const struct library_function functions[] = {
+#define LIBCURL_FUNCTION(name) { "curl_" #name, &libcurl.name },
+		LIBCURL_FUNCTIONS(LIBCURL_FUNCTION)
+#undef LIBCURL_FUNCTION
+	};
+	static struct library library = { "libcurl.so.4", functions, ARRAY_SIZE(functions) };
+	static bool initialized;
+	int r = library_load(&library);
 
-	if (loaded)
-		return 0;
-	if (!library)
-		return -ELIBACC;
-#define FIND(name)                                                                                 \
-	if (!library_find(library, "curl_" #name, &libcurl.name, sizeof(libcurl.name)))            \
-		return -ELIBACC;
-	LIBCURL_FUNCTIONS(FIND)
-#undef FIND
+	if (r < 0 || initialized)
+		return r;
 	if (libcurl.global_init(tls ? CURL_GLOBAL_SSL : CURL_GLOBAL_NOTHING) != CURLE_OK)
 		return -ENOMEM;
-	loaded = true;
+	initialized = true;
 	return 0;
 }

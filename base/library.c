@@ -2,18 +2,26 @@
 #include "base/library.h"
 
 #include <dlfcn.h>
+#include <errno.h>
 #include <string.h>
 
-/* Lazily, as when it is linked: the look-ups that are left need no system call, so a sandbox may make them. */
-void *library_open(const char *soname)
+int library_load(struct library *l)
 {
-	return dlopen(soname, RTLD_LAZY | RTLD_LOCAL);
-}
+	/* Lazily, as when it is linked: the look-ups that are left need no system call, so a sandbox may make them. */
+	void *handle = l->loaded ? NULL : dlopen(l->soname, RTLD_LAZY | RTLD_LOCAL);
 
-bool library_find(void *library, const char *name, void *ret_function, size_t size)
-{
-	void *symbol = dlsym(library, name);
+	if (l->loaded)
+		return 0;
+	if (!handle)
+		return -ELIBACC;
+	for (size_t i = 0; i < l->n_functions; i++) {
+		void *symbol = dlsym(handle, l->functions[i].name);
 
-	memcpy(ret_function, &symbol, size); /* POSIX: a symbol's address fits a function pointer */
-	return symbol;
+		if (!symbol)
+			return -ELIBACC;
+		/* POSIX: a symbol's address fits a pointer to a function. */
+		memcpy(l->functions[i].pointer, &symbol, sizeof(symbol));
+	}
+	l->loaded = true;
+	return 0;
 }

@@ -1,13 +1,23 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #pragma once
 
-/* Shared libraries that only some processes need, loaded by those. */
+/* Shared libraries that only some processes need, loaded by those: each takes milliseconds to map and relocate. */
 
 #include <stdbool.h>
 #include <stddef.h>
 
-/* NULL when it is not installed. It stays loaded. */
-void *library_open(const char *soname);
+struct library_function {
+	const char *name;
+	void *pointer; /* to the pointer to a function that library_load() sets */
+};
 
-/* Writes the function's address to the pointer of `size` bytes at ret_function. False: the library lacks it. */
-bool library_find(void *library, const char *name, void *ret_function, size_t size);
+/* Static: it stays loaded. */
+struct library {
+	const char *soname;
+	const struct library_function *functions;
+	size_t n_functions;
+	bool loaded;
+};
+
+/* Once it has returned 0 the functions can be called. -ELIBACC: it is not installed, or lacks one. */
+int library_load(struct library *l);

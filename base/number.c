@@ -7,17 +7,16 @@
 int number_take(const char **cursor, uint64_t max, uint64_t *ret)
 {
 	const char *s = *cursor;
-	uint64_t n = 0;
+	uint64_t n = 0, digit;
 	bool over = false;
 
-	if (*s < '0' || *s > '9')
-		return -EINVAL;
-	for (; *s >= '0' && *s <= '9'; s++) {
-		uint64_t digit = (uint64_t)(*s - '0');
-
-		if (__builtin_mul_overflow(n, 10, &n) || __builtin_add_overflow(n, digit, &n))
-			over = true;
+	for (; (digit = (uint64_t)*s - '0') <= 9; s++) {
+		if (n >= UINT64_MAX / 10)
+			over = over || n > UINT64_MAX / 10 || digit > UINT64_MAX % 10;
+		n = n * 10 + digit;
 	}
+	if (s == *cursor)
+		return -EINVAL;
 	*cursor = s;
 	*ret = n;
 	return over || n > max ? -ERANGE : 0;

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "daemon/dns-answer.h"
 
-#include <ares.h>
 #include <errno.h>
 #include <limits.h>
 #include <stdbool.h>
@@ -9,6 +8,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "daemon/libcares.h"
 
 enum {
 	HEADER_BYTES = 12,
@@ -57,7 +57,7 @@ static int expand(const struct message *m, size_t pos, char name[static DNS_NAME
 
 	if (pos >= m->len || m->len > INT_MAX)
 		return -EBADMSG;
-	r = ares_expand_name(m->bytes + pos, m->bytes, (int)m->len, &text, &used);
+	r = libcares.expand_name(m->bytes + pos, m->bytes, (int)m->len, &text, &used);
 	if (r == ARES_ENOMEM)
 		return -ENOMEM;
 	if (r != ARES_SUCCESS)
@@ -68,7 +68,7 @@ static int expand(const struct message *m, size_t pos, char name[static DNS_NAME
 		strcpy(name, text);
 		*ret_len = (size_t)used;
 	}
-	ares_free_string(text);
+	libcares.free_string(text);
 	return r;
 }
 

@@ -4,7 +4,7 @@
 /*
  * A name server's message to what it says of one question: addresses or services with the least time to live on the
  * way to them (RFC 1035, 2308, 2782, 3596). The message is hostile: every length is checked, names are expanded by
- * c-ares. Pure.
+ * c-ares, which the caller has loaded. Pure.
  */
 
 #include <stddef.h>

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "daemon/resolver.h"
 
-#include <ares.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -14,6 +13,7 @@
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "daemon/dns-answer.h"
+#include "daemon/libcares.h"
 #include "daemon/resolver-protocol.h"
 #include "health/sandbox.h"
 
@@ -237,8 +237,8 @@ static void on_services(void *userdata, int status, int timeouts, unsigned char 
 		*part = (struct part){ q, a.services[i].port, a.services[i].weight };
 		q->all_weightless = q->all_weightless && !part->weight;
 		q->pending++;
-		ares_query(q->resolver->channel, a.services[i].target, CLASS_IN, address_type(q),
-			   on_part, part);
+		libcares.query(q->resolver->channel, a.services[i].target, CLASS_IN,
+			       address_type(q), on_part, part);
 	}
 	release(q);
 }
@@ -247,7 +247,7 @@ static void on_services(void *userdata, int status, int timeouts, unsigned char 
 static void arm(struct resolver *r)
 {
 	struct timeval limit = { .tv_sec = TICK_MAX_USEC / USEC_PER_SEC }, tv;
-	const struct timeval *wait = ares_timeout(r->channel, &limit, &tv);
+	const struct timeval *wait = libcares.timeout(r->channel, &limit, &tv);
 
 	(void)sd_event_source_set_time_relative(r->timer, (usec_t)wait->tv_sec * USEC_PER_SEC +
 								  (usec_t)wait->tv_usec);
@@ -260,7 +260,7 @@ static int on_timer(sd_event_source *s, uint64_t usec, void *userdata)
 
 	(void)s;
 	(void)usec;
-	ares_process_fd(r->channel, ARES_SOCKET_BAD, ARES_SOCKET_BAD);
+	libcares.process_fd(r->channel, ARES_SOCKET_BAD, ARES_SOCKET_BAD);
 	arm(r);
 	return 0;
 }
@@ -270,9 +270,9 @@ static int on_socket(sd_event_source *s, int fd, uint32_t revents, void *userdat
 	struct resolver *r = userdata;
 
 	(void)s;
-	ares_process_fd(r->channel,
-			revents & (EPOLLIN | EPOLLHUP | EPOLLERR) ? fd : ARES_SOCKET_BAD,
-			revents & EPOLLOUT ? fd : ARES_SOCKET_BAD);
+	libcares.process_fd(r->channel,
+			    revents & (EPOLLIN | EPOLLHUP | EPOLLERR) ? fd : ARES_SOCKET_BAD,
+			    revents & EPOLLOUT ? fd : ARES_SOCKET_BAD);
 	arm(r);
 	return 0;
 }
@@ -316,9 +316,10 @@ static int ask(struct resolver *r, const struct resolver_question *question)
 					      .status = DISCOVERY_OK,
 					      .ttl_sec = UINT32_MAX };
 	if (question->service)
-		ares_query(r->channel, question->name, CLASS_IN, DNS_TYPE_SRV, on_services, q);
+		libcares.query(r->channel, question->name, CLASS_IN, DNS_TYPE_SRV, on_services, q);
 	else
-		ares_search(r->channel, question->name, CLASS_IN, address_type(q), on_addresses, q);
+		libcares.search(r->channel, question->name, CLASS_IN, address_type(q), on_addresses,
+				q);
 	return 0;
 }
 
@@ -357,17 +358,22 @@ static int start_ares(struct resolver *r, usec_t timeout_usec, const char *serve
 		.sock_state_cb = on_socket_state,
 		.sock_state_cb_data = r,
 	};
-	int e = ares_library_init(ARES_LIB_INIT_ALL);
+	int e;
 
+	if (libcares_load() < 0) {
+		log_err("resolver: c-ares is not installed");
+		return -ELIBACC;
+	}
+	e = libcares.library_init(ARES_LIB_INIT_ALL);
 	if (e == ARES_SUCCESS)
-		e = ares_init_options(&r->channel, &options,
-				      ARES_OPT_FLAGS | ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES |
-					      ARES_OPT_LOOKUPS | ARES_OPT_SOCK_STATE_CB);
+		e = libcares.init_options(&r->channel, &options,
+					  ARES_OPT_FLAGS | ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES |
+						  ARES_OPT_LOOKUPS | ARES_OPT_SOCK_STATE_CB);
 	if (e == ARES_SUCCESS && servers)
-		e = ares_set_servers_ports_csv(r->channel, servers);
+		e = libcares.set_servers_ports_csv(r->channel, servers);
 	if (e == ARES_SUCCESS)
 		return 0;
-	log_err("resolver: c-ares: %s", ares_strerror(e));
+	log_err("resolver: c-ares: %s", libcares.strerror(e));
 	return e == ARES_ENOMEM ? -ENOMEM : -EINVAL;
 }
 

@@ -5,7 +5,6 @@
 #include <grp.h>
 #include <linux/capability.h>
 #include <pwd.h>
-#include <seccomp.h>
 #include <signal.h>
 #include <stdint.h>
 #include <sys/mman.h>
@@ -16,6 +15,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "health/libseccomp.h"
 
 enum {
 	FILES_WANTED = 131072, /* a descriptor per probe in flight */
@@ -257,7 +257,7 @@ static int allow_sockets(scmp_filter_ctx filter)
 
 	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
 		/* An int argument's upper half is undefined in the register: it is masked out. */
-		int r = seccomp_rule_add(
+		int r = libseccomp.rule_add(
 			filter, SCMP_ACT_ALLOW, SCMP_SYS(socket), 2,
 			SCMP_A0_64(SCMP_CMP_MASKED_EQ, UINT32_MAX, (scmp_datum_t)kinds[i].family),
 			SCMP_A1_64(SCMP_CMP_MASKED_EQ, type_mask, (scmp_datum_t)kinds[i].type));
@@ -271,8 +271,9 @@ static int allow_sockets(scmp_filter_ctx filter)
 /* abort() signals itself; nobody else is to be signalled. */
 static int allow_own_signals(scmp_filter_ctx filter)
 {
-	return seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(tgkill), 1,
-				SCMP_A0_64(SCMP_CMP_MASKED_EQ, UINT32_MAX, (scmp_datum_t)getpid()));
+	return libseccomp.rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(tgkill), 1,
+				   SCMP_A0_64(SCMP_CMP_MASKED_EQ, UINT32_MAX,
+					      (scmp_datum_t)getpid()));
 }
 
 /* Memory is never made executable. */
@@ -281,8 +282,8 @@ static int allow_data_mappings(scmp_filter_ctx filter)
 	static const int calls[] = { SCMP_SYS(mmap), SCMP_SYS(mprotect) };
 
 	for (size_t i = 0; i < ARRAY_SIZE(calls); i++) {
-		int r = seccomp_rule_add(filter, SCMP_ACT_ALLOW, calls[i], 1,
-					 SCMP_A2_64(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
+		int r = libseccomp.rule_add(filter, SCMP_ACT_ALLOW, calls[i], 1,
+					    SCMP_A2_64(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
 
 		if (r < 0)
 			return r;
@@ -293,7 +294,7 @@ static int allow_data_mappings(scmp_filter_ctx filter)
 static int add_rules(scmp_filter_ctx filter, uint32_t action, const int *calls, size_t n)
 {
 	for (size_t i = 0; i < n; i++) {
-		int r = seccomp_rule_add(filter, action, calls[i], 0);
+		int r = libseccomp.rule_add(filter, action, calls[i], 0);
 
 		if (r < 0)
 			return r;
@@ -303,12 +304,17 @@ static int add_rules(scmp_filter_ctx filter, uint32_t action, const int *calls, 
 
 int sandbox_filter(const char **ret_step)
 {
-	scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ERRNO(ENOSYS));
-	int r = -ENOMEM;
+	scmp_filter_ctx filter;
+	int r;
 
-	*ret_step = "build the seccomp filter";
-	if (!filter)
+	*ret_step = "load libseccomp";
+	r = libseccomp_load();
+	if (r < 0)
 		return r;
+	*ret_step = "build the seccomp filter";
+	filter = libseccomp.init(SCMP_ACT_ERRNO(ENOSYS));
+	if (!filter)
+		return -ENOMEM;
 	r = add_rules(filter, SCMP_ACT_ALLOW, allowed, ARRAY_SIZE(allowed));
 	if (r >= 0)
 		r = add_rules(filter, SCMP_ACT_KILL_PROCESS, deadly, ARRAY_SIZE(deadly));
@@ -320,8 +326,8 @@ int sandbox_filter(const char **ret_step)
 		r = allow_data_mappings(filter);
 	if (r >= 0) {
 		*ret_step = "load the seccomp filter";
-		r = seccomp_load(filter);
+		r = libseccomp.load(filter);
 	}
-	seccomp_release(filter);
+	libseccomp.release(filter);
 	return r;
 }

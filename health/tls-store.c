@@ -56,17 +56,19 @@ static bool map_file(const char *path)
 
 static bool find_functions(void)
 {
-	void *crypto = library_open("libcrypto.so.3"), *ssl = library_open("libssl.so.3");
+	static const struct library_function crypto_functions[] = {
+#define FUNCTION(name) { #name, &openssl.name },
+		LIBCRYPTO_FUNCTIONS(FUNCTION)
+#undef FUNCTION
+	};
+	static const struct library_function ssl_functions[] = {
+		{ "SSL_CTX_set1_cert_store", &openssl.SSL_CTX_set1_cert_store },
+	};
+	static struct library crypto = { "libcrypto.so.3", crypto_functions,
+					 ARRAY_SIZE(crypto_functions) };
+	static struct library ssl = { "libssl.so.3", ssl_functions, ARRAY_SIZE(ssl_functions) };
 
-	if (!crypto || !ssl)
-		return false;
-#define FIND(name)                                                                                 \
-	if (!library_find(crypto, #name, &openssl.name, sizeof(openssl.name)))                     \
-		return false;
-	LIBCRYPTO_FUNCTIONS(FIND)
-#undef FIND
-	return library_find(ssl, "SSL_CTX_set1_cert_store", &openssl.SSL_CTX_set1_cert_store,
-			    sizeof(openssl.SSL_CTX_set1_cert_store));
+	return library_load(&crypto) == 0 && library_load(&ssl) == 0;
 }
 
 void tls_store_prepare(void)

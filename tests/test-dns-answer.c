@@ -13,6 +13,7 @@
 
 #include "base/cleanup.h"
 #include "daemon/dns-answer.h"
+#include "daemon/libcares.h"
 
 #define HEADER(answers, authorities) "\x12\x34\x81\x80\0\1\0" answers "\0" authorities "\0\0"
 #define QUESTION(type) "\3web\4test\0\0" type "\0\1"
@@ -172,6 +173,12 @@ static void test_any_byte_changed(void **state)
 	}
 }
 
+static int load_cares(void **state)
+{
+	(void)state;
+	return libcares_load();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -181,5 +188,5 @@ int main(void)
 		cmocka_unit_test(test_any_byte_changed),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return cmocka_run_group_tests(tests, load_cares, NULL);
 }

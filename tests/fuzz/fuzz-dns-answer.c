@@ -13,9 +13,18 @@
 #include "base/cleanup.h"
 #include "daemon/discovery.h"
 #include "daemon/dns-answer.h"
+#include "daemon/libcares.h"
 #include "daemon/resolver-protocol.h"
 
+int LLVMFuzzerInitialize(int *argc, char ***argv);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+int LLVMFuzzerInitialize(int *argc, char ***argv)
+{
+	(void)argc;
+	(void)argv;
+	return libcares_load();
+}
 
 static void check_set(const struct discovery_answer *a, uint16_t family)
 {
