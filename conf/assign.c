@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/number.h"
 #include "conf/conf.h"
 #include "conf/diag.h"
 #include "conf/value.h"
@@ -157,7 +158,7 @@ static int assign_number(const struct key *key, void *member, const char *value)
 
 	if (!key->zero || strcmp(value, key->zero) != 0) {
 		r = key->type == KEY_DURATION ? value_parse_duration(value, &n)
-					      : value_parse_uint(value, UINT64_MAX, &n);
+					      : number_parse(value, UINT64_MAX, &n);
 		if (r == 0 && (n < key->min || n > key->max) && !(key->zero && n == 0))
 			r = -ERANGE;
 	}
@@ -263,7 +264,7 @@ static int assign_host(void *member, const char *value)
 		memcpy(host, value, len);
 		host[len] = '\0';
 		if (!value_is_host(host) ||
-		    (colon && (value_parse_uint(colon + 1, UINT16_MAX, &number) < 0 || !number)))
+		    (colon && (number_parse(colon + 1, UINT16_MAX, &number) < 0 || !number)))
 			return -EINVAL;
 	}
 	return store_text(member, value);

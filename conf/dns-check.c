@@ -8,6 +8,7 @@
 #include <strings.h>
 
 #include "base/cleanup.h"
+#include "base/number.h"
 #include "conf/value.h"
 
 struct code {
@@ -39,7 +40,7 @@ static bool find_code(const struct code *table, size_t n, uint64_t max, const ch
 			return true;
 		}
 	}
-	if (value_parse_uint(word, max, &number) < 0)
+	if (number_parse(word, max, &number) < 0)
 		return false;
 	*ret = (uint16_t)number;
 	return true;

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/number.h"
 #include "conf/conf.h"
 #include "conf/diag.h"
 #include "conf/value.h"
@@ -37,7 +38,7 @@ static int parse_target_option(const struct assign_place *at, struct conf_target
 	uint64_t weight;
 
 	if (strncmp(word, "weight=", 7) == 0) {
-		if (value_parse_uint(word + 7, CONF_TARGET_WEIGHT_MAX, &weight) < 0)
+		if (number_parse(word + 7, CONF_TARGET_WEIGHT_MAX, &weight) < 0)
 			return complain(at, "%s: \"%s\": a weight is 0 to %d", at->key->name, word,
 					CONF_TARGET_WEIGHT_MAX);
 		target->weight = (unsigned)weight;
@@ -72,7 +73,7 @@ static int parse_target_name(const char *word, struct conf_target *t)
 	last = last ? last + 1 : host;
 	if (!value_is_host(host) || !last[strspn(last, "0123456789.")])
 		return -EINVAL;
-	if (word[len] && (value_parse_uint(word + len + 1, UINT16_MAX, &port) < 0 || !port))
+	if (word[len] && (number_parse(word + len + 1, UINT16_MAX, &port) < 0 || !port))
 		return -EINVAL;
 	t->host = strdup(host);
 	t->port = (uint16_t)port;
@@ -158,7 +159,7 @@ static int parse_forwards_line(const struct assign_place *at, void *object, char
 		char *colon = strchr(word, ':');
 		uint64_t weight = FORWARD_WEIGHT_DEFAULT;
 
-		if (colon && value_parse_uint(colon + 1, CONF_GROUP_WEIGHT_MAX, &weight) < 0) {
+		if (colon && number_parse(colon + 1, CONF_GROUP_WEIGHT_MAX, &weight) < 0) {
 			result = complain(at, "%s: \"%s\": the weight of a target group is 0 to %d",
 					  at->key->name, word, CONF_GROUP_WEIGHT_MAX);
 			continue;

@@ -29,11 +29,6 @@ int value_parse_bool(const char *text, bool *ret)
 	return -EINVAL;
 }
 
-int value_parse_uint(const char *text, uint64_t max, uint64_t *ret)
-{
-	return number_parse(text, max, ret);
-}
-
 static const struct {
 	const char *name;
 	usec_t usec;

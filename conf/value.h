@@ -20,9 +20,6 @@ enum {
 /* yes, true, on, 1 and no, false, off, 0; also in capitals. */
 int value_parse_bool(const char *text, bool *ret);
 
-/* Decimal digits only. */
-int value_parse_uint(const char *text, uint64_t max, uint64_t *ret);
-
 /* "500ms", "5s", "2m", "1h", "7d"; "1m30s" is a sum; a plain number is seconds. */
 int value_parse_duration(const char *text, usec_t *ret);
 

@@ -13,6 +13,7 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "base/number.h"
 #include "daemon/child-process.h"
 #include "conf/value.h"
 #include "daemon/manager.h"
@@ -72,7 +73,7 @@ int cli_resolver(const struct cli *cli)
 	uint64_t timeout_ms;
 
 	log_init(LOG_INFO);
-	if (value_parse_uint(cli->args[1], UINT32_MAX, &timeout_ms) < 0 || !timeout_ms)
+	if (number_parse(cli->args[1], UINT32_MAX, &timeout_ms) < 0 || !timeout_ms)
 		return CLI_USAGE;
 	return resolver_main(CHILD_PROCESS_FD, cli->args[0], timeout_ms * USEC_PER_MSEC,
 			     cli->n_args > 2 ? cli->args[2] : NULL);

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/number.h"
 #include "conf/conf.h"
 #include "conf/value.h"
 
@@ -140,7 +141,7 @@ static int parse_number(const struct cli *cli, const char *name, const char *tex
 {
 	uint64_t n;
 
-	if (value_parse_uint(text, (uint64_t)max, &n) < 0) {
+	if (number_parse(text, (uint64_t)max, &n) < 0) {
 		(void)fprintf(stderr, "ipvsd %s: %s: \"%s\" is not a number from 0 to %ld\n",
 			      cli->verb->name, name, text, max);
 		return CLI_USAGE;

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/number.h"
 #include "conf/conf.h"
 #include "conf/value.h"
 #include "daemon/table.h"
@@ -117,12 +118,12 @@ static int parse_events_parameter(struct control_request *r, const struct contro
 	uint64_t wait;
 
 	if (!strcmp(p->name, "after")) {
-		if (!p->value || value_parse_uint(p->value, INT64_MAX, &r->after) < 0)
+		if (!p->value || number_parse(p->value, INT64_MAX, &r->after) < 0)
 			return refuse(e, 400, "after: not a sequence number");
 		return 0;
 	}
 	if (!strcmp(p->name, "wait")) {
-		if (!p->value || value_parse_uint(p->value, CONTROL_WAIT_MAX_SECONDS, &wait) < 0)
+		if (!p->value || number_parse(p->value, CONTROL_WAIT_MAX_SECONDS, &wait) < 0)
 			return refuse(e, 400, "wait: not a number of seconds from 0 to %d",
 				      CONTROL_WAIT_MAX_SECONDS);
 		r->wait_seconds = (unsigned)wait;

@@ -20,6 +20,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/number.h"
 #include "conf/value.h"
 #include "daemon/control-request.h"
 #include "daemon/control-socket.h"
@@ -310,7 +311,7 @@ static enum MHD_Result on_headers(struct control *c, struct MHD_Connection *conn
 	 * A client that is still sending when the connection closes may not see the answer, so what is moderately
 	 * too large is read and refused then.
 	 */
-	if (length && value_parse_uint(length, DISCARD_MAX, &len) < 0)
+	if (length && number_parse(length, DISCARD_MAX, &len) < 0)
 		return respond_error(connection,
 				     &(struct control_error){ .status = 413,
 							      .text = "the body is too large" });

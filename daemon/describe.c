@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/number.h"
 #include "conf/value.h"
 #include "daemon/inspect.h"
 #include "daemon/manager.h"
@@ -102,7 +103,7 @@ static int parse_one(char *text, struct addr *ret_addr, uint16_t *ret_port)
 		if (!strncmp(field, "Id=", 3) && addr_parse(field + 3, ret_addr) == 0)
 			has_id = true;
 		else if (strncmp(field, "Port=", 5) != 0 ||
-			 value_parse_uint(field + 5, UINT16_MAX, &port) < 0 || port == 0)
+			 number_parse(field + 5, UINT16_MAX, &port) < 0 || port == 0)
 			return -EINVAL;
 	}
 	*ret_port = (uint16_t)port;

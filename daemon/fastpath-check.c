@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/number.h"
 #include "conf/conf.h"
 #include "conf/value.h"
 #include "daemon/fastpath-port.h"
@@ -56,7 +57,7 @@ static bool page_kib(const char *name, uint64_t *ret)
 	unit = strstr(text, "kB");
 	if (unit)
 		*unit = '\0';
-	return value_parse_uint(text, UINT32_MAX, ret) == 0;
+	return number_parse(text, UINT32_MAX, ret) == 0;
 }
 
 static bool read_number(FILE *f, uint64_t *ret)
@@ -66,7 +67,7 @@ static bool read_number(FILE *f, uint64_t *ret)
 	if (!f || !fgets(line, sizeof(line), f))
 		return false;
 	line[strcspn(line, "\n")] = '\0';
-	return value_parse_uint(line, UINT32_MAX, ret) == 0;
+	return number_parse(line, UINT32_MAX, ret) == 0;
 }
 
 static uint64_t free_huge_mib(void)
@@ -101,7 +102,7 @@ static uint64_t available_mib(void)
 		const char *name = value_next_word(&cursor), *number = value_next_word(&cursor);
 
 		if (name && number && !strcmp(name, "MemAvailable:") &&
-		    value_parse_uint(number, UINT64_MAX, &kib) == 0)
+		    number_parse(number, UINT64_MAX, &kib) == 0)
 			return kib / 1024;
 	}
 	return UINT64_MAX;

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/number.h"
 #include "conf/value.h"
 
 static const char *const kinds[_FASTPATH_PORT_KIND_MAX] = {
@@ -109,7 +110,7 @@ static int find_queues(const char *spec, unsigned *ret)
 			return -EINVAL;
 		memcpy(text, value, len);
 		text[len] = '\0';
-		if (value_parse_uint(text, UINT16_MAX, &n) < 0 || n == 0)
+		if (number_parse(text, UINT16_MAX, &n) < 0 || n == 0)
 			return -EINVAL;
 	}
 	*ret = (unsigned)n;
@@ -155,7 +156,7 @@ int fastpath_exception_name(const char *base, size_t index, char ret[static IFNA
 	}
 	while (stem > 0 && isdigit((unsigned char)base[stem - 1]))
 		stem--;
-	if (stem < len && value_parse_uint(base + stem, UINT32_MAX, &number) < 0)
+	if (stem < len && number_parse(base + stem, UINT32_MAX, &number) < 0)
 		return -ENAMETOOLONG;
 	n = snprintf(ret, IFNAMSIZ, "%.*s%llu", (int)stem, base,
 		     (unsigned long long)number + index);

@@ -18,6 +18,7 @@
 #include "base/cleanup.h"
 #include "base/fd.h"
 #include "base/log.h"
+#include "base/number.h"
 #include "conf/value.h"
 #include "daemon/child-process.h"
 
@@ -59,7 +60,7 @@ static int read_stat(pid_t pid, int field, uint64_t *ret)
 	for (int i = 2; at && i < field; i++)
 		at = strchr(at + 1, ' ');
 	word = at ? value_next_word(&at) : NULL;
-	if (!word || value_parse_uint(word, UINT64_MAX, ret) < 0)
+	if (!word || number_parse(word, UINT64_MAX, ret) < 0)
 		return -EBADMSG;
 	return 0;
 }

@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/number.h"
 #include "conf/conf.h"
 #include "conf/value.h"
 
@@ -167,7 +168,7 @@ static int check_setting(const struct setting *s, enum conf_kernel_policy policy
 		return 0; /* this kernel has no such thing to get wrong, or IPv6 is off */
 	if (error < 0)
 		(void)snprintf(actual, sizeof(actual), "unknown");
-	if (error == 0 && value_parse_uint(actual, INT32_MAX, &value) == 0 &&
+	if (error == 0 && number_parse(actual, INT32_MAX, &value) == 0 &&
 	    (value == s->wanted || (s->least && value > s->wanted)))
 		return 0;
 
@@ -198,8 +199,8 @@ static bool parse_groups(const char *text, uint64_t *low, uint64_t *high)
 	(void)snprintf(copy, sizeof(copy), "%s", text);
 	first = value_next_word(&cursor);
 	second = value_next_word(&cursor);
-	return first && second && value_parse_uint(first, UINT32_MAX, low) == 0 &&
-	       value_parse_uint(second, UINT32_MAX, high) == 0;
+	return first && second && number_parse(first, UINT32_MAX, low) == 0 &&
+	       number_parse(second, UINT32_MAX, high) == 0;
 }
 
 /*

@@ -127,11 +127,11 @@ static bool take_record(struct reader *r, const struct dns_check *c)
 	       size == addr_len_bytes(&c->addr) && memcmp(data, c->addr.bytes, size) == 0;
 }
 
-enum dns_verdict dns_answer_read(const struct dns_check *c, uint16_t id, const uint8_t *message,
-				 size_t size, struct dns_answer *ret)
+enum dns_verdict dns_reply_read(const struct dns_check *c, uint16_t id, const uint8_t *message,
+				size_t size, struct dns_reply *ret)
 {
 	struct reader r = { .p = message, .end = message + size };
-	struct dns_answer answer = { 0 };
+	struct dns_reply answer = { 0 };
 	uint16_t questions, records;
 
 	if (size < HEADER_SIZE || take_u16(&r) != id || !(message[2] & BIT_RESPONSE))

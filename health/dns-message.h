@@ -23,7 +23,7 @@ enum dns_verdict {
 	DNS_ANSWERED,
 };
 
-struct dns_answer {
+struct dns_reply {
 	uint8_t code;	  /* RCODE */
 	bool has_address; /* the one that the check wants */
 };
@@ -32,5 +32,5 @@ struct dns_answer {
 size_t dns_query_make(const struct dns_check *c, uint16_t id, uint8_t buf[static DNS_QUERY_MAX]);
 
 /* *ret is written with DNS_ANSWERED. */
-enum dns_verdict dns_answer_read(const struct dns_check *c, uint16_t id, const uint8_t *message,
-				 size_t size, struct dns_answer *ret);
+enum dns_verdict dns_reply_read(const struct dns_check *c, uint16_t id, const uint8_t *message,
+				size_t size, struct dns_reply *ret);

@@ -29,9 +29,9 @@ struct probe_dns {
 static bool judge_message(struct probe_dns *p, const uint8_t *bytes, size_t n,
 			  struct exchange_verdict *ret)
 {
-	struct dns_answer answer;
+	struct dns_reply answer;
 
-	switch (dns_answer_read(&p->check, p->id, bytes, n, &answer)) {
+	switch (dns_reply_read(&p->check, p->id, bytes, n, &answer)) {
 	case DNS_NOT_OURS:
 		return false;
 	case DNS_TRUNCATED:

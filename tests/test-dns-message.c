@@ -123,9 +123,9 @@ static void test_answers(void **state)
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		struct dns_check c = check("www.example A", cases[i].expect);
-		struct dns_answer a = { 0 };
+		struct dns_reply a = { 0 };
 		enum dns_verdict v =
-			dns_answer_read(&c, ID, (const uint8_t *)cases[i].bytes, cases[i].n, &a);
+			dns_reply_read(&c, ID, (const uint8_t *)cases[i].bytes, cases[i].n, &a);
 
 		if (v != cases[i].verdict ||
 		    (v == DNS_ANSWERED &&
@@ -141,7 +141,7 @@ static void test_cut_short(void **state)
 	static const char whole[] = HEAD("\x81", "\x80", "\x01", "\x02")
 		QUESTION RECORD_CNAME RECORD_A;
 	struct dns_check c = check("www.example A", "10.0.0.7");
-	struct dns_answer a;
+	struct dns_reply a;
 
 	(void)state;
 	for (size_t n = 0; n < sizeof(whole) - 1; n++) {
@@ -150,7 +150,7 @@ static void test_cut_short(void **state)
 		assert_non_null(copy);
 		memcpy(copy, whole, n);
 		copy = realloc(copy, MAX(n, 1U));
-		assert_int_not_equal(dns_answer_read(&c, ID, copy, n, &a), DNS_ANSWERED);
+		assert_int_not_equal(dns_reply_read(&c, ID, copy, n, &a), DNS_ANSWERED);
 	}
 }
 

@@ -36,39 +36,6 @@ static void test_bool(void **state)
 	}
 }
 
-static void test_uint(void **state)
-{
-	static const struct {
-		const char *text;
-		uint64_t max;
-		int r;
-		uint64_t value;
-	} cases[] = {
-		{ "0", 0, 0, 0 },
-		{ "007", 7, 0, 7 },
-		{ "65535", 65535, 0, 65535 },
-		{ "65536", 65535, -ERANGE, 0 },
-		{ "18446744073709551615", UINT64_MAX, 0, UINT64_MAX },
-		{ "18446744073709551616", UINT64_MAX, -ERANGE, 0 },
-		{ "99999999999999999999999", UINT64_MAX, -ERANGE, 0 },
-		{ "99999999999999999999999x", UINT64_MAX, -EINVAL, 0 },
-		{ "", 9, -EINVAL, 0 },
-		{ "-1", 9, -EINVAL, 0 },
-		{ "+1", 9, -EINVAL, 0 },
-		{ " 1", 9, -EINVAL, 0 },
-		{ "1 ", 9, -EINVAL, 0 },
-		{ "0x1", 9, -EINVAL, 0 },
-	};
-
-	(void)state;
-	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-		uint64_t value = 0;
-
-		assert_int_equal(value_parse_uint(cases[i].text, cases[i].max, &value), cases[i].r);
-		assert_int_equal(value, cases[i].value);
-	}
-}
-
 static void test_duration(void **state)
 {
 	static const struct {
@@ -327,12 +294,11 @@ static void test_suggest(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_bool),	 cmocka_unit_test(test_uint),
-		cmocka_unit_test(test_duration), cmocka_unit_test(test_range),
-		cmocka_unit_test(test_matcher),	 cmocka_unit_test(test_algorithm),
-		cmocka_unit_test(test_names),	 cmocka_unit_test(test_unquote),
-		cmocka_unit_test(test_utf8),	 cmocka_unit_test(test_distance),
-		cmocka_unit_test(test_suggest),
+		cmocka_unit_test(test_bool),	  cmocka_unit_test(test_duration),
+		cmocka_unit_test(test_range),	  cmocka_unit_test(test_matcher),
+		cmocka_unit_test(test_algorithm), cmocka_unit_test(test_names),
+		cmocka_unit_test(test_unquote),	  cmocka_unit_test(test_utf8),
+		cmocka_unit_test(test_distance),  cmocka_unit_test(test_suggest),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -15,17 +15,17 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 static void read_answer(const char *send, const char *expect, const uint8_t *data, size_t size)
 {
 	uint8_t query[DNS_QUERY_MAX];
-	struct dns_answer answer;
+	struct dns_reply answer;
 	const char *problem;
 	struct dns_check c;
 	size_t n;
 
 	assert(dns_check_parse(send, expect, &c, &problem) == 0);
-	if (dns_answer_read(&c, 0x6964, data, size, &answer) == DNS_ANSWERED)
+	if (dns_reply_read(&c, 0x6964, data, size, &answer) == DNS_ANSWERED)
 		assert(answer.code <= 15 && (c.addr.family != AF_UNSPEC || !answer.has_address));
 	/* A question is no answer to itself. */
 	n = dns_query_make(&c, 0x6964, query);
-	assert(dns_answer_read(&c, 0x6964, query, n, &answer) == DNS_NOT_OURS);
+	assert(dns_reply_read(&c, 0x6964, query, n, &answer) == DNS_NOT_OURS);
 }
 
 /* What is accepted makes a query that says the same. */
@@ -33,7 +33,7 @@ static void parse_check(const uint8_t *data, size_t size)
 {
 	char *text = malloc(size + 2);
 	uint8_t query[DNS_QUERY_MAX];
-	struct dns_answer answer;
+	struct dns_reply answer;
 	const char *problem = NULL;
 	struct dns_check c;
 	size_t n;
@@ -46,7 +46,7 @@ static void parse_check(const uint8_t *data, size_t size)
 		n = dns_query_make(&c, 1, query);
 		assert(n > 12 && n <= DNS_QUERY_MAX);
 		query[2] |= 0x80;
-		assert(dns_answer_read(&c, 1, query, n, &answer) == DNS_ANSWERED);
+		assert(dns_reply_read(&c, 1, query, n, &answer) == DNS_ANSWERED);
 		assert(answer.code == 0 && !answer.has_address);
 	} else {
 		assert(problem);
