@@ -64,9 +64,9 @@ static int on_neighbour(const struct nlmsghdr *h, void *userdata)
 	if (!dst || (size_t)nla_len(dst) != addr_len_bytes(&n.addr))
 		return 0;
 	memcpy(n.addr.bytes, nla_data(dst), addr_len_bytes(&n.addr));
-	if (s->states == KNOWN) {
-		if (!hardware || nla_len(hardware) > INTERFACE_HARDWARE_MAX)
-			return 0;
+	if (hardware ? nla_len(hardware) > INTERFACE_HARDWARE_MAX : m->ndm_state & KNOWN)
+		return 0;
+	if (hardware) {
 		n.hardware_len_bytes = (size_t)nla_len(hardware);
 		memcpy(n.hardware, nla_data(hardware), n.hardware_len_bytes);
 	}
@@ -104,10 +104,11 @@ int interface_neighbours_save(const char *name, struct interface_neighbours *ret
 	return list_neighbours(name, KNOWN, ret);
 }
 
-static int give(struct nl_sock *s, const struct interface_neighbour *n, int index)
+static int request(struct nl_sock *s, int type, int index, const struct interface_neighbour *n)
 {
-	_cleanup_(nlmsg_free_p) nl_message m = nlmsg_alloc_simple(
-		RTM_NEWNEIGH, NLM_F_REQUEST | NLM_F_ACK | NLM_F_CREATE | NLM_F_REPLACE);
+	int flags = type == RTM_NEWNEIGH ? NLM_F_CREATE | NLM_F_REPLACE : 0;
+	_cleanup_(nlmsg_free_p)
+		nl_message m = nlmsg_alloc_simple(type, NLM_F_REQUEST | NLM_F_ACK | flags);
 	struct ndmsg header = {
 		.ndm_family = (uint8_t)n->addr.family,
 		.ndm_ifindex = index,
@@ -116,55 +117,40 @@ static int give(struct nl_sock *s, const struct interface_neighbour *n, int inde
 
 	if (!m || nlmsg_append(m, &header, sizeof(header), NLMSG_ALIGNTO) < 0 ||
 	    nla_put(m, NDA_DST, (int)addr_len_bytes(&n->addr), n->addr.bytes) < 0 ||
-	    nla_put(m, NDA_LLADDR, (int)n->hardware_len_bytes, n->hardware) < 0)
+	    (n->hardware_len_bytes &&
+	     nla_put(m, NDA_LLADDR, (int)n->hardware_len_bytes, n->hardware) < 0))
 		return -ENOMEM;
 	return netlink_exchange_request(s, m);
 }
 
-int interface_neighbours_give(const struct interface_neighbours *l, const char *to)
+/* Goes on after an error and returns the first; an entry that is gone is none. */
+static int request_each(int type, const char *name, const struct interface_neighbours *l)
 {
 	_cleanup_(nl_socket_free_p) struct nl_sock *s = NULL;
-	int index = (int)if_nametoindex(to), ret = 0;
+	int index = (int)if_nametoindex(name), ret;
 
 	if (index == 0)
 		return -ENODEV;
 	ret = netlink_exchange_open(NETLINK_ROUTE, &s);
 	for (size_t i = 0; s && i < l->n; i++) {
-		int r = give(s, &l->at[i], index);
+		int r = request(s, type, index, &l->at[i]);
 
-		if (ret == 0)
+		if (ret == 0 && r != -ENOENT)
 			ret = r;
 	}
 	return ret;
 }
 
-static int forget(struct nl_sock *s, const struct interface_neighbour *n, int index)
+int interface_neighbours_give(const struct interface_neighbours *l, const char *to)
 {
-	_cleanup_(nlmsg_free_p)
-		nl_message m = nlmsg_alloc_simple(RTM_DELNEIGH, NLM_F_REQUEST | NLM_F_ACK);
-	struct ndmsg header = { .ndm_family = (uint8_t)n->addr.family, .ndm_ifindex = index };
-
-	if (!m || nlmsg_append(m, &header, sizeof(header), NLMSG_ALIGNTO) < 0 ||
-	    nla_put(m, NDA_DST, (int)addr_len_bytes(&n->addr), n->addr.bytes) < 0)
-		return -ENOMEM;
-	return netlink_exchange_request(s, m);
+	return request_each(RTM_NEWNEIGH, to, l);
 }
 
 int interface_neighbours_forget_unanswered(const char *name)
 {
 	_cleanup_(interface_neighbours_deinit) struct interface_neighbours list =
 		INTERFACE_NEIGHBOURS_INIT;
-	_cleanup_(nl_socket_free_p) struct nl_sock *s = NULL;
-	int index = (int)if_nametoindex(name);
-	int ret = list_neighbours(name, NUD_INCOMPLETE | NUD_FAILED, &list);
+	int r = list_neighbours(name, NUD_INCOMPLETE | NUD_FAILED, &list);
 
-	if (ret == 0)
-		ret = netlink_exchange_open(NETLINK_ROUTE, &s);
-	for (size_t i = 0; s && i < list.n; i++) {
-		int r = forget(s, &list.at[i], index);
-
-		if (ret == 0 && r != -ENOENT)
-			ret = r;
-	}
-	return ret;
+	return r < 0 ? r : request_each(RTM_DELNEIGH, name, &list);
 }
