@@ -103,6 +103,29 @@ static void release_hop(struct neighbours *n, uint16_t index)
 	reclaim_retire(n->config.reclaim, forget_hop, h);
 }
 
+/*
+ * When routes move to the exception interface their next hops are new to the kernel there. Behind the same port and tag
+ * they are what they were: until the kernel knows better, and its first question may get lost, the address stays.
+ */
+static void inherit_mac(struct neighbours *n, unsigned index)
+{
+	const struct hop_key *key = &n->hops[index].key;
+
+	for (unsigned i = 1; i < n->n_hops; i++) {
+		const struct hop *h = &n->hops[i];
+
+		if (i == index || h->references == 0 || !is_resolved(n, i) ||
+		    h->key.port != key->port || h->key.vlan != key->vlan ||
+		    !addr_eq(&h->key.gateway, &key->gateway))
+			continue;
+		atomic_store_explicit(&n->config.nexthops[index].mac,
+				      atomic_load_explicit(&n->config.nexthops[i].mac,
+							   memory_order_relaxed),
+				      memory_order_release);
+		return;
+	}
+}
+
 /* The place of a next hop like this, a new one if need be; 0 = no room. */
 static uint16_t take_hop(struct neighbours *n, const struct hop_key *key)
 {
@@ -141,6 +164,8 @@ static uint16_t take_hop(struct neighbours *n, const struct hop_key *key)
 	atomic_store_explicit(&nexthop->mac, 0, memory_order_release);
 	if (neighbour_query(n->query, key->ifindex, &key->gateway, &answer) == 0)
 		set_mac(n, index, &answer);
+	if (!answer.valid && !answer.failed)
+		inherit_mac(n, index);
 	(void)neighbour_use(n->query, key->ifindex, &key->gateway); /* tried again by the timer */
 	return (uint16_t)index;
 }
