@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "ipvs/dest-finder.h"
 #include "ipvs/plan.h"
 
 enum {
@@ -119,16 +121,17 @@ int plan_op_apply(const struct plan_op *op, struct ipvs_ruleset *r)
 	return 0;
 }
 
-static void keep_live_values(struct ipvs_service *s, const struct ipvs_service *was)
+static int keep_live_values(struct ipvs_service *s, const struct ipvs_service *was)
 {
-	bool same = ipvs_service_same_list(s, was);
+	_cleanup_(dest_finder_deinit) struct dest_finder finder = { .service = was };
 
 	s->stats = was->stats;
 	for (size_t i = 0; i < s->n_dests; i++) {
 		struct ipvs_dest *d = &s->dests[i];
-		const struct ipvs_dest *live = same ? &was->dests[i]
-						    : ipvs_service_find(was, &d->addr, d->port);
+		const struct ipvs_dest *live;
 
+		if (dest_finder_find(&finder, d, &live) < 0)
+			return -ENOMEM;
 		if (!live)
 			continue;
 		d->active_conns = live->active_conns;
@@ -136,6 +139,7 @@ static void keep_live_values(struct ipvs_service *s, const struct ipvs_service *
 		d->persistent_conns = live->persistent_conns;
 		d->stats = live->stats;
 	}
+	return 0;
 }
 
 static bool is_deleted(const struct plan *p, const struct ipvs_service *s)
@@ -171,8 +175,8 @@ int plan_result(const struct plan *p, const struct ipvs_ruleset *actual,
 	for (size_t i = 0; i < r.n; i++) {
 		const struct ipvs_service *was = ipvs_ruleset_find(actual, &r.services[i].key);
 
-		if (was)
-			keep_live_values(&r.services[i], was);
+		if (was && keep_live_values(&r.services[i], was) < 0)
+			return -ENOMEM;
 	}
 	for (size_t i = 0; i < actual->n; i++) {
 		const struct ipvs_service *s = &actual->services[i];

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "ipvs/dest-finder.h"
 
 void plan_deinit(struct plan *p)
 {
@@ -70,44 +71,18 @@ struct match {
 	const struct ipvs_dest *self, *other;
 };
 
-static int match_cmp(const void *a, const void *b)
+/* In list order, each with its partner in `other`. */
+static struct match *dests_match(const struct ipvs_service *s, const struct ipvs_service *other)
 {
-	return ipvs_dest_key_cmp(((const struct match *)a)->self, ((const struct match *)b)->self);
-}
-
-/* In list order, each with its partner in `other`: sorted copies of both, one merge, back by position. */
-static struct match *dests_match(const struct ipvs_service *s, const struct ipvs_service *other,
-				 bool same_list)
-{
+	_cleanup_(dest_finder_deinit) struct dest_finder finder = { .service = other };
 	_cleanup_free_ struct match *result = calloc(s->n_dests + 1, sizeof(*result));
-	_cleanup_free_ struct match *mine = NULL, *theirs = NULL;
-	size_t k = 0;
 
 	if (!result)
 		return NULL;
-	if (same_list) {
-		for (size_t i = 0; i < s->n_dests; i++)
-			result[i] = (struct match){ &s->dests[i], &other->dests[i] };
-		return take_ptr(result);
-	}
-	mine = calloc(s->n_dests + 1, sizeof(*mine));
-	theirs = calloc(other->n_dests + 1, sizeof(*theirs));
-	if (!mine || !theirs)
-		return NULL;
-	for (size_t i = 0; i < s->n_dests; i++)
-		mine[i].self = &s->dests[i];
-	for (size_t i = 0; i < other->n_dests; i++)
-		theirs[i].self = &other->dests[i];
-	qsort(mine, s->n_dests, sizeof(*mine), match_cmp);
-	qsort(theirs, other->n_dests, sizeof(*theirs), match_cmp);
 	for (size_t i = 0; i < s->n_dests; i++) {
-		struct match *m = &result[mine[i].self - s->dests];
-
-		*m = mine[i];
-		while (k < other->n_dests && match_cmp(&theirs[k], &mine[i]) < 0)
-			k++;
-		if (k < other->n_dests && match_cmp(&theirs[k], &mine[i]) == 0)
-			m->other = theirs[k].self;
+		result[i].self = &s->dests[i];
+		if (dest_finder_find(&finder, &s->dests[i], &result[i].other) < 0)
+			return NULL;
 	}
 	return take_ptr(result);
 }
@@ -178,8 +153,8 @@ static int plan_dests(struct plan *p, const struct ipvs_service *actual,
 		      const struct ipvs_service *desired)
 {
 	bool same = ipvs_service_same_list(actual, desired);
-	_cleanup_free_ struct match *now = same ? NULL : dests_match(actual, desired, false);
-	_cleanup_free_ struct match *then = dests_match(desired, actual, same);
+	_cleanup_free_ struct match *now = same ? NULL : dests_match(actual, desired);
+	_cleanup_free_ struct match *then = dests_match(desired, actual);
 	bool ordered = ipvs_scheduler_is_ordered(desired->scheduler);
 	size_t head = desired->n_dests;
 	int r;
