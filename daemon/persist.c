@@ -210,25 +210,34 @@ static int on_refresh(sd_event_source *s, uint64_t usec, void *userdata)
 	return 0;
 }
 
+static const char *loss(const char *name)
+{
+	size_t len = strlen(name), end = strlen(STATE_STORE_JOURNAL_SUFFIX);
+
+	if (strcmp(name, STATE_STORE_GLOBAL_NAME) == 0)
+		return "services and addresses that the configuration does not name are not known "
+		       "as ipvsd's any more";
+	if (len > end && strcmp(name + len - end, STATE_STORE_JOURNAL_SUFFIX) == 0)
+		return "verdicts and drains that changed last are not known";
+	return "the group's targets start as initial, its runtime registrations are lost";
+}
+
 static void on_trouble(const char *name, int error, size_t n_skipped, void *userdata)
 {
 	const struct manager *m = userdata;
 	const char *path = directory_of(m);
-	bool is_global = strcmp(name, STATE_STORE_GLOBAL_NAME) == 0;
 
 	if (!error)
 		log_warning("%s/%s: %zu entries made no sense: ignoring them", path, name,
 			    n_skipped);
+	else if (error == -ENODATA)
+		log_warning("%s/%s: its last line is incomplete: ignoring the line", path, name);
 	else if (error != -EBADMSG && error != -EPROTONOSUPPORT)
 		log_warning("%s/%s: %s: starting without it", path, name, strerror(-error));
 	else
 		log_warning("%s/%s is %s and was set aside as %s.damaged: %s", path, name,
 			    error == -EBADMSG ? "damaged" : "of another version of the format",
-			    name,
-			    is_global ? "services and addresses that the configuration does not "
-					"name are not known as ipvsd's any more"
-				      : "the group's targets start as initial, its runtime "
-					"registrations are lost");
+			    name, loss(name));
 }
 
 static int load(struct manager *m, struct state *ret)

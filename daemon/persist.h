@@ -3,8 +3,8 @@
 
 /*
  * When the state is written: at once where an answer or an operation depends on it, else soon, so that a burst of
- * transitions is one write; and from time to time, so that a restart knows how old the verdicts are. Each save writes
- * the files that are out of date (daemon/state-store.h). Failures are logged, once per kind, and retried with the
+ * transitions is one write; and from time to time, so that a restart knows how old the verdicts are. What a save writes
+ * is in proportion to the targets that changed (daemon/state-store.h), whatever the size of their groups. Failures are logged, once per kind, and retried with the
  * next change, and after a minute.
  */
 

@@ -77,6 +77,17 @@ int state_file_put(int directory_fd, const char *name)
 	return renameat(directory_fd, fresh, directory_fd, name) < 0 ? -errno : 0;
 }
 
+int state_file_append(int directory_fd, const char *name, const char *text, size_t len_bytes,
+		      bool anew)
+{
+	_cleanup_close_ int fd = -1;
+
+	fd = openat(directory_fd, name,
+		    O_WRONLY | O_CLOEXEC | O_NOFOLLOW | (anew ? O_CREAT | O_TRUNC : O_APPEND),
+		    0600);
+	return fd < 0 ? -errno : fd_write_all(fd, text, len_bytes);
+}
+
 void state_file_abandon(int directory_fd, const char *name)
 {
 	char fresh[STATE_FILE_NAME_MAX];

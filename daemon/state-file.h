@@ -3,9 +3,10 @@
 
 /*
  * One file of the state directory: read as a whole, replaced by a new one under its name, so that a crash leaves the
- * old one or the new one.
+ * old one or the new one; or added to, which a crash may leave undone at the end.
  */
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #define STATE_FILE_NEW_SUFFIX ".new"
@@ -24,6 +25,13 @@ int state_file_read(int directory_fd, const char *name, char **ret_text, size_t 
  */
 int state_file_write(int directory_fd, const char *name, const char *text, size_t len_bytes);
 int state_file_put(int directory_fd, const char *name);
+
+/*
+ * Adds to a file that is in its place, or makes it anew with this alone. On failure it may end in the middle of the
+ * text.
+ */
+int state_file_append(int directory_fd, const char *name, const char *text, size_t len_bytes,
+		      bool anew);
 
 /* Takes back what state_file_write() left. */
 void state_file_abandon(int directory_fd, const char *name);

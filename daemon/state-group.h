@@ -3,7 +3,9 @@
 
 /*
  * The document of one target group. Targets that a start would make the same without it are left out, and so are
- * members that have their usual value: an absent member is that value. Pure but for memory.
+ * members that have their usual value: an absent member is that value. A later document of the same group may hold
+ * the changed targets alone (daemon/state-journal.h): a target is known by its position in the group, which is named
+ * where it is not that in the document. Pure but for memory.
  */
 
 #include <stdbool.h>
@@ -15,6 +17,7 @@
 
 struct state_group {
 	struct target_group group; /* no conf pointer */
+	uint32_t *at;		   /* owned; of each target: its position when it was saved */
 	usec_t saved_usec;	   /* wall clock */
 	size_t n_skipped;	   /* entries that made no sense and were left out */
 };
@@ -30,15 +33,35 @@ void state_group_deinit(struct state_group *s);
  */
 uint64_t state_group_hash(const struct target_group *g);
 
+/* The same of a single target. */
+struct state_group_mark {
+	uint64_t who;  /* address and port */
+	uint64_t what; /* all that state_group_hash() sees; 0 = nothing to keep */
+};
+
+/* Returns the group's hash; ret: room for g->n marks, by position. */
+uint64_t state_group_mark(const struct target_group *g, struct state_group_mark *ret);
+
 /* -ENOMEM. */
 int state_group_format(const struct target_group *g, usec_t now_wall_usec, char **ret_text,
 		       size_t *ret_len_bytes);
+
+/* The targets at these positions alone, in one line without its end. -ENOMEM. */
+int state_group_format_some(const struct target_group *g, const uint32_t *positions, size_t n,
+			    usec_t now_wall_usec, char **ret_text, size_t *ret_len_bytes);
 
 /*
  * Entries that make no sense are skipped and counted. -EBADMSG: not our document; -EPROTONOSUPPORT: another
  * version; -ENOMEM.
  */
 int state_group_parse(const char *text, size_t len_bytes, struct state_group *ret);
+
+/*
+ * A later document of the same group: its targets are added at the end. As state_group_parse(); on failure *s is what
+ * it was. state_group_settle() makes a group of it: each position once, as it was last said. -ENOMEM.
+ */
+int state_group_add(struct state_group *s, const char *text, size_t len_bytes);
+int state_group_settle(struct state_group *s);
 
 /* For verdicts that are too old to be believed: the targets start as initial. Drains and registrations stay. */
 void state_group_forget_verdicts(struct target_group *g, usec_t now_wall_usec);

@@ -33,8 +33,10 @@ static int finish_file(const struct loader *l, struct state_store_file *f, int e
 	if (error == -ENOMEM)
 		return error;
 	if (error == -EBADMSG || error == -EPROTONOSUPPORT) {
+		if (f->has_journal)
+			(void)state_file_set_aside(l->dir, state_store_journal_name(f, name));
 		(void)state_file_set_aside(l->dir, state_store_file_name(f, name));
-		f->present = false;
+		f->present = f->has_journal = false;
 	}
 	if (error < 0 || n_skipped)
 		l->trouble(state_store_file_name(f, name), error, n_skipped, l->userdata);
@@ -59,22 +61,55 @@ static int load_global(const struct loader *l, struct state_global *ret)
 	return finish_file(l, f, r, ret->n_skipped);
 }
 
-static int load_group(const struct loader *l, struct state_store_file *f, struct state_group *ret)
+/* Of a document with this base. What cannot be used of it costs itself alone; -ENOMEM. */
+static int load_journal(const struct loader *l, struct state_store_file *f, uint64_t base,
+			struct state_group *g, bool *ret_all)
 {
-	_cleanup_(state_group_deinit) struct state_group g = STATE_GROUP_INIT;
 	char name[STATE_FILE_NAME_MAX];
 	_cleanup_free_ char *text = NULL;
 	size_t len = 0;
 	int r;
 
+	*ret_all = true;
+	if (!f->has_journal)
+		return 0;
+	r = state_file_read(l->dir, state_store_journal_name(f, name), &text, &len);
+	if (r == 0)
+		r = state_journal_replay(text, len, base, g);
+	if (r == 0 || r == -ENOMEM)
+		return r;
+	*ret_all = false;
+	if (r == -EBADMSG || r == -EPROTONOSUPPORT) {
+		(void)state_file_set_aside(l->dir, name);
+		f->has_journal = false;
+	}
+	if (r != -ESTALE)
+		l->trouble(name, r, 0, l->userdata);
+	return 0;
+}
+
+static int load_group(const struct loader *l, struct state_store_file *f, struct state_group *ret)
+{
+	_cleanup_(state_group_deinit) struct state_group g = STATE_GROUP_INIT;
+	char name[STATE_FILE_NAME_MAX];
+	_cleanup_free_ char *text = NULL;
+	bool all = true;
+	size_t len = 0;
+	int r;
+
 	r = state_file_read(l->dir, state_store_file_name(f, name), &text, &len);
 	if (r == 0)
-		r = state_group_parse(text, len, &g);
+		r = state_group_add(&g, text, len);
 	if (r == 0 && strcmp(g.group.name, f->group) != 0)
 		r = -EBADMSG;
+	if (r == 0)
+		r = load_journal(l, f, state_journal_base(text, len), &g, &all);
+	if (r == 0)
+		r = state_group_settle(&g);
 	if (r < 0)
 		return finish_file(l, f, r, 0);
-	f->hash = g.n_skipped ? 0 : state_group_hash(&g.group);
+	/* What is not all right is written again with the next save. */
+	f->hash = g.n_skipped || !all ? 0 : state_group_hash(&g.group);
 	*ret = g;
 	g = STATE_GROUP_INIT;
 	return finish_file(l, f, 0, ret->n_skipped);
@@ -108,6 +143,7 @@ static int load_groups(const struct loader *l, usec_t max_age_usec, usec_t now_w
 		    !is_fresh(loaded->global.saved_usec, max_age_usec, now_wall_usec))
 			state_group_forget_verdicts(&g.group, now_wall_usec);
 		loaded->registry.groups[loaded->registry.n++] = g.group;
+		free(g.at);
 	}
 	return 0;
 }

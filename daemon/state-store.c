@@ -35,8 +35,18 @@ const char *state_store_file_name(const struct state_store_file *f,
 	return buf;
 }
 
+const char *state_store_journal_name(const struct state_store_file *f,
+				     char buf[static STATE_FILE_NAME_MAX])
+{
+	(void)snprintf(buf, STATE_FILE_NAME_MAX, GROUP_PREFIX "%s" STATE_STORE_JOURNAL_SUFFIX,
+		       f->group);
+	return buf;
+}
+
 void state_store_deinit(struct state_store *s)
 {
+	for (size_t i = 0; i < s->n; i++)
+		state_journal_deinit(&s->files[i].journal);
 	free(s->directory);
 	free(s->files);
 	*s = STATE_STORE_INIT;
@@ -105,6 +115,30 @@ static bool is_ours(const char *name, const char *suffix, char group[static CONF
 	return state_group_name_is_valid(group);
 }
 
+static bool exists(int dir, const char *name)
+{
+	return faccessat(dir, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+/* One without its document means nothing: a crash came between the two removals. */
+static void find_journals(struct state_store *s, int dir)
+{
+	char name[STATE_FILE_NAME_MAX];
+
+	for (size_t i = 0; i < s->n; i++)
+		s->files[i].has_journal = exists(dir, state_store_journal_name(&s->files[i], name));
+}
+
+static void remove_if_orphan(int dir, const char *journal, const char *group)
+{
+	struct state_store_file f = { .present = true };
+	char name[STATE_FILE_NAME_MAX];
+
+	memcpy(f.group, group, strlen(group));
+	if (!exists(dir, state_store_file_name(&f, name)))
+		(void)unlinkat(dir, journal, 0);
+}
+
 static int scan(struct state_store *s, int directory_fd)
 {
 	DIR *d = fdopendir(directory_fd);
@@ -117,6 +151,8 @@ static int scan(struct state_store *s, int directory_fd)
 	while (r == 0 && (e = readdir(d))) {
 		if (is_ours(e->d_name, SUFFIX STATE_FILE_NEW_SUFFIX, group))
 			(void)unlinkat(dirfd(d), e->d_name, 0);
+		else if (is_ours(e->d_name, STATE_STORE_JOURNAL_SUFFIX, group) && *group)
+			remove_if_orphan(dirfd(d), e->d_name, group);
 		else if (!is_ours(e->d_name, SUFFIX, group))
 			continue;
 		else if (*group)
@@ -124,6 +160,7 @@ static int scan(struct state_store *s, int directory_fd)
 		else
 			s->global.present = true;
 	}
+	find_journals(s, dirfd(d));
 	(void)closedir(d);
 	return r;
 }
@@ -145,9 +182,10 @@ static void check_file(struct state_store_file *f, int dir)
 {
 	char name[STATE_FILE_NAME_MAX];
 
-	if (f->present &&
-	    faccessat(dir, state_store_file_name(f, name), F_OK, AT_SYMLINK_NOFOLLOW) < 0)
+	if (f->present && !exists(dir, state_store_file_name(f, name)))
 		f->present = false;
+	if (f->has_journal && !exists(dir, state_store_journal_name(f, name)))
+		f->has_journal = f->present = false;
 }
 
 void state_store_check(struct state_store *s)
@@ -183,8 +221,13 @@ static int batch_finish_file(struct state_store *s, int dir, struct state_store_
 		r = state_file_put(dir, state_store_file_name(f, name));
 	if (r < 0) {
 		state_file_abandon(dir, state_store_file_name(f, name));
+		state_journal_deinit(&f->journal);
 		return r;
 	}
+	/* It belonged to the old one: what a crash leaves here is harmless. */
+	if (f->has_journal)
+		(void)unlinkat(dir, state_store_journal_name(f, name), 0);
+	f->has_journal = false;
 	f->present = true;
 	f->hash = hash;
 	f->durable = flags & STATE_STORE_DURABLE;
@@ -225,22 +268,74 @@ static int batch_add(struct batch *b, int dir, struct state_store_file *f, uint6
 	return 0;
 }
 
-static int save_group(struct state_store *s, int dir, struct batch *b, const struct target_group *g,
-		      enum state_store_flags flags, usec_t now_wall_usec)
+/* -ESTALE as state_journal_format(). After any other failure a document is due. */
+static int append(struct state_store *s, int dir, struct state_store_file *f,
+		  const struct target_group *g, struct state_group_mark **marks,
+		  usec_t now_wall_usec)
 {
-	struct state_store_file *f = find(s, g->name);
-	uint64_t hash = state_group_hash(g);
+	char name[STATE_FILE_NAME_MAX];
+	_cleanup_free_ char *line = NULL;
+	size_t len = 0;
+	int r;
+
+	r = state_journal_format(&f->journal, g, *marks, now_wall_usec, &line, &len);
+	if (r < 0)
+		return r;
+	r = state_file_append(dir, state_store_journal_name(f, name), line, len,
+			      f->journal.bytes == 0);
+	if (r < 0) {
+		state_journal_deinit(&f->journal);
+		f->hash = 0;
+		return r;
+	}
+	state_journal_extend(&f->journal, len, marks);
+	if (!f->has_journal)
+		s->directory_durable = false;
+	f->has_journal = true;
+	f->durable = false;
+	s->n_appended++;
+	return 0;
+}
+
+static int write_document(int dir, struct batch *b, struct state_store_file *f,
+			  const struct target_group *g, struct state_group_mark **marks,
+			  uint64_t hash, usec_t now_wall_usec)
+{
 	_cleanup_free_ char *text = NULL;
 	size_t len = 0;
 	int r;
 
-	assert(f); /* add_groups() */
-	f->wanted = hash != 0;
-	if (!hash || (f->present && f->hash == hash && !(flags & STATE_STORE_ALL)))
-		return 0;
 	r = state_group_format(g, now_wall_usec, &text, &len);
 	if (r == 0)
 		r = batch_add(b, dir, f, hash, text, len);
+	if (r == 0)
+		state_journal_begin(&f->journal, text, len, marks, g->n);
+	return r;
+}
+
+static int save_group(struct state_store *s, int dir, struct batch *b, const struct target_group *g,
+		      enum state_store_flags flags, usec_t now_wall_usec)
+{
+	_cleanup_free_ struct state_group_mark *marks = calloc(g->n + 1, sizeof(*marks));
+	struct state_store_file *f = find(s, g->name);
+	uint64_t hash;
+	int r;
+
+	if (!marks)
+		return -ENOMEM;
+	assert(f); /* add_groups() */
+	hash = state_group_mark(g, marks);
+	f->wanted = hash != 0;
+	if (!hash || (f->present && f->hash == hash && !(flags & STATE_STORE_ALL)))
+		return 0;
+	r = -ESTALE;
+	if (f->present && !(flags & STATE_STORE_ALL))
+		r = append(s, dir, f, g, &marks, now_wall_usec);
+	if (r == 0)
+		f->hash = hash;
+	if (r != -ESTALE)
+		return r;
+	r = write_document(dir, b, f, g, &marks, hash, now_wall_usec);
 	if (r == 0 && b->n == BATCH_MAX)
 		r = batch_finish(s, dir, b, flags);
 	return r;
@@ -255,6 +350,8 @@ static int make_durable(int dir, struct state_store_file *f)
 	if (!f->present || f->durable)
 		return 0;
 	r = state_file_sync(dir, state_store_file_name(f, name));
+	if (r == 0 && f->has_journal)
+		r = state_file_sync(dir, state_store_journal_name(f, name));
 	if (r < 0)
 		f->present = false;
 	else
@@ -285,11 +382,15 @@ static int remove_unwanted(struct state_store *s, int dir)
 		if (!f->wanted && f->present) {
 			if (unlinkat(dir, state_store_file_name(f, name), 0) < 0 && errno != ENOENT)
 				r = -errno;
+			else if (f->has_journal)
+				(void)unlinkat(dir, state_store_journal_name(f, name), 0);
 			s->directory_durable = false;
 		}
 		first = first ? first : r;
 		if (f->wanted || r < 0)
 			s->files[n++] = *f;
+		else
+			state_journal_deinit(&f->journal);
 	}
 	s->n = n;
 	return first;

@@ -2,9 +2,10 @@
 #pragma once
 
 /*
- * The state directory: global.json and one group-NAME.json for each target group that has something to keep. Knows by
- * a hash what each file holds, so that a save costs in proportion to what changed. A file is replaced as a whole; one
- * that cannot be read costs its own group alone.
+ * The state directory: global.json and one group-NAME.json for each target group that has something to keep, with a
+ * group-NAME.journal of what has changed since (daemon/state-journal.h) where the group is large. Knows by hashes what
+ * the files hold, so that what a save writes is in proportion to the targets that changed. A document is replaced as a
+ * whole, a journal added to; one that cannot be read costs its own group alone, a journal only what it says.
  */
 
 #include <stdbool.h>
@@ -15,17 +16,21 @@
 #include "conf/conf.h"
 #include "daemon/state-file.h"
 #include "daemon/state-global.h"
+#include "daemon/state-journal.h"
 
 struct registry;
 
 #define STATE_STORE_GLOBAL_NAME "global.json"
+#define STATE_STORE_JOURNAL_SUFFIX ".journal"
 
 struct state_store_file {
 	char group[CONF_NAME_MAX + 1]; /* "" = the global file */
-	uint64_t hash;		       /* of what it holds; 0 = not known */
+	uint64_t hash;		       /* of what it and its journal hold; 0 = not known */
+	struct state_journal journal;
 	bool present;
-	bool durable; /* what it holds is on the disk, and not only the kernel's to write */
-	bool wanted;  /* only during a save */
+	bool has_journal; /* there is such a file */
+	bool durable;	  /* what both hold is on the disk, and not only the kernel's to write */
+	bool wanted;	  /* only during a save */
 };
 
 struct state_store {
@@ -35,7 +40,8 @@ struct state_store {
 	struct state_store_file global;
 	usec_t global_saved_usec; /* as the file says */
 	bool directory_durable;	  /* the names are on the disk */
-	size_t n_written;	  /* files, since the start: what a test counts */
+	/* Since the start, what a test counts: files, and lines of journals. */
+	size_t n_written, n_appended;
 };
 
 #define STATE_STORE_INIT ((struct state_store){ 0 })
@@ -45,6 +51,10 @@ void state_store_deinit(struct state_store *s);
 /* Returns buf. */
 const char *state_store_file_name(const struct state_store_file *f,
 				  char buf[static STATE_FILE_NAME_MAX]);
+
+/* Likewise. */
+const char *state_store_journal_name(const struct state_store_file *f,
+				     char buf[static STATE_FILE_NAME_MAX]);
 
 /* A descriptor, the caller's; negative errno. */
 int state_store_open_directory(const struct state_store *s);

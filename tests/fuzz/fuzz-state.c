@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
-/* Both kinds of state files: what is taken for state must survive being written and read again, and be usable for a start. */
+/* All kinds of state files: what is taken for state must survive being written and read again, and be usable for a start. */
 
 #include <assert.h>
+#include <inttypes.h>
 #include <netinet/in.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,6 +13,7 @@
 #include "daemon/proc-conns.h"
 #include "daemon/state.h"
 #include "daemon/state-group.h"
+#include "daemon/state-journal.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -70,6 +73,56 @@ static void parse_as_group(const char *data, size_t size)
 	state_group_deinit(&s);
 }
 
+/* A line is hardly ever hit upon with its sums, so that what follows them is sealed here. */
+static void seal(char *text, size_t size, uint64_t base)
+{
+	enum { HASH = 17 };
+	char digits[HASH];
+
+	for (char *line = text, *end; (end = memchr(line, '\n', size)); line = end + 1) {
+		size_t len = (size_t)(end - line);
+
+		if (len >= 2 * HASH) {
+			(void)snprintf(digits, HASH, "%016" PRIx64, base);
+			memcpy(line + HASH, digits, HASH - 1);
+			line[HASH - 1] = line[2 * HASH - 1] = ' ';
+			(void)snprintf(digits, HASH, "%016" PRIx64,
+				       state_hash_bytes(STATE_VERSION, line + HASH, len - HASH));
+			memcpy(line, digits, HASH - 1);
+		}
+		size -= len + 1;
+	}
+}
+
+static void parse_as_journal(const char *data, size_t size)
+{
+	static const char document[] =
+		"{\"version\":1,\"saved\":1,\"group\":\"blue\",\"cold\":false,\"targets\":["
+		"{\"target\":\"10.0.0.0:80\",\"state\":\"healthy\"},"
+		"{\"target\":\"10.0.0.2:80\",\"at\":2,\"state\":\"healthy\"}]}";
+	uint64_t base = state_journal_base(document, sizeof(document) - 1);
+
+	for (int sealed = 0; sealed < 2; sealed++) {
+		struct state_group s = STATE_GROUP_INIT;
+		struct registry old = { .groups = &s.group, .n = 1 };
+		char *text = malloc(size + 1);
+
+		assert(text);
+		memcpy(text, data, size);
+		if (sealed)
+			seal(text, size, base);
+		assert(state_group_add(&s, document, sizeof(document) - 1) == 0);
+		(void)state_journal_replay(text, size, base, &s);
+		assert(state_group_settle(&s) == 0);
+		assert(s.group.n >= 2); /* the document stays */
+		for (size_t i = 1; i < s.group.n; i++)
+			assert(s.at[i - 1] < s.at[i]);
+		start_from(&old);
+		state_group_deinit(&s);
+		free(text);
+	}
+}
+
 static void parse_as_global(const char *data, size_t size)
 {
 	struct state_global s = STATE_GLOBAL_INIT, again = STATE_GLOBAL_INIT;
@@ -96,6 +149,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	parse_as_line(data, size);
 	parse_as_group((const char *)data, size);
+	parse_as_journal((const char *)data, size);
 	parse_as_global((const char *)data, size);
 	return 0;
 }
