@@ -49,7 +49,8 @@ struct port {
 };
 
 enum {
-	PORT_BURST = 32,
+	PORT_BURST =
+		64, /* of 32, a packet costs 2 to 4 ns more: a turn's own work, and fewer cache misses at a time */
 };
 
 /*

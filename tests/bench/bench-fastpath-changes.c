@@ -11,11 +11,12 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "dpdk-fastpath/port.h"
 #include "tests/bench/bench-fastpath.h"
 
 enum {
 	CHANGE_PASSES = 96,
-	TURNS = CHANGE_PASSES * PLANE_RIG_FRAMES / 32, /* full bursts */
+	TURNS = CHANGE_PASSES * PLANE_RIG_FRAMES / PORT_BURST, /* full bursts */
 	CHANGE_NSEC = 1000000,
 	CHANGES_PROCESSOR = 1, /* the worker's is 0 */
 };
@@ -171,8 +172,8 @@ static void print(const char *scheduler, const struct turns *s)
 	rows[n++] = &s->rate;
 	rows[n++] = &s->each;
 	rows[n++] = &s->share;
-	(void)snprintf(heading, sizeof(heading), "a worker's turn, 32 packets, full-nat, %s",
-		       scheduler);
+	(void)snprintf(heading, sizeof(heading), "a worker's turn, %d packets, full-nat, %s",
+		       PORT_BURST, scheduler);
 	stats_print_table(heading, rows, n);
 	/* The rig ends the program otherwise. */
 	printf("  packets lost of %zu that were forwarded meanwhile: 0\n", s->frames);
