@@ -48,16 +48,16 @@ int state_parse_document(const char *text, size_t len_bytes, json_t **ret, usec_
 
 uint64_t state_hash_bytes(uint64_t h, const void *bytes, size_t len_bytes)
 {
-	const uint8_t *p = bytes;
+	const uint8_t *p = bytes, *end = p + len_bytes;
+	uint64_t value;
 
-	while (len_bytes > 0) {
-		size_t n = MIN(len_bytes, sizeof(uint64_t));
-		uint64_t value = 0;
-
-		memcpy(&value, p, n);
+	for (; (size_t)(end - p) >= sizeof(value); p += sizeof(value)) {
+		memcpy(&value, p, sizeof(value));
 		h = state_hash_add(h, value);
-		p += n;
-		len_bytes -= n;
 	}
-	return h;
+	if (p == end)
+		return h;
+	value = 0;
+	memcpy(&value, p, (size_t)(end - p));
+	return state_hash_add(h, value);
 }

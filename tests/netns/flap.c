@@ -26,6 +26,8 @@ enum {
 };
 
 #define STEP_USEC (100 * USEC_PER_MSEC)
+/* Between two looks at the table: to print it takes a second of an emulated processor. */
+#define LOOK_USEC (500 * USEC_PER_MSEC)
 
 struct flap {
 	struct fixture *f; /* borrowed */
@@ -181,6 +183,13 @@ void flap_free(struct flap *x)
 	free(x);
 }
 
+void flap_set_interval(struct flap *x, usec_t interval_usec)
+{
+	x->interval_usec = interval_usec;
+	configure(x);
+	assert_int_equal(gateway_request(x->f->gateway, "POST", "/v1/reload", NULL, NULL), 200);
+}
+
 void flap_run(struct flap *x, usec_t usec)
 {
 	usec_t end = clock_monotonic_usec() + usec;
@@ -198,11 +207,10 @@ void flap_run(struct flap *x, usec_t usec)
 }
 
 /* "-a -t 203.0.113.10:80 -r 10.9.0.7:8080 -m -w 7", each well target once and nothing else. */
-static bool is_settled(void *userdata)
+static bool is_settled(struct flap *x)
 {
 	static const char *const argv[] = { "ipvsadm", "-Sn", NULL };
 	_cleanup_(lab_result_deinit) struct lab_result result = LAB_RESULT_INIT;
-	struct flap *x = userdata;
 	bool *seen = calloc(x->n, sizeof(*seen));
 	char *rest = NULL;
 
@@ -232,10 +240,13 @@ static bool is_settled(void *userdata)
 
 usec_t flap_settle(struct flap *x, usec_t timeout_usec)
 {
-	usec_t start = clock_monotonic_usec();
+	usec_t start = clock_monotonic_usec(), now = start;
 
-	if (lab_wait_until(is_settled, x, timeout_usec) == 0)
-		return clock_monotonic_usec() - start;
+	for (; now - start < timeout_usec; now = clock_monotonic_usec()) {
+		if (is_settled(x))
+			return now - start;
+		lab_sleep(LOOK_USEC);
+	}
 	print_message("# %u of %u targets are not in the table as they are\n", x->n_wrong, x->n);
 	return USEC_NEVER;
 }

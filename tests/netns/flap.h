@@ -24,6 +24,9 @@ struct flap;
 struct flap *flap_new(struct fixture *f, unsigned n_targets, usec_t interval_usec);
 void flap_free(struct flap *x);
 
+/* Other checks from now on: a reload. */
+void flap_set_interval(struct flap *x, usec_t interval_usec);
+
 /* Targets change at random for so long, each about every ten intervals. */
 void flap_run(struct flap *x, usec_t usec);
 

@@ -21,6 +21,7 @@ enum {
 	KILLS = 50,
 	ECHO_CONNECTIONS = 20,
 	RATE = 100,
+	MANY = 40,
 	DELAY_MAX_USEC = 150000,
 };
 
@@ -146,6 +147,38 @@ static void test_verdict_survives(void **state)
 	assert_string_equal(fixture_state(&f, "blue", "10.0.2.10", buf), "healthy");
 }
 
+/* The same in a group so large that only what changed is written. */
+static void test_verdict_among_many_survives(void **state)
+{
+	char buf[FIXTURE_STATE_MAX], targets[MANY * 32], *p = targets;
+
+	(void)state;
+	for (unsigned i = 0; i < MANY; i++) /* where nobody listens */
+		p += sprintf(p, " 10.0.2.10:%u\n", 9000 + i);
+	assert_int_equal(
+		gateway_configure(f.gateway,
+				  LAB_CONF_GLOBAL FIXTURE_LISTENERS
+				  "[target-group blue]\ntargets = 10.0.1.10:8080 weight=5\n"
+				  " 10.0.2.10:8080 weight=6\n%s" FIXTURE_CHECKS
+				  "[target-group echo]\ntargets = 10.0.1.10:7 weight=1\n"
+				  " 10.0.2.10:7 weight=1\nhealth-check-protocol = none\n",
+				  targets),
+		0);
+	assert_int_equal(gateway_start(f.gateway), 0);
+	for (unsigned i = 0; i < 3; i++) {
+		bool well = i % 2;
+
+		lab_server_order_health(&f.servers[0], well ? 200 : 500);
+		assert_true(gateway_wait_weight(f.gateway, LAB_VIP, "10.0.1.10", well ? 5 : 0,
+						3 * USEC_PER_SEC) != USEC_NEVER);
+	}
+	assert_int_equal(gateway_stop(f.gateway, SIGKILL), 128 + SIGKILL);
+	assert_int_equal(access(LAB_STATE_DIRECTORY "/group-blue.journal", F_OK), 0);
+	assert_int_equal(gateway_start(f.gateway), 0);
+	assert_int_equal(gateway_weight(f.gateway, LAB_VIP, 80, "10.0.1.10"), 0);
+	assert_string_equal(fixture_state(&f, "blue", "10.0.1.10", buf), "unhealthy");
+}
+
 static void configure_echo(const char *group)
 {
 	assert_int_equal(gateway_configure(f.gateway,
@@ -226,6 +259,8 @@ int main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_kill, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_verdict_survives, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_verdict_among_many_survives, set_up,
+						tear_down),
 		cmocka_unit_test_setup_teardown(test_farewell, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_refused_reload, set_up, tear_down),
 	};
