@@ -218,7 +218,7 @@ static const char *loss(const char *name)
 		return "services and addresses that the configuration does not name are not known "
 		       "as ipvsd's any more";
 	if (len > end && strcmp(name + len - end, STATE_STORE_JOURNAL_SUFFIX) == 0)
-		return "verdicts and drains that changed last are not known";
+		return "what changed last in the group is lost";
 	return "the group's targets start as initial, its runtime registrations are lost";
 }
 

@@ -119,7 +119,7 @@ static void test_control_garbage(void **state)
 
 static void write_state(const char *path, const char *text, size_t n)
 {
-	_cleanup_close_ int fd = open(path, O_WRONLY | O_TRUNC | O_CLOEXEC);
+	_cleanup_close_ int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 
 	assert_true(fd >= 0);
 	assert_int_equal(write(fd, text, n), n);
@@ -173,6 +173,35 @@ static void test_state_file(void **state)
 	damage_state("group-blue.json");
 }
 
+/* It costs what it says itself: the verdicts of the document stay. */
+static void test_damaged_journal(void **state)
+{
+	static const char path[] = LAB_STATE_DIRECTORY "/group-blue.journal";
+	static const struct {
+		const char *text, *log;
+		bool aside;
+	} cases[] = {
+		{ "garbage\n", "group-blue.journal is damaged and was set aside", true },
+		{ "0123456789abcdef 01", "group-blue.journal: its last line is incomplete", false },
+	};
+	char buf[FIXTURE_STATE_MAX];
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		fixture_start(&f, "blue");
+		assert_int_equal(gateway_stop(f.gateway, SIGTERM), 0);
+		write_state(path, cases[i].text, strlen(cases[i].text));
+		assert_int_equal(gateway_start(f.gateway), 0);
+		assert_string_equal(fixture_state(&f, "blue", "10.0.1.10", buf), "healthy");
+		assert_logged(cases[i].log);
+		assert_int_equal(access(LAB_STATE_DIRECTORY "/group-blue.journal.damaged", F_OK),
+				 cases[i].aside ? 0 : -1);
+		(void)unlink(LAB_STATE_DIRECTORY "/group-blue.journal.damaged");
+		assert_int_equal(gateway_stop(f.gateway, SIGTERM), 0);
+		assert_int_equal(access(path, F_OK), -1);
+	}
+}
+
 /* Starts the daemon, which must end by itself with status 1 and this text. */
 static void assert_refuses(const char *const *prefix, const char *text)
 {
@@ -223,6 +252,7 @@ int main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_control_garbage, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_state_file, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_damaged_journal, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_no_capability, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_wrong_file, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_no_address, set_up, tear_down),
