@@ -23,7 +23,8 @@ int attempt_start(struct attempt *a, const struct attempt_engines *engines,
 		return 0;
 	case PROTOCOL_CHECK_HTTP:
 		if (!by_curl(spec)) {
-			probe_http_start(&a->http, engines->connector, spec, done, userdata);
+			probe_http_start(&a->http, engines->connector, spec, &a->http_request, done,
+					 userdata);
 			return 0;
 		}
 		return probe_curl_start(engines->curl, spec, &a->curl_memory, done, userdata,
@@ -82,4 +83,5 @@ enum probe_outcome attempt_cancel(struct attempt *a, const struct probe_spec *sp
 void attempt_deinit(struct attempt *a)
 {
 	probe_curl_memory_deinit(&a->curl_memory);
+	probe_http_request_deinit(&a->http_request);
 }

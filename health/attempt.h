@@ -24,6 +24,7 @@ struct attempt_engines {
 /* Embedded by its owner; zero-initialised. */
 struct attempt {
 	struct probe_curl_memory curl_memory; /* of the attempts before */
+	struct probe_http_request http_request;
 	/* Means nothing while no attempt runs. */
 	union {
 		struct probe_tcp tcp;

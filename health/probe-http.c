@@ -21,11 +21,12 @@ static void finish(struct probe_http *p, enum probe_outcome outcome, int32_t det
 	p->done(p->userdata, outcome, detail);
 }
 
-static size_t make_request(const struct probe_spec *spec, char buf[static REQUEST_MAX])
+static int make_request(const struct probe_spec *spec, struct probe_http_request *ret)
 {
 	const char *host = spec->text[PROTOCOL_TEXT_HOST];
-	char where[ADDR_PORT_STR_MAX];
-	char *end = buf;
+	char where[ADDR_PORT_STR_MAX], buf[REQUEST_MAX];
+	char *end = buf, *bytes;
+	size_t size;
 
 	if (!*host)
 		host = addr_port_format(&spec->addr, spec->port, where);
@@ -38,45 +39,33 @@ static size_t make_request(const struct probe_spec *spec, char buf[static REQUES
 	end = stpcpy(end, host);
 	end = stpcpy(end, "\r\nUser-Agent: ipvsd/" IPVSD_VERSION
 			  "\r\nAccept: */*\r\nConnection: close\r\n\r\n");
-	return (size_t)(end - buf);
-}
-
-/* 0, also when the socket takes no more now; negative errno. */
-static int send_rest(struct probe_http *p)
-{
-	ssize_t n;
-
-	if (!p->request)
-		return 0;
-	n = send(connection_fd(&p->connection), p->request + p->request_sent,
-		 p->request_size - p->request_sent, MSG_NOSIGNAL);
-	if (n < 0)
-		return errno == EAGAIN ? 0 : -errno;
-	p->request_sent += (size_t)n;
-	if (p->request_sent == p->request_size) {
-		free(p->request);
-		p->request = NULL;
-	}
+	size = (size_t)(end - buf);
+	bytes = malloc(size);
+	if (!bytes)
+		return -ENOMEM;
+	*ret = (struct probe_http_request){ memcpy(bytes, buf, size), size };
 	return 0;
 }
 
-/* Nearly always the kernel takes it all, and nothing is kept. */
+void probe_http_request_deinit(struct probe_http_request *r)
+{
+	free(r->bytes);
+	*r = (struct probe_http_request){ 0 };
+}
+
+/* What is left of it. 0, also when the socket takes no more now; negative errno. */
 static int send_request(struct probe_http *p)
 {
-	char request[REQUEST_MAX];
-	size_t size = make_request(p->spec, request);
-	ssize_t n = send(connection_fd(&p->connection), request, size, MSG_NOSIGNAL);
+	const struct probe_http_request *r = p->request;
+	ssize_t n;
 
-	if (n < 0 && errno != EAGAIN)
-		return -errno;
-	if (n == (ssize_t)size)
+	if (p->sent == r->size)
 		return 0;
-	p->request_sent = n > 0 ? (size_t)n : 0;
-	p->request_size = size;
-	p->request = malloc(size);
-	if (!p->request)
-		return -ENOMEM;
-	memcpy(p->request, request, size);
+	n = send(connection_fd(&p->connection), r->bytes + p->sent, r->size - p->sent,
+		 MSG_NOSIGNAL);
+	if (n < 0)
+		return errno == EAGAIN ? 0 : -errno;
+	p->sent += (size_t)n;
 	return 0;
 }
 
@@ -184,18 +173,16 @@ static void on_event(struct connection *c, uint32_t events)
 {
 	struct probe_http *p =
 		(struct probe_http *)((char *)c - offsetof(struct probe_http, connection));
-	int r;
+	int r = 0;
 
 	if (!p->connected) {
 		r = connection_error(c, events);
 		if (r == -EAGAIN)
 			return;
 		p->connected = r == 0;
-		if (r == 0)
-			r = send_request(p);
-	} else {
-		r = send_rest(p);
 	}
+	if (r == 0)
+		r = send_request(p);
 	/* A server may answer and close before it has read all: what it said counts. */
 	if (r < 0 && (!p->connected || (r != -EPIPE && r != -ECONNRESET)))
 		finish(p, probe_outcome_from_errno(-r), -r);
@@ -204,18 +191,23 @@ static void on_event(struct connection *c, uint32_t events)
 }
 
 void probe_http_start(struct probe_http *p, struct connector *connector,
-		      const struct probe_spec *spec, probe_done_t done, void *userdata)
+		      const struct probe_spec *spec, struct probe_http_request *request,
+		      probe_done_t done, void *userdata)
 {
-	int r;
+	int r = 0;
 
 	*p = (struct probe_http){
 		.connection.on_event = on_event,
 		.spec = spec,
+		.request = request,
 		.done = done,
 		.userdata = userdata,
 	};
 	http_answer_init(&p->answer, NULL);
-	r = connection_open(&p->connection, connector, spec);
+	if (!request->bytes)
+		r = make_request(spec, request);
+	if (r == 0)
+		r = connection_open(&p->connection, connector, spec);
 	if (r < 0)
 		finish(p, probe_outcome_from_errno(-r), -r);
 }
@@ -223,8 +215,6 @@ void probe_http_start(struct probe_http *p, struct connector *connector,
 enum probe_outcome probe_http_cancel(struct probe_http *p)
 {
 	connection_close(&p->connection);
-	free(p->request);
-	p->request = NULL;
 	free(p->answer.body);
 	p->answer.body = NULL;
 	if (!p->connected)

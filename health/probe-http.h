@@ -10,6 +10,14 @@
 #include "health/connector.h"
 #include "health/http-answer.h"
 
+/* What is sent: made for the first attempt, kept for those that follow. Embedded by its owner; zero-initialised. */
+struct probe_http_request {
+	char *bytes; /* owned */
+	size_t size;
+};
+
+void probe_http_request_deinit(struct probe_http_request *r);
+
 /* Embedded by its owner; zero-initialised = not running. */
 struct probe_http {
 	struct connection connection;
@@ -17,13 +25,15 @@ struct probe_http {
 	probe_done_t done;
 	void *userdata; /* borrowed */
 	struct http_answer answer;
-	char *request; /* owned; only while the kernel has not taken all of it */
-	size_t request_size, request_sent;
+	const struct probe_http_request *request; /* borrowed */
+	size_t sent;				  /* bytes of it */
 	bool connected;
 };
 
+/* request: of this specification's attempts. */
 void probe_http_start(struct probe_http *p, struct connector *connector,
-		      const struct probe_spec *spec, probe_done_t done, void *userdata);
+		      const struct probe_spec *spec, struct probe_http_request *request,
+		      probe_done_t done, void *userdata);
 
 /* Ends a running attempt without a call of done. Returns what a deadline means now. */
 enum probe_outcome probe_http_cancel(struct probe_http *p);
