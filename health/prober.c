@@ -17,11 +17,7 @@
 /* New targets are first probed within this time, however long their interval. */
 #define FIRST_SPREAD_USEC USEC_PER_SEC
 
-/*
- * Wake-ups are put off to the next multiple of this, so that probes start by the dozen: most of what a probe alone
- * would cost is waking this process, the server and the kernel's tables in the caches. Timeouts that this would
- * lengthen by more than a twentieth are kept to the microsecond.
- */
+/* Starts are counted in this time. */
 #define GRAIN_USEC (10 * USEC_PER_MSEC)
 
 enum {
@@ -36,6 +32,7 @@ struct probe {
 	struct prober *prober; /* borrowed */
 	struct wakeup wakeup;
 	usec_t phase_usec, due_usec;
+	bool good; /* the last result */
 	bool running;
 	usec_t attempt_due_usec, attempt_start_usec, deadline_usec;
 	int32_t weight_percent; /* what the running attempt has said of it; -1 = nothing */
@@ -108,14 +105,22 @@ static void arm(struct prober *pr)
 
 static void queue_at(struct probe *p, usec_t at_usec)
 {
-	usec_t grain = p->spec.timeout_usec >= 20 * GRAIN_USEC ? GRAIN_USEC : 1;
-
-	wakeup_set(&p->prober->queue, &p->wakeup, (at_usec + grain - 1) / grain * grain);
+	wakeup_set(&p->prober->queue, &p->wakeup, at_usec);
 }
 
+/*
+ * Wake-ups are put off to the schedule's grid, so that probes start by the dozen: most of what a probe alone would cost
+ * is waking this process, the server and the kernel's tables in the caches. Timeouts that this would lengthen by more
+ * than a twentieth are kept to the microsecond.
+ */
 static void probe_requeue(struct probe *p)
 {
-	queue_at(p, p->running ? MIN(p->deadline_usec, p->due_usec) : p->due_usec);
+	usec_t at_usec = p->running ? MIN(p->deadline_usec, p->due_usec) : p->due_usec;
+	usec_t grid_usec = schedule_grid(p->spec.interval_usec);
+
+	if (p->spec.timeout_usec < 20 * grid_usec)
+		grid_usec = 1;
+	queue_at(p, (at_usec + grid_usec - 1) / grid_usec * grid_usec);
 }
 
 static void report(struct probe *p, enum probe_outcome outcome, int32_t detail)
@@ -134,7 +139,9 @@ static void report(struct probe *p, enum probe_outcome outcome, int32_t detail)
 	};
 
 	protocol_init(&result.header, PROTOCOL_RESULT, sizeof(result));
-	p->prober->on_result(p->prober->userdata, &p->spec, &result);
+	p->prober->on_result(p->prober->userdata, &p->spec, &result,
+			     p->good && outcome == PROBE_OK);
+	p->good = outcome == PROBE_OK;
 }
 
 static void on_advice(void *userdata, int32_t weight_percent, enum probe_advice advice)
@@ -344,7 +351,7 @@ void prober_now(struct prober *pr, uint64_t id)
 		return;
 	p = *found;
 	p->due_usec = MIN(p->due_usec, clock_monotonic_usec());
-	probe_requeue(p);
+	queue_at(p, p->due_usec);
 	arm(pr);
 }
 

@@ -8,8 +8,8 @@
  * A probe that is still running when its next one is due is not doubled: the next is skipped and counted. The timeout
  * being at most the interval, that happens only when this process was late, or after a target's early first probe.
  *
- * Probes begin up to 10 ms after they are due, because starting a dozen at once costs half; and, whatever is due, no
- * more than twice as many begin as the schedule asks for: no crowd of connections after a start or a stop.
+ * Probes begin on the schedule's grid, because starting a dozen at once costs half; and, whatever is due, no more than
+ * twice as many begin as the schedule asks for: no crowd of connections after a start or a stop.
  */
 
 #include <systemd/sd-event.h>
@@ -25,9 +25,12 @@ struct prober_stats {
 	uint32_t probes, in_flight;
 };
 
-/* result->header is filled. Must not call back into the prober. */
+/*
+ * result->header is filled. again: good, as the one before it was.
+ * Must not call back into the prober.
+ */
 typedef void (*prober_result_t)(void *userdata, const struct probe_spec *spec,
-				const struct protocol_result *result);
+				const struct protocol_result *result, bool again);
 
 int prober_new(sd_event *event, prober_result_t on_result, void *userdata, struct prober **ret);
 void prober_free(struct prober *p);

@@ -20,9 +20,22 @@ static usec_t place(uint64_t hash, usec_t size_usec)
 	return (usec_t)(((unsigned __int128)hash * size_usec) >> 64);
 }
 
+usec_t schedule_grid(usec_t interval_usec)
+{
+	if (interval_usec >= 10 * USEC_PER_SEC)
+		return 100 * USEC_PER_MSEC;
+	if (interval_usec >= 5 * USEC_PER_SEC)
+		return 50 * USEC_PER_MSEC;
+	if (interval_usec >= 2 * USEC_PER_SEC)
+		return 20 * USEC_PER_MSEC;
+	return MIN(10 * USEC_PER_MSEC, interval_usec);
+}
+
 usec_t schedule_phase(uint64_t id, usec_t interval_usec)
 {
-	return place(mix(id), interval_usec);
+	usec_t grid_usec = schedule_grid(interval_usec);
+
+	return place(mix(id), interval_usec / grid_usec) * grid_usec;
 }
 
 usec_t schedule_next(usec_t phase_usec, usec_t interval_usec, usec_t now_usec)

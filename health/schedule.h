@@ -11,7 +11,13 @@
 
 #include "base/clock.h"
 
-/* 0 <= phase < interval. */
+/*
+ * Dues lie on a grid, so that those of many targets fall together: about a hundredth of the interval, 10, 20, 50 or
+ * 100 ms, and never more than the interval. An interval that is no multiple of it leaves the grid.
+ */
+usec_t schedule_grid(usec_t interval_usec);
+
+/* 0 <= phase < interval; on the grid. */
 usec_t schedule_phase(uint64_t id, usec_t interval_usec);
 
 /* The first due time of this phase that is not before now. */

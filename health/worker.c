@@ -4,6 +4,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -22,10 +23,17 @@ enum {
 };
 
 /*
- * Good news wait for more of them, so that ten thousand targets wake the daemon twenty times a second: what they can
- * bring about, weight for a target, waits longer there. Everything else goes out at once.
+ * Good news wait for more of them, so that ten thousand targets do not wake the daemon two thousand times a second:
+ * what they can bring about, weight for a target, waits longer there. The first good result of a target waits for this
+ * time; those that follow for a tenth of their interval, or for the next heartbeat. Everything else goes out at once.
  */
 #define GOOD_NEWS_USEC (50 * USEC_PER_MSEC)
+
+/*
+ * Before it waits for more this process lets so much time pass, so that what comes in a crowd is taken in a crowd: a
+ * wake-up costs as much as a check. Durations are as exact as that.
+ */
+#define REST_MSEC 1
 
 /* At most one line about probes that could not be made in this time. */
 #define COMPLAINT_USEC (30 * USEC_PER_SEC)
@@ -194,14 +202,17 @@ static bool is_good_news(const struct protocol_result *result)
 }
 
 static void on_result(void *userdata, const struct probe_spec *spec,
-		      const struct protocol_result *result)
+		      const struct protocol_result *result, bool again)
 {
 	struct worker *w = userdata;
+	usec_t wait_usec = 0;
 
 	if (result->outcome == PROBE_INTERNAL_ERROR)
 		complain(w, spec, result->detail);
+	if (is_good_news(result))
+		wait_usec = again ? spec->interval_usec / 10 : GOOD_NEWS_USEC;
 	enqueue(w, result);
-	flush_within(w, is_good_news(result) ? GOOD_NEWS_USEC : 0);
+	flush_within(w, wait_usec);
 }
 
 static int on_heartbeat(sd_event_source *s, uint64_t usec, void *userdata)
@@ -223,6 +234,8 @@ static int on_heartbeat(sd_event_source *s, uint64_t usec, void *userdata)
 		.results_dropped = w->dropped,
 	};
 	protocol_init(&beat.header, PROTOCOL_HEARTBEAT, sizeof(beat));
+	if (!w->blocked)
+		flush_queue(w);
 	if (send_record(w, &beat, sizeof(beat)))
 		prober_reset_lateness(w->prober);
 	/* Fixed rate; beats that this process slept through are not made up for. */
@@ -359,11 +372,23 @@ static int worker_init(struct worker *w)
 static int worker_run(struct worker *w)
 {
 	struct protocol_hello hello = { .pid = (uint32_t)getpid() };
+	int r = 0, status = EXIT_FAILURE;
 
 	protocol_init(&hello.header, PROTOCOL_HELLO, sizeof(hello));
 	if (!send_record(w, &hello, sizeof(hello)))
 		(void)sd_event_exit(w->event, EXIT_FAILURE);
-	return sd_event_loop(w->event);
+	while (r >= 0 && sd_event_get_state(w->event) != SD_EVENT_FINISHED) {
+		r = sd_event_prepare(w->event);
+		if (r == 0) {
+			(void)poll(NULL, 0, REST_MSEC);
+			r = sd_event_wait(w->event, UINT64_MAX);
+		}
+		if (r > 0)
+			r = sd_event_dispatch(w->event);
+	}
+	if (r >= 0)
+		r = sd_event_get_exit_code(w->event, &status);
+	return r < 0 ? r : status;
 }
 
 static void worker_cleanup(struct worker *w)

@@ -32,10 +32,12 @@ struct rig {
 	uint32_t generation[N_IDS];
 	uint32_t outcome[N_IDS];
 	usec_t due_usec[N_IDS];
+	unsigned n_again[N_IDS];
+	bool again[N_IDS];
 };
 
 static void on_result(void *userdata, const struct probe_spec *spec,
-		      const struct protocol_result *result)
+		      const struct protocol_result *result, bool again)
 {
 	struct rig *rig = userdata;
 	enum protocol_kind kind;
@@ -48,6 +50,8 @@ static void on_result(void *userdata, const struct probe_spec *spec,
 	rig->generation[result->id] = result->generation;
 	rig->outcome[result->id] = result->outcome;
 	rig->due_usec[result->id] = result->due_usec;
+	rig->again[result->id] = again;
+	rig->n_again[result->id] += again;
 }
 
 static void rig_init(struct rig *rig)
@@ -257,6 +261,30 @@ static void test_probe_now(void **state)
 	rig_deinit(&rig);
 }
 
+/* Good, and again; a failure is news each time, and so is the first good one after it. */
+static void test_again(void **state)
+{
+	static struct rig rig;
+	uint16_t port;
+
+	(void)state;
+	rig_init(&rig);
+	port = rig.good.port;
+	set_probe(&rig, 0, 1, PROTOCOL_CHECK_TCP, port, 20 * USEC_PER_MSEC);
+	set_probe(&rig, 1, 1, PROTOCOL_CHECK_HTTP, rig.silent.port, 20 * USEC_PER_MSEC);
+	wait_for(&rig, &rig.results[0], 1);
+	assert_false(rig.again[0]);
+	wait_for(&rig, &rig.results[0], 5);
+	wait_for(&rig, &rig.results[1], 3);
+	assert_int_equal(rig.n_again[0], rig.results[0] - 1);
+	assert_int_equal(rig.n_again[1], 0);
+	set_probe(&rig, 0, 2, PROTOCOL_CHECK_TCP, port, 20 * USEC_PER_MSEC);
+	rig.results[0] = rig.n_again[0] = 0;
+	wait_for(&rig, &rig.results[0], 3);
+	assert_int_equal(rig.n_again[0], rig.results[0] - 1);
+	rig_deinit(&rig);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -264,6 +292,7 @@ int main(void)
 		cmocka_unit_test(test_late_loop),
 		cmocka_unit_test(test_timeout_meets_interval),
 		cmocka_unit_test(test_probe_now),
+		cmocka_unit_test(test_again),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -45,11 +45,34 @@ static void test_phase_is_even(void **state)
 		usec_t phase = schedule_phase(id, interval_usec);
 
 		assert_true(phase < interval_usec);
+		assert_int_equal(phase % (50 * USEC_PER_MSEC), 0);
 		assert_int_equal(phase, schedule_phase(id, interval_usec));
 		counts[phase * 10 / interval_usec]++;
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(counts); i++)
 		assert_in_range(counts[i], 880, 1120); /* 4 standard deviations */
+}
+
+/* About a hundredth, and at least one place in every interval. */
+static void test_grid(void **state)
+{
+	static const struct {
+		usec_t interval, grid;
+	} cases[] = {
+		{ 10000, 10000 },     { 15000, 10000 },	       { 1000000, 10000 },
+		{ 1999999, 10000 },   { 2000000, 20000 },      { 4999999, 20000 },
+		{ 5000000, 50000 },   { 9999999, 50000 },      { 10000000, 100000 },
+		{ 30000000, 100000 }, { 86400000000, 100000 }, { 7, 7 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		assert_int_equal(schedule_grid(cases[i].interval), cases[i].grid);
+		for (uint64_t id = 0; id < 100; id++) {
+			assert_true(schedule_phase(id, cases[i].interval) < cases[i].interval);
+			assert_int_equal(schedule_phase(id, cases[i].interval) % cases[i].grid, 0);
+		}
+	}
 }
 
 static void test_first(void **state)
@@ -110,9 +133,8 @@ static void test_wakeup_queue(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_next),
-		cmocka_unit_test(test_phase_is_even),
-		cmocka_unit_test(test_first),
+		cmocka_unit_test(test_next),	     cmocka_unit_test(test_phase_is_even),
+		cmocka_unit_test(test_grid),	     cmocka_unit_test(test_first),
 		cmocka_unit_test(test_wakeup_queue),
 	};
 
