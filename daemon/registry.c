@@ -39,13 +39,12 @@ static uint64_t hash_word(uint64_t h, uint64_t word)
 	return h ^ h >> 32;
 }
 
-static uint64_t target_id(const char *group, const struct addr *addr, uint16_t port)
+static uint64_t target_id(const struct target_group *g, const struct addr *addr, uint16_t port)
 {
 	uint64_t words[sizeof(addr->bytes) / sizeof(uint64_t)];
-	uint64_t h = hash_bytes(hash_start, group, strlen(group) + 1);
 
 	memcpy(words, addr->bytes, sizeof(words));
-	return hash_word(hash_word(hash_word(h, words[0]), words[1]), port);
+	return hash_word(hash_word(hash_word(g->name_hash, words[0]), words[1]), port);
 }
 
 static enum target_use group_use(const struct target_group *g)
@@ -62,7 +61,7 @@ void target_init(struct target *t, const struct target_group *g, const struct ad
 	*t = (struct target){
 		.addr = *addr,
 		.port = port,
-		.id = target_id(g->name, addr, port),
+		.id = target_id(g, addr, port),
 		.configured_weight = CONF_TARGET_WEIGHT_DEFAULT,
 		.file_weight = CONF_TARGET_WEIGHT_DEFAULT,
 		.awaiting_first_result = true,
@@ -352,7 +351,7 @@ static int build_group(struct target_group *g, const struct conf_target *targets
 		struct target *t = &g->targets[i];
 
 		if (!t->id) /* from the state file */
-			t->id = target_id(g->name, &t->addr, t->port);
+			t->id = target_id(g, &t->addr, t->port);
 		/* A group that comes into use has no healthy target: the first ones are its founders. */
 		if (target_is_registered(t) &&
 		    target_health_set_use(&t->health, group_use(g), now_wall_usec))
@@ -407,6 +406,7 @@ int registry_build_from(const struct conf *conf, const struct roster *roster,
 		const struct target_group *known = find_old_group(old, conf->groups[i].name, i);
 
 		memcpy(g->name, conf->groups[i].name, sizeof(g->name));
+		g->name_hash = hash_bytes(hash_start, g->name, strlen(g->name) + 1);
 		g->conf = &conf->groups[i];
 		g->settings = registry_settings(conf, g->conf);
 		g->own_zone = conf->global.zone;

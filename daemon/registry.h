@@ -61,6 +61,7 @@ struct target {
 
 struct target_group {
 	char name[CONF_NAME_MAX + 1];
+	uint64_t name_hash; /* what the ids of its targets are made from */
 	const struct conf_group
 		*conf; /* borrowed from the configuration that the registry was built for */
 	uint16_t

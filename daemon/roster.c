@@ -12,7 +12,7 @@
 void roster_deinit(struct roster *r)
 {
 	for (size_t i = 0; i < r->n; i++) {
-		free(r->groups[i].targets);
+		free(r->groups[i].own);
 		free(r->groups[i].sources);
 	}
 	free(r->groups);
@@ -48,12 +48,12 @@ struct builder {
 static int append(struct roster_group *g, const struct conf_target *t,
 		  const struct roster_source *source)
 {
-	void *targets = g->targets, *sources = g->sources;
+	void *targets = g->own, *sources = g->sources;
 	size_t n = g->n;
 	struct conf_target *target = assign_append(&targets, &n, sizeof(*target));
 	struct roster_source *s;
 
-	g->targets = targets;
+	g->targets = g->own = targets;
 	if (!target)
 		return -ENOMEM;
 	n = g->n;
@@ -172,27 +172,38 @@ static int drop_repeated(struct builder *b)
 	for (size_t i = 0; i < g->n; i++) {
 		if (drop[i])
 			continue;
-		g->targets[n] = g->targets[i];
+		g->own[n] = g->own[i];
 		g->sources[n++] = g->sources[i];
 	}
 	g->n = n;
 	return 0;
 }
 
+/* Ten thousand targets are built from at each start and reload, and mostly there is nothing to be looked up. */
+static bool is_configuration(const struct conf_group *c, const struct roster_file *file)
+{
+	if (file->targets || conf_group_dns_name(c))
+		return false;
+	for (size_t i = 0; i < c->n_targets; i++)
+		if (c->targets[i].host)
+			return false;
+	return true;
+}
+
 static int build_group(struct builder *b, const struct roster_file *file)
 {
 	const struct conf_group *c = b->conf;
-	size_t n_own = c->n_targets - c->n_file_targets;
+	size_t n_written = c->n_targets - c->n_file_targets;
 	const char *name = conf_group_dns_name(c);
 	const struct conf_target found = { .origin = c->origin,
 					   .weight = CONF_TARGET_WEIGHT_DEFAULT };
 	int r;
 
-	r = append_targets(b, c->targets, n_own, false);
+	r = append_targets(b, c->targets, n_written, false);
 	if (r == 0 && file->targets)
 		r = append_targets(b, file->targets, file->n, true);
 	else if (r == 0 && c->n_file_targets > 0)
-		r = append_targets(b, c->targets + n_own, c->n_file_targets, true);
+		r = append_targets(b, c->targets + n_written, c->n_file_targets, true);
 	if (r == 0 && name)
 		r = append_in_families(b, name, &found, false);
 	return r == 0 && b->may_repeat ? drop_repeated(b) : r;
@@ -206,10 +217,21 @@ static int build_all(struct roster *r, const struct conf *c, const struct roster
 		return -ENOMEM;
 	r->n = c->n_groups;
 	for (size_t i = 0; i < c->n_groups; i++) {
-		struct builder b = { &c->groups[i], &r->groups[i], roster_families(c, i),
-				     names,	    n_names,	   false };
-		int e = build_group(&b, &files[i]);
+		const struct conf_group *g = &c->groups[i];
+		int e = 0;
 
+		if (is_configuration(g, &files[i])) {
+			r->groups[i] = (struct roster_group){
+				.targets = g->targets,
+				.n = g->n_targets,
+				.n_written = g->n_targets - g->n_file_targets,
+			};
+		} else {
+			struct builder b = { g,	    &r->groups[i], roster_families(c, i),
+					     names, n_names,	   false };
+
+			e = build_group(&b, &files[i]);
+		}
 		if (e < 0)
 			return e;
 	}
@@ -229,6 +251,15 @@ int roster_build(const struct conf *c, const struct roster_file *files,
 	return r;
 }
 
+static const struct roster_source *source_of(const struct roster_group *g, size_t i)
+{
+	static const struct roster_source written = { NULL, false }, in_file = { NULL, true };
+
+	if (g->sources)
+		return &g->sources[i];
+	return i < g->n_written ? &written : &in_file;
+}
+
 const struct roster_source *roster_find(const struct roster *r, const struct conf *c, size_t group,
 					const struct addr *addr, uint16_t port, size_t hint)
 {
@@ -242,7 +273,7 @@ const struct roster_source *roster_find(const struct roster *r, const struct con
 
 		if (port_of(&c->groups[group], &g->targets[i]) == port &&
 		    addr_eq(&g->targets[i].addr, addr))
-			return &g->sources[i];
+			return source_of(g, i);
 	}
 	return NULL;
 }

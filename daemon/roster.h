@@ -27,9 +27,12 @@ struct roster_source {
 };
 
 struct roster_group {
-	struct conf_target *targets;   /* owned; host is NULL, addr is set; origin is borrowed */
-	struct roster_source *sources; /* owned; of each */
+	const struct conf_target *targets; /* host is NULL, addr is set; origin is borrowed */
 	size_t n;
+	/* What a group has that is not just its configuration's targets; else those are borrowed, and these are NULL. */
+	struct conf_target *own;       /* owned; what targets points to */
+	struct roster_source *sources; /* owned; of each */
+	size_t n_written; /* the others of the configuration's targets are its file's */
 };
 
 struct roster {
@@ -49,7 +52,8 @@ struct roster_families roster_families(const struct conf *c, size_t group);
 
 /*
  * files: one for each group. names: sorted by discovery_cmp(); those that are not there, or have no addresses, give no
- * targets. An address that comes twice is the first's: of the section, the file, the discovery, in this order. -ENOMEM.
+ * targets. An address that comes twice is the first's: of the section, the file, the discovery, in this order. The roster
+ * borrows from all of them. -ENOMEM.
  */
 int roster_build(const struct conf *c, const struct roster_file *files,
 		 const struct discovery *const *names, size_t n_names, struct roster *ret);
