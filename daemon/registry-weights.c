@@ -191,10 +191,10 @@ static enum weight_zone zone_of(const struct target_group *g, const struct targe
 	return strcmp(t->zone, g->own_zone) == 0 ? WEIGHT_ZONE_OWN : WEIGHT_ZONE_OTHER;
 }
 
-static struct weight_input input_of(const struct target_group *g, const struct target *t,
-				    usec_t now_wall_usec)
+static void fill_input(const struct target_group *g, const struct target *t, usec_t now_wall_usec,
+		       struct weight_input *ret)
 {
-	return (struct weight_input){
+	*ret = (struct weight_input){
 		.configured = t->configured_weight,
 		.state = t->health.state,
 		.awaiting_first_result = t->awaiting_first_result,
@@ -276,13 +276,9 @@ static void plan_next(struct target_group *g, usec_t now_wall_usec)
 
 static int list_timed(struct target_group *g)
 {
-	size_t n = 0;
-
-	for (size_t i = 0; i < g->n; i++)
-		n += g->targets[i].slow_start_usec || is_waiting(&g->targets[i]);
 	free(g->timed);
 	g->n_timed = 0;
-	g->timed = calloc(n + 1, sizeof(*g->timed));
+	g->timed = reallocarray(NULL, g->n + 1, sizeof(*g->timed));
 	if (!g->timed)
 		return -ENOMEM;
 	for (size_t i = 0; i < g->n; i++)
@@ -293,7 +289,7 @@ static int list_timed(struct target_group *g)
 
 static int compute_group(struct target_group *g, usec_t now_wall_usec)
 {
-	_cleanup_free_ struct weight_input *in = calloc(g->n + 1, sizeof(*in));
+	_cleanup_free_ struct weight_input *in = reallocarray(NULL, g->n + 1, sizeof(*in));
 	size_t n = 0;
 	int r;
 
@@ -309,7 +305,7 @@ static int compute_group(struct target_group *g, usec_t now_wall_usec)
 		return r;
 	for (size_t i = 0; i < g->n; i++)
 		if (!target_is_out(&g->targets[i]))
-			in[n++] = input_of(g, &g->targets[i], now_wall_usec);
+			fill_input(g, &g->targets[i], now_wall_usec, &in[n++]);
 	weight_summarize(in, n, &g->settings, &g->summary);
 	n = 0;
 	for (size_t i = 0; i < g->n; i++) {
@@ -346,7 +342,7 @@ static int advance_group(struct target_group *g, usec_t now_wall_usec)
 		    (t->slow_start_usec &&
 		     now_wall_usec >= t->slow_start_usec + g->settings.slow_start_usec))
 			return compute_group(g, now_wall_usec);
-		in = input_of(g, t, now_wall_usec);
+		fill_input(g, t, now_wall_usec, &in);
 		weight_one(&in, &g->settings, &g->summary, &t->weight);
 		if (t->weight.weight != before)
 			change = REGISTRY_RAMPED;

@@ -70,16 +70,6 @@ void target_init(struct target *t, const struct target_group *g, const struct ad
 	t->logged_state = t->health.state;
 }
 
-bool target_is_registered(const struct target *t)
-{
-	return !t->deregistered && t->health.state != TARGET_DRAINING;
-}
-
-bool target_is_out(const struct target *t)
-{
-	return t->deregistered && t->health.state != TARGET_DRAINING;
-}
-
 static int target_cmp(const void *a, const void *b)
 {
 	const struct target *const *x = a, *const *y = b;

@@ -126,9 +126,15 @@ void target_init(struct target *t, const struct target_group *g, const struct ad
 		 uint16_t port, usec_t now_wall_usec);
 
 /* Is it neither out of the group for good nor on its way out? */
-bool target_is_registered(const struct target *t);
+static inline bool target_is_registered(const struct target *t)
+{
+	return !t->deregistered && t->health.state != TARGET_DRAINING;
+}
 /* Out of the group for good, but the configuration still names it. */
-bool target_is_out(const struct target *t);
+static inline bool target_is_out(const struct target *t)
+{
+	return t->deregistered && t->health.state != TARGET_DRAINING;
+}
 
 /* Appends; the group must not have it yet. -ENOMEM. Invalidates pointers to targets. */
 int registry_append(struct registry *r, struct target_group *g, const struct target *t);

@@ -221,11 +221,6 @@ bool target_health_drain_over(const struct target_health *t, uint64_t connection
 	       (connections == 0 || now_wall_usec >= t->drain_deadline_usec);
 }
 
-bool target_state_is_routable(enum target_state s)
-{
-	return s == TARGET_HEALTHY || s == TARGET_UNAVAILABLE;
-}
-
 static const char *const state_names[_TARGET_STATE_MAX] = {
 	[TARGET_INITIAL] = "initial",	      [TARGET_HEALTHY] = "healthy",
 	[TARGET_UNHEALTHY] = "unhealthy",     [TARGET_UNHEALTHY_DRAINING] = "unhealthy.draining",

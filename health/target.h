@@ -122,7 +122,10 @@ bool target_health_drain_over(const struct target_health *t, uint64_t connection
 			      usec_t now_wall_usec);
 
 /* Counts as healthy for routing: healthy, or not health-checked. */
-bool target_state_is_routable(enum target_state s);
+static inline bool target_state_is_routable(enum target_state s)
+{
+	return s == TARGET_HEALTHY || s == TARGET_UNAVAILABLE;
+}
 
 const char *target_state_to_string(enum target_state s);   /* "healthy", "unhealthy.draining" */
 const char *target_reason_to_string(enum target_reason r); /* "Target.Timeout"; "" for none */

@@ -21,11 +21,10 @@ static bool below(unsigned healthy, unsigned eligible, const struct weight_minim
 	       (uint64_t)healthy * 100 < (uint64_t)eligible * minimum->percent;
 }
 
-static bool is_used(const struct weight_input *in, const struct weight_settings *s,
-		    const struct weight_summary *sum)
+/* Of an eligible one. */
+static bool gets_traffic(const struct weight_input *in, const struct weight_summary *sum)
 {
-	return is_eligible(in, s) &&
-	       (target_state_is_routable(in->state) || sum->fail_open || in->cold);
+	return target_state_is_routable(in->state) || sum->fail_open || in->cold;
 }
 
 static uint64_t advised(const struct weight_input *in)
@@ -53,7 +52,7 @@ static void prefer_own_zone(const struct weight_input *in, size_t n,
 	if (!sum->own_preferred)
 		return;
 	for (size_t i = 0; i < n; i++) {
-		if (!is_used(&in[i], s, sum))
+		if (!is_eligible(&in[i], s) || !gets_traffic(&in[i], sum))
 			continue;
 		all += advised(&in[i]);
 		if (in[i].zone == WEIGHT_ZONE_OWN)
@@ -131,15 +130,17 @@ static uint32_t product(const struct weight_output *o)
 void weight_one(const struct weight_input *in, const struct weight_settings *s,
 		const struct weight_summary *sum, struct weight_output *ret)
 {
-	bool used = is_used(in, s, sum), routable = target_state_is_routable(in->state);
+	bool eligible = is_eligible(in, s), routable = target_state_is_routable(in->state);
+	bool used = eligible && gets_traffic(in, sum);
 	bool served = !(s->own_zone_only && in->zone == WEIGHT_ZONE_OTHER);
-	struct weight_output o = {
+
+	*ret = (struct weight_output){
 		.by_fail_open = used && !routable,
 		.ends = s->terminates && !used &&
 			(in->verdict == TARGET_UNHEALTHY || in->state == TARGET_UNHEALTHY),
 		.configured = in->configured,
 		.scale = sum->scale,
-		.override_ = is_eligible(in, s) || !served ? WEIGHT_ONE : 0,
+		.override_ = eligible || !served ? WEIGHT_ONE : 0,
 		.health = used || routable ? WEIGHT_ONE : 0,
 		.zone = in->zone == WEIGHT_ZONE_OTHER ? sum->other_zones : WEIGHT_ONE,
 		.slow_start = sum->fail_open ? WEIGHT_ONE : slow_start_share(in, s),
@@ -148,10 +149,10 @@ void weight_one(const struct weight_input *in, const struct weight_settings *s,
 	};
 
 	if (in->has_advice)
-		o.advice = (uint32_t)((uint64_t)MIN(in->advice_percent, PROBE_WEIGHT_PERCENT_MAX) *
-				      WEIGHT_ONE / 100);
-	o.weight = product(&o);
-	*ret = o;
+		ret->advice =
+			(uint32_t)((uint64_t)MIN(in->advice_percent, PROBE_WEIGHT_PERCENT_MAX) *
+				   WEIGHT_ONE / 100);
+	ret->weight = product(ret);
 }
 
 void weight_compute(const struct weight_input *in, size_t n, const struct weight_settings *s,
