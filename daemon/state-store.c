@@ -120,7 +120,6 @@ static bool exists(int dir, const char *name)
 	return faccessat(dir, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
-/* One without its document means nothing: a crash came between the two removals. */
 static void find_journals(struct state_store *s, int dir)
 {
 	char name[STATE_FILE_NAME_MAX];
@@ -129,6 +128,7 @@ static void find_journals(struct state_store *s, int dir)
 		s->files[i].has_journal = exists(dir, state_store_journal_name(&s->files[i], name));
 }
 
+/* A journal without its document means nothing: a crash came between the two removals. */
 static void remove_if_orphan(int dir, const char *journal, const char *group)
 {
 	struct state_store_file f = { .present = true };
@@ -281,6 +281,9 @@ static int append(struct state_store *s, int dir, struct state_store_file *f,
 	r = state_journal_format(&f->journal, g, *marks, now_wall_usec, &line, &len);
 	if (r < 0)
 		return r;
+	if (!f->has_journal)
+		s->directory_durable = false;
+	f->has_journal = true; /* also when it gets half of the line */
 	r = state_file_append(dir, state_store_journal_name(f, name), line, len,
 			      f->journal.bytes == 0);
 	if (r < 0) {
@@ -289,9 +292,6 @@ static int append(struct state_store *s, int dir, struct state_store_file *f,
 		return r;
 	}
 	state_journal_extend(&f->journal, len, marks);
-	if (!f->has_journal)
-		s->directory_durable = false;
-	f->has_journal = true;
 	f->durable = false;
 	s->n_appended++;
 	return 0;

@@ -22,6 +22,7 @@
 #define ROUND_USEC (10 * USEC_PER_SEC)
 #define SETTLE_USEC (120 * USEC_PER_SEC)
 #define SETTLE_INTERVALS 8
+#define SLOW_INTERVALS 3
 #define CHECKS_SHARE 0.75
 
 static unsigned n_targets = 10000, n_seconds = 60, n_interval = 5;
@@ -62,8 +63,10 @@ static usec_t settle(struct flap *x)
 	usec_t settled =
 		flap_settle(x, MAX(SETTLE_USEC, SETTLE_INTERVALS * n_interval * USEC_PER_SEC));
 
-	if (settled == USEC_NEVER)
+	if (settled == USEC_NEVER) {
+		flap_print_health(x);
 		fail_msg("the table is not what the targets are");
+	}
 	return settled;
 }
 
@@ -107,6 +110,7 @@ static void choose_interval(const struct fixture *f, struct flap *x)
 static void test_flapping(void **state)
 {
 	uint64_t first = 0, last = 0;
+	bool slow = false;
 	struct fixture f;
 	struct flap *x;
 
@@ -128,8 +132,12 @@ static void test_flapping(void **state)
 		       n_targets, flap_changes(x), (unsigned long)flap_probes(x),
 		       (double)settled / USEC_PER_SEC, (unsigned long)last,
 		       cpu_seconds(gateway_pid(f.gateway)) - before);
+		slow |= settled > SLOW_INTERVALS * n_interval * USEC_PER_SEC;
 		(void)fflush(stdout);
 	}
+	/* On a busy machine failures of late checks do not count. The report itself takes memory. */
+	if (slow)
+		flap_print_health(x);
 	assert_true(last <= first + first / 10);
 	flap_free(x);
 	fixture_deinit(&f);

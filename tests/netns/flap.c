@@ -29,6 +29,8 @@ enum {
 /* Between two looks at the table: to print it takes a second of an emulated processor. */
 #define LOOK_USEC (500 * USEC_PER_MSEC)
 
+DEFINE_CLEANUP(json_t *, json_decref)
+
 struct flap {
 	struct fixture *f; /* borrowed */
 	unsigned n, changes, seed, n_wrong;
@@ -249,6 +251,23 @@ usec_t flap_settle(struct flap *x, usec_t timeout_usec)
 	}
 	print_message("# %u of %u targets are not in the table as they are\n", x->n_wrong, x->n);
 	return USEC_NEVER;
+}
+
+void flap_print_health(const struct flap *x)
+{
+	static const char *const members[] = { "probes_started", "probes_skipped",
+					       "results_dropped", "not_counted", "held" };
+	_cleanup_(json_decref_p) json_t *status = NULL;
+	const json_t *health, *lateness;
+
+	assert_int_equal(gateway_request(x->f->gateway, "GET", "/v1/status", NULL, &status), 200);
+	health = json_object_get(status, "health");
+	lateness = json_object_get(health, "lateness_us");
+	for (size_t i = 0; i < ARRAY_SIZE(members); i++)
+		printf("%s %lld, ", members[i],
+		       (long long)json_integer_value(json_object_get(health, members[i])));
+	printf("lateness p99 %lld ms\n",
+	       (long long)json_integer_value(json_object_get(lateness, "p99")) / 1000);
 }
 
 unsigned flap_changes(const struct flap *x)

@@ -36,5 +36,8 @@ void flap_run(struct flap *x, usec_t usec);
  */
 usec_t flap_settle(struct flap *x, usec_t timeout_usec);
 
+/* Whether checks were made, in time, and counted: why the table is not yet what it should be. */
+void flap_print_health(const struct flap *x);
+
 unsigned flap_changes(const struct flap *x); /* of targets, until now */
 uint64_t flap_probes(const struct flap *x);
