@@ -6,11 +6,13 @@
  *   health-floor tcp|http PORT TARGETS INTERVAL_MSEC SECONDS
  *
  * The same targets, options, grid of starts and order of calls as bench-worker's: connect, send, recv, and
- * connect(AF_UNSPEC), which resets. No schedule, no deadline, no parsing, no result.
+ * connect(AF_UNSPEC), which resets; and a millisecond of rest before each wait, as the worker takes it. No schedule,
+ * no deadline, no parsing, no result.
  */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -130,8 +132,12 @@ static void run_slot(struct floor *f)
 	for (unsigned i = 0; i < f->n; i++)
 		start_check(f, i);
 	while (f->left > 0) {
-		int n = epoll_wait(f->epoll_fd, events, EVENTS, 1000);
+		int n = epoll_wait(f->epoll_fd, events, EVENTS, 0);
 
+		if (n == 0) {
+			(void)poll(NULL, 0, 1);
+			n = epoll_wait(f->epoll_fd, events, EVENTS, 1000);
+		}
 		if (n == 0) { /* no answer: reported as failed, and the slots after it are late */
 			f->failed += f->left;
 			return;
