@@ -14,27 +14,29 @@
 
 extern char **environ;
 
-/* All write in the order of the services: so the last one is looked at first, and all only once that one stands. */
-static int is_complete(struct kernel_table *t, const struct scale *s)
+/* 1: the kernel has all of its targets; 0: not yet; negative errno. */
+static int has_service(struct kernel_table *t, const struct scale *s, unsigned number)
 {
-	for (unsigned i = s->services; i-- > 0;) {
-		const struct ipvs_service_key key = scale_service(i);
-		int n = kernel_table_count(t, &key);
+	const struct ipvs_service_key key = scale_service(number);
+	int n = kernel_table_count(t, &key);
 
-		if (n != (int)s->targets)
-			return n < 0 ? n : 0;
-	}
-	return 1;
+	return n < 0 ? n : n == (int)s->targets;
 }
 
+/*
+ * All write in the order of the services, so the time is that of the last one. The look at the others, which takes as
+ * long as some of the programs do, only confirms it.
+ */
 int rivals_wait_table(struct kernel_table *t, const struct scale *s, usec_t *ret)
 {
 	usec_t end = clock_monotonic_usec() + TIMEOUT_USEC, now;
 
 	do {
-		int r = is_complete(t, s);
+		int r = has_service(t, s, s->services - 1);
 
 		now = clock_monotonic_usec();
+		for (unsigned i = 0; r > 0 && i < s->services; i++)
+			r = has_service(t, s, i);
 		if (r < 0)
 			return lab_fail(-r, "cannot read the table");
 		if (r > 0) {
