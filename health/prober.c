@@ -17,7 +17,7 @@
 /* New targets are first probed within this time, however long their interval. */
 #define FIRST_SPREAD_USEC USEC_PER_SEC
 
-/* Starts are counted in this time. */
+/* What deadlines are kept to, and the time in which starts are counted. */
 #define GRAIN_USEC (10 * USEC_PER_MSEC)
 
 enum {
@@ -109,15 +109,18 @@ static void queue_at(struct probe *p, usec_t at_usec)
 }
 
 /*
- * Wake-ups are put off to the schedule's grid, so that probes start by the dozen: most of what a probe alone would cost
- * is waking this process, the server and the kernel's tables in the caches. Timeouts that this would lengthen by more
- * than a twentieth are kept to the microsecond.
+ * Starts are put off to the schedule's grid, so that probes start by the dozen: most of what a probe alone would cost is
+ * waking this process, the server and the kernel's tables in the caches. Deadlines are rare, and news: to the grain.
+ * Timeouts that this would lengthen by more than a twentieth are kept to the microsecond.
  */
 static void probe_requeue(struct probe *p)
 {
-	usec_t at_usec = p->running ? MIN(p->deadline_usec, p->due_usec) : p->due_usec;
+	bool is_deadline = p->running && p->deadline_usec < p->due_usec;
+	usec_t at_usec = is_deadline ? p->deadline_usec : p->due_usec;
 	usec_t grid_usec = schedule_grid(p->spec.interval_usec);
 
+	if (is_deadline)
+		grid_usec = MIN(grid_usec, GRAIN_USEC);
 	if (p->spec.timeout_usec < 20 * grid_usec)
 		grid_usec = 1;
 	queue_at(p, (at_usec + grid_usec - 1) / grid_usec * grid_usec);
