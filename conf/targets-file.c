@@ -101,7 +101,8 @@ int targets_file_parse(const struct conf *c, size_t group, const char *path, con
 		r = targets ? 0 : -ENOMEM;
 	}
 	if (r == 0) {
-		memcpy(targets, copy.targets + n_own, n_new * sizeof(*targets));
+		for (size_t i = 0; i < n_new; i++)
+			targets[i] = copy.targets[n_own + i];
 		*ret = targets;
 		*ret_n = n_new;
 	} else {

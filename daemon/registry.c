@@ -295,7 +295,7 @@ static int insert_leftovers(struct target_group *g, const struct old_index *old,
 
 static bool has_registered(const struct target_group *g)
 {
-	for (size_t i = 0; g && i < g->n; i++)
+	for (size_t i = 0; i < g->n; i++)
 		if (target_is_registered(&g->targets[i]))
 			return true;
 	return false;
@@ -307,7 +307,7 @@ static int build_group(struct target_group *g, const struct conf_target *targets
 	_cleanup_(old_index_deinit) struct old_index old = { 0 };
 	size_t n_old = old_group ? old_group->n : 0;
 	/* The state file leaves out what never had a result: in a cold group these are its founders. */
-	bool founding = !has_registered(old_group) || old_group->cold;
+	bool founding = !old_group || !has_registered(old_group) || old_group->cold;
 	int r;
 
 	r = old_index_init(&old, old_group);

@@ -17,6 +17,7 @@
 #define A1 "10.0.1.10"
 #define B1 "10.0.2.10"
 #define HOSTS "/run/hosts"
+#define ADDITIONAL_HOSTS "--addn-hosts=" HOSTS
 #define TARGETS "/run/targets"
 #define SOON_USEC (20 * USEC_PER_SEC)
 
@@ -63,7 +64,7 @@ static void start_dnsmasq(void)
 					    "--pid-file=",
 					    "--local=/test/",
 					    "--local-ttl=0",
-					    "--addn-hosts=" HOSTS,
+					    ADDITIONAL_HOSTS,
 					    "--srv-host=_http._tcp.test,web.test,8080",
 					    NULL };
 
