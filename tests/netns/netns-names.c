@@ -17,7 +17,6 @@
 #define A1 "10.0.1.10"
 #define B1 "10.0.2.10"
 #define HOSTS "/run/hosts"
-#define ADDITIONAL_HOSTS "--addn-hosts=" HOSTS
 #define TARGETS "/run/targets"
 #define SOON_USEC (20 * USEC_PER_SEC)
 
@@ -52,6 +51,7 @@ static void configure(const char *keys)
 
 static void start_dnsmasq(void)
 {
+	static const char additional_hosts[] = "--addn-hosts=" HOSTS;
 	static const char *const argv[] = { "/usr/sbin/dnsmasq",
 					    "--keep-in-foreground",
 					    "--conf-file=/dev/null",
@@ -64,7 +64,7 @@ static void start_dnsmasq(void)
 					    "--pid-file=",
 					    "--local=/test/",
 					    "--local-ttl=0",
-					    ADDITIONAL_HOSTS,
+					    additional_hosts,
 					    "--srv-host=_http._tcp.test,web.test,8080",
 					    NULL };
 
