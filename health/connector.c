@@ -159,6 +159,7 @@ int connection_open(struct connection *c, struct connector *k, const struct prob
 	}
 	s->connection = c;
 	c->socket = s;
+	c->connected = false;
 	c->connector = k;
 	if (connect(s->fd, (struct sockaddr *)&ss, len) == 0 || errno == EINPROGRESS)
 		return 0;
@@ -176,7 +177,8 @@ void connection_close(struct connection *c)
 		return;
 	c->connector->released = true;
 	s->connection = NULL;
-	if (!s->pool || s->pool->n >= IDLE_MAX || connect(s->fd, &nowhere, sizeof(nowhere)) < 0) {
+	if (!s->pool || !c->connected || s->pool->n >= IDLE_MAX ||
+	    connect(s->fd, &nowhere, sizeof(nowhere)) < 0) {
 		socket_free(s);
 		return;
 	}
@@ -190,13 +192,15 @@ int connection_fd(const struct connection *c)
 	return c->socket->fd;
 }
 
-int connection_error(const struct connection *c, uint32_t events)
+int connection_error(struct connection *c, uint32_t events)
 {
 	socklen_t len = sizeof(int);
 	int error = 0;
 
-	if (!(events & (EPOLLERR | EPOLLHUP)))
-		return events & EPOLLOUT ? 0 : -EAGAIN;
+	if (!(events & (EPOLLERR | EPOLLHUP))) {
+		c->connected = events & EPOLLOUT;
+		return c->connected ? 0 : -EAGAIN;
+	}
 	if (getsockopt(c->socket->fd, SOL_SOCKET, SO_ERROR, &error, &len) < 0)
 		error = errno;
 	return error ? -error : -EAGAIN;
