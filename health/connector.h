@@ -24,8 +24,8 @@ struct connector;
 /* Embedded by its owner; zero-initialised = closed. */
 struct connection {
 	struct connector_socket *socket; /* borrowed while open */
-	bool connected;			 /* connection_error() has said so */
-	struct connector *connector;	 /* borrowed */
+	bool connected; /* connection_error() has said so; until the next one is opened */
+	struct connector *connector; /* borrowed */
 	/* events: EPOLLIN, EPOLLOUT, EPOLLERR, EPOLLHUP; edges, and a hint only: the socket says what is true. */
 	void (*on_event)(struct connection *c, uint32_t events);
 };

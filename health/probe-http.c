@@ -175,16 +175,15 @@ static void on_event(struct connection *c, uint32_t events)
 		(struct probe_http *)((char *)c - offsetof(struct probe_http, connection));
 	int r = 0;
 
-	if (!p->connected) {
+	if (!c->connected) {
 		r = connection_error(c, events);
 		if (r == -EAGAIN)
 			return;
-		p->connected = r == 0;
 	}
 	if (r == 0)
 		r = send_request(p);
 	/* A server may answer and close before it has read all: what it said counts. */
-	if (r < 0 && (!p->connected || (r != -EPIPE && r != -ECONNRESET)))
+	if (r < 0 && (!c->connected || (r != -EPIPE && r != -ECONNRESET)))
 		finish(p, probe_outcome_from_errno(-r), -r);
 	else if (events & (EPOLLIN | EPOLLHUP | EPOLLERR))
 		read_answer(p);
@@ -217,7 +216,7 @@ enum probe_outcome probe_http_cancel(struct probe_http *p)
 	connection_close(&p->connection);
 	free(p->answer.body);
 	p->answer.body = NULL;
-	if (!p->connected)
+	if (!p->connection.connected)
 		return PROBE_CONNECT_TIMEOUT;
 	return p->answer.has_header ? PROBE_BODY_TIMEOUT : PROBE_HEADER_TIMEOUT;
 }

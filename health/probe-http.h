@@ -27,7 +27,6 @@ struct probe_http {
 	struct http_answer answer;
 	const struct probe_http_request *request; /* borrowed */
 	size_t sent;				  /* bytes of it */
-	bool connected;
 };
 
 /* request: of this specification's attempts. */
