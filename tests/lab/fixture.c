@@ -90,8 +90,8 @@ void fixture_start(struct fixture *f, const char *group)
 	fixture_wait_healthy(f, group);
 }
 
-const char *fixture_state(struct fixture *f, const char *group, const char *address,
-			  char buf[static FIXTURE_STATE_MAX])
+const char *fixture_text(struct fixture *f, const char *group, const char *address, const char *key,
+			 char buf[static FIXTURE_TEXT_MAX])
 {
 	_cleanup_(json_decref_p) json_t *status = NULL;
 	json_t *target;
@@ -100,14 +100,24 @@ const char *fixture_state(struct fixture *f, const char *group, const char *addr
 	buf[0] = '\0';
 	assert_int_equal(gateway_request(f->gateway, "GET", "/v1/status", NULL, &status), 200);
 	json_array_foreach (json_object_get(find_group(status, group), "targets"), i, target) {
-		const char *text = json_string_value(json_object_get(target, "target"));
-		const char *state = json_string_value(json_object_get(target, "state"));
+		const char *name = json_string_value(json_object_get(target, "target"));
+		const char *text = json_string_value(json_object_get(target, key));
 
-		text = text && text[0] == '[' ? text + 1 : text;
-		if (text && state && strncmp(text, address, len) == 0 &&
-		    (text[len] == ':' || text[len] == ']' || text[len] == '\0'))
-			(void)snprintf(buf, FIXTURE_STATE_MAX, "%s", state);
+		name = name && name[0] == '[' ? name + 1 : name;
+		if (name && text && strncmp(name, address, len) == 0 &&
+		    (name[len] == ':' || name[len] == ']' || name[len] == '\0'))
+			(void)snprintf(buf, FIXTURE_TEXT_MAX, "%s", text);
 	}
+	return buf;
+}
+
+const char *fixture_state(struct fixture *f, const char *group, const char *address,
+			  char buf[static FIXTURE_STATE_MAX])
+{
+	char text[FIXTURE_TEXT_MAX];
+
+	(void)snprintf(buf, FIXTURE_STATE_MAX, "%s",
+		       fixture_text(f, group, address, "state", text));
 	return buf;
 }
 

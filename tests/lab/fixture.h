@@ -50,10 +50,15 @@ void fixture_deinit(struct fixture *f);
 void fixture_start(struct fixture *f, const char *group);
 void fixture_wait_healthy(struct fixture *f, const char *group);
 
-/* The state of a target of a group as `status` says, "" when it is not there. Returns buf. */
+/*
+ * What `status` says of a target of a group under "state", or under another key; "" when it is not there. Returns buf.
+ */
 enum {
 	FIXTURE_STATE_MAX = 32,
+	FIXTURE_TEXT_MAX = 160,
 };
+const char *fixture_text(struct fixture *f, const char *group, const char *address, const char *key,
+			 char buf[static FIXTURE_TEXT_MAX]);
 const char *fixture_state(struct fixture *f, const char *group, const char *address,
 			  char buf[static FIXTURE_STATE_MAX]);
 

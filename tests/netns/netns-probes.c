@@ -154,6 +154,18 @@ static void run_ok(const struct lab_host *host, const char *const *argv)
 	lab_result_deinit(&r);
 }
 
+/* Lines of `ip`, by one process. */
+static void ip_batch(const struct lab_host *host, const char *lines)
+{
+	static const char *const argv[] = { "ip", "-batch", "/run/ip-batch", NULL };
+	FILE *file = fopen(argv[2], "we");
+
+	assert_non_null(file);
+	assert_true(fputs(lines, file) >= 0);
+	assert_int_equal(fclose(file), 0);
+	run_ok(host, argv);
+}
+
 static const char kinds[] = LAB_CONF_GLOBAL "health-exec-user = nobody\n" LISTENER(
 	"l1", "8001", "ping") LISTENER("l2", "8002", "datagram") LISTENER("l3", "8003", "program")
 	LISTENER("l4", "8004", "agent") LISTENER("l5", "8005", "marked")
@@ -219,17 +231,37 @@ static const char through[] = LAB_CONF_GLOBAL LISTENER("web", "8080", "direct")
 						  "yes\nhealth-check-port = "
 						  "8080\n");
 
-/* Takes packets out of the tunnel, whose source is an address that the interface has no route back to. */
-static void add_tunnel(struct lab_host *h)
-{
-	static const char *const link[] = { "ip",   "link",  "add", "tun", "type",
-					    "ipip", "local", A1,    NULL };
-	static const char *const up[] = { "ip", "link", "set", "tun", "up", NULL };
+/* Each to a1 alone, and to its own address beside them. */
+#define TUNNEL(name, vip, port, target, forwarding)                                                \
+	"[listener " name "]\naddress = " vip "\nport = " port "\nforward = " name                 \
+	"\n" GROUP(name, target,                                                                   \
+		   "forwarding = " forwarding "\nhealth-check-via-vip = yes\n"                     \
+		   "health-check-port = 8080\n")
+#define TUNNELS(suffix, vip, target)                                                               \
+	TUNNEL("ipip" suffix, vip, "8091", target, "ipip")                                         \
+	TUNNEL("gue" suffix, vip, "8092", target, "gue")                                           \
+	TUNNEL("gre" suffix, vip, "8093", target, "gre")
 
-	run_ok(h, link);
-	run_ok(h, up);
+static const char tunnels[] = TUNNELS("", LAB_VIP, A1) TUNNELS("6", LAB_VIP6, A1_6)
+	LISTENER("own", "8094", "own") GROUP("own", A1 ":8080", "");
+
+#define OPEN_GUE "fou add port 6080 gue\nfou add port 6080 gue -6\n"
+
+/*
+ * Takes packets out of tunnels, whose source is an address that the interfaces have no route back to. What comes out of
+ * the UDP of gue goes to the device of the protocol within, which is that of ipip.
+ */
+static void add_tunnels(struct lab_host *h)
+{
+	ip_batch(h, "link add tun up type ipip local " A1 "\n"
+		    "link add gre up type gre local " A1 "\n"
+		    "link add tun6 up type ip6tnl mode ip6ip6 local " A1_6 "\n"
+		    "link add gre6 up type ip6gre local " A1_6 "\n" OPEN_GUE);
 	assert_int_equal(lab_sysctl_set(h, "net/ipv4/conf/all/rp_filter", "0"), 0);
 	assert_int_equal(lab_sysctl_set(h, "net/ipv4/conf/tun/rp_filter", "0"), 0);
+	assert_int_equal(lab_sysctl_set(h, "net/ipv4/conf/gre/rp_filter", "0"), 0);
+	/* Each probe gets its error. */
+	assert_int_equal(lab_sysctl_set(h, "net/ipv4/icmp_ratelimit", "0"), 0);
 }
 
 static void test_via_vip(void **state)
@@ -241,10 +273,10 @@ static void test_via_vip(void **state)
 	set_up(true);
 	a1 = lab_host(f.lab, "a1");
 	b1 = lab_host(f.lab, "b1");
-	add_tunnel(a1);
+	add_tunnels(a1);
 	assert_int_equal(lab_address_add(a1, "lo", LAB_VIP "/32"), 0);
 	assert_int_equal(lab_address_add(a1, "lo", LAB_VIP6 "/128"), 0);
-	assert_int_equal(gateway_configure(f.gateway, "%s", through), 0);
+	assert_int_equal(gateway_configure(f.gateway, "%s%s", through, tunnels), 0);
 	assert_int_equal(gateway_start(f.gateway), 0);
 	wait_state("direct", A1, "healthy");
 	wait_state("direct", B1, "unhealthy"); /* which answers at its own address */
@@ -268,6 +300,55 @@ static void test_via_vip(void **state)
 	assert_int_equal(lab_address_remove(a1, "lo", LAB_VIP "/32"), 0);
 	wait_state("direct", A1, "unhealthy");
 	wait_state("tunnel", A1, "unhealthy");
+}
+
+/* Whatever a slow machine made of the first failure. */
+static void wait_reason(const char *group, const char *target, const char *detail)
+{
+	usec_t end = clock_monotonic_usec() + SOON_USEC;
+	char buf[FIXTURE_TEXT_MAX];
+
+	wait_state(group, target, detail ? "unhealthy" : "healthy");
+	while (detail && strcmp(fixture_text(&f, group, target, "detail", buf), detail) != 0) {
+		if (clock_monotonic_usec() > end)
+			fail_msg("%s of %s: %s, not %s", target, group, buf, detail);
+		lab_sleep(50 * USEC_PER_MSEC);
+	}
+}
+
+/*
+ * NULL: healthy. The kernel hands a target's ICMP error on to who sent what is in the tunnel, but not from ipip and not
+ * with IPv6.
+ */
+static void wait_tunnels(const char *ipip, const char *gue, const char *gre)
+{
+	static const char silence[] = "connect timed out";
+
+	wait_reason("ipip", A1, ipip);
+	wait_reason("ipip6", A1_6, ipip ? silence : NULL);
+	wait_reason("gue", A1, gue);
+	wait_reason("gue6", A1_6, gue ? silence : NULL);
+	wait_reason("gre", A1, gre);
+	wait_reason("gre6", A1_6, gre ? silence : NULL);
+	wait_reason("own", A1, NULL);
+}
+
+/* A target that has the listener's address and answers at its own, but takes nothing out of its tunnel. */
+static void test_via_tunnels(void **state)
+{
+	struct lab_host *a1 = lab_host(f.lab, "a1");
+
+	(void)state;
+	assert_int_equal(lab_address_add(a1, "lo", LAB_VIP "/32"), 0);
+	wait_tunnels(NULL, NULL, NULL);
+	ip_batch(a1, "fou del port 6080\nfou del port 6080 -6\n"
+		     "link set gre down\nlink set gre6 down\n");
+	wait_tunnels(NULL, "refused", "refused");
+	ip_batch(a1, "link set tun down\nlink set tun6 down\n" OPEN_GUE
+		     "link set gre up\nlink set gre6 up\n");
+	wait_tunnels("connect timed out", "refused", NULL);
+	ip_batch(a1, "link set tun up\nlink set tun6 up\n");
+	wait_tunnels(NULL, NULL, NULL);
 }
 
 /* Without the key the services go, and the targets are probed at their own addresses. */
@@ -297,6 +378,7 @@ int main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_teardown(test_kinds, tear_down),
 		cmocka_unit_test(test_via_vip),
+		cmocka_unit_test(test_via_tunnels),
 		cmocka_unit_test_teardown(test_via_vip_ends, tear_down),
 	};
 
