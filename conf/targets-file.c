@@ -72,7 +72,8 @@ static int check(const struct conf *c, size_t group, const struct conf_group *g,
 	for (size_t i = 0; i < c->n_listeners; i++)
 		for (size_t j = 0; j < c->listeners[i].n_forwards; j++)
 			if (c->listeners[i].forwards[j].group == group)
-				validate_target_ports(diags, &c->listeners[i], g);
+				validate_forwarded_targets(diags, &c->listeners[i], g,
+							   c->listeners[i].origin.line);
 	if (g->n_targets == n_own && !diag_has_errors(diags))
 		diag_add(diags, DIAG_ERROR, path, 0,
 			 "no target in the file; an empty one is not believed");

@@ -59,47 +59,63 @@ static void check_agreement(const struct pair *pair)
 			   first->name, g->name, what);
 }
 
-static void check_family(const struct pair *pair)
+static void check_family(struct diag_list *diags, const struct conf_listener *l,
+			 const struct conf_group *g, unsigned line)
 {
-	const struct conf_group *g = pair->group;
 	size_t fitting = 0;
 
 	if (is_tunnel(g->forwarding) || g->n_targets == 0 || g->discovery)
 		return;
 	for (size_t i = 0; i < g->n_targets; i++)
-		fitting += g->targets[i].host ||
-			   g->targets[i].addr.family == pair->listener->family;
+		fitting += g->targets[i].host || g->targets[i].addr.family == l->family;
 	if (fitting == 0)
-		pair_error(pair,
-			   "forward: [listener %s] is %s, but target group \"%s\" has no such "
-			   "target; only ipip, gue and gre cross address families",
-			   pair->listener->name,
-			   pair->listener->family == AF_INET ? "IPv4" : "IPv6", g->name);
+		diag_add(diags, DIAG_ERROR, l->origin.path, line,
+			 "forward: [listener %s] is %s, but target group \"%s\" has no such "
+			 "target; only ipip, gue and gre cross address families",
+			 l->name, l->family == AF_INET ? "IPv4" : "IPv6", g->name);
 }
 
 /* A probe of the traffic port needs to know one port. */
-static void check_probe_port(const struct pair *pair)
+static bool needs_ports(const struct conf_listener *l, const struct conf_group *g)
+{
+	return conf_check_has_port(g->check.protocol) && !g->check.port && !single_port(l);
+}
+
+static void check_probe_port(struct diag_list *diags, const struct conf_listener *l,
+			     const struct conf_group *g, unsigned line)
+{
+	if (!needs_ports(l, g))
+		return;
+	for (size_t i = 0; i < g->n_targets; i++) {
+		if (target_port(g, &g->targets[i]))
+			continue;
+		diag_add(diags, DIAG_ERROR, l->origin.path, line,
+			 "forward: targets of \"%s\" have no port, and [listener %s] has no single "
+			 "one to probe; give health-check-port or health-check-protocol = none",
+			 g->name, l->name);
+		break;
+	}
+}
+
+void validate_forwarded_targets(struct diag_list *diags, const struct conf_listener *l,
+				const struct conf_group *g, unsigned line)
+{
+	check_family(diags, l, g, line);
+	validate_target_ports(diags, l, g);
+	check_probe_port(diags, l, g, line);
+}
+
+static void check_discovered_port(const struct pair *pair)
 {
 	const struct conf_group *g = pair->group;
 
-	if (!conf_check_has_port(g->check.protocol) || g->check.port || single_port(pair->listener))
-		return;
-	if (g->discovery && !g->port && !conf_name_is_service(conf_group_dns_name(g)))
+	if (needs_ports(pair->listener, g) && g->discovery && !g->port &&
+	    !conf_name_is_service(conf_group_dns_name(g)))
 		pair_error(pair,
 			   "forward: discovery in \"%s\" gives addresses without a port, and "
 			   "[listener %s] has no single one to probe; give port or "
 			   "health-check-port",
 			   g->name, pair->listener->name);
-	for (size_t i = 0; i < g->n_targets; i++) {
-		if (target_port(g, &g->targets[i]))
-			continue;
-		pair_error(
-			pair,
-			"forward: targets of \"%s\" have no port, and [listener %s] has no single "
-			"one to probe; give health-check-port or health-check-protocol = none",
-			g->name, pair->listener->name);
-		break;
-	}
 }
 
 static void check_probe_protocol(const struct pair *pair)
@@ -141,9 +157,8 @@ static void check_pair(const struct pair *pair)
 			"exclude each other",
 			l->name, g->name);
 	check_agreement(pair);
-	check_family(pair);
-	validate_target_ports(pair->p->diags, l, g);
-	check_probe_port(pair);
+	check_discovered_port(pair);
+	validate_forwarded_targets(pair->p->diags, l, g, pair->line);
 	check_probe_protocol(pair);
 }
 

@@ -31,6 +31,13 @@ int validate_targets(struct diag_list *diags, const struct conf_group *g);
 void validate_target_ports(struct diag_list *diags, const struct conf_listener *l,
 			   const struct conf_group *g);
 
+/*
+ * The targets of a group behind a listener, whose `forward` stands in this line: families and ports. Also what a
+ * targets-file is checked by at run time.
+ */
+void validate_forwarded_targets(struct diag_list *diags, const struct conf_listener *l,
+				const struct conf_group *g, unsigned line);
+
 /* dns-* keys, and the name that a group's discovery looks up. */
 void validate_dns(const struct parse *p, const struct parse_section *s);
 void validate_discovery(const struct parse *p, const struct parse_section *s);

@@ -219,6 +219,25 @@ static void test_port_of_a_direct_target(void **state)
 	assert_int_equal(diags.items[0].line, 1);
 }
 
+/* Such a file would take the last target from the listener: at run time as at a reload. */
+static void test_no_fitting_target(void **state)
+{
+	_cleanup_(conf_free_p) struct conf *c =
+		parse(LISTENER "[target-group g]\ntargets-file = t\n", "10.0.0.2:80\n");
+	_cleanup_(diag_list_deinit) struct diag_list diags = { 0 };
+	struct conf_target *targets;
+	size_t n;
+
+	(void)state;
+	assert_int_equal(targets_file_parse(c, 0, "t", "[2001:db8::1]:80\n", 17, &diags, &targets,
+					    &n),
+			 -EINVAL);
+	assert_int_equal(diags.n, 1);
+	assert_string_equal(diags.items[0].message,
+			    "forward: [listener l] is IPv4, but target group \"g\" has no such "
+			    "target; only ipip, gue and gre cross address families");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -229,6 +248,7 @@ int main(void)
 		cmocka_unit_test(test_file_at_run_time),
 		cmocka_unit_test(test_bad_files),
 		cmocka_unit_test(test_port_of_a_direct_target),
+		cmocka_unit_test(test_no_fitting_target),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
