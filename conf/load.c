@@ -163,38 +163,57 @@ static int load_drop_ins(struct parse *p, const char *main_path, const char *dir
 	return r;
 }
 
-static int load_targets_file(struct parse *p, const struct parse_section *s, const char *directory)
+/* From here on the group's key names the file that is read, and that the daemon watches. */
+static int resolve_targets_file(struct conf_group *g, const char *directory)
+{
+	char *path = NULL;
+
+	if (asprintf(&path, "%s%s", g->targets_file[0] == '/' ? "" : directory, g->targets_file) <
+	    0)
+		return -ENOMEM;
+	free(g->targets_file);
+	g->targets_file = path;
+	return 0;
+}
+
+static int load_targets_file(struct parse *p, const struct parse_section *s)
 {
 	const struct conf_group *g = &p->conf->groups[s->index];
 	struct load_place at = { p->diags, s->origin.path, parse_line_of(s, "targets-file"),
 				 "targets-file: " };
-	_cleanup_free_ char *path = NULL, *text = NULL;
+	_cleanup_free_ char *text = NULL;
 	size_t len;
 	int r;
 
-	if (!g->targets_file)
-		return 0;
-	if (asprintf(&path, "%s%s", g->targets_file[0] == '/' ? "" : directory, g->targets_file) <
-	    0) {
-		path = NULL;
-		return -ENOMEM;
-	}
-	r = read_file(&at, path, &text, &len);
+	r = read_file(&at, g->targets_file, &text, &len);
 	if (r < 0)
 		return r == -EINVAL ? 0 : r;
-	r = parse_targets(p, s->index, path, text, len);
+	r = parse_targets(p, s->index, g->targets_file, text, len);
 	if (r < 0)
 		return r;
-	if (!p->conf->groups[s->index].n_file_targets && !diag_has_errors(p->diags))
-		diag_add(p->diags, DIAG_WARNING, path, 0,
+	if (!g->n_file_targets && !diag_has_errors(p->diags))
+		diag_add(p->diags, DIAG_WARNING, g->targets_file, 0,
 			 "no target in the file; a daemon that has some of it keeps them");
-	/* from here on it names the file that was read, which the daemon watches */
-	free(p->conf->groups[s->index].targets_file);
-	p->conf->groups[s->index].targets_file = take_ptr(path);
 	return 0;
 }
 
-static int load_all(struct parse *p, const char *path)
+static int load_targets_files(struct parse *p, const char *directory, bool read)
+{
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < p->n_sections; i++) {
+		const struct parse_section *s = &p->sections[i];
+
+		if (s->kind != KEY_SECTION_GROUP || !p->conf->groups[s->index].targets_file)
+			continue;
+		r = resolve_targets_file(&p->conf->groups[s->index], directory);
+		if (r == 0 && read)
+			r = load_targets_file(p, s);
+	}
+	return r;
+}
+
+static int load_all(struct parse *p, const char *path, bool with_targets_files)
 {
 	_cleanup_free_ char *directory = directory_of(path);
 	int r;
@@ -204,19 +223,19 @@ static int load_all(struct parse *p, const char *path)
 	r = load_file(p, path);
 	if (r == 0)
 		r = load_drop_ins(p, path, directory);
-	for (size_t i = 0; r == 0 && i < p->n_sections; i++)
-		if (p->sections[i].kind == KEY_SECTION_GROUP)
-			r = load_targets_file(p, &p->sections[i], directory);
+	if (r == 0)
+		r = load_targets_files(p, directory, with_targets_files);
 	return r < 0 ? r : validate(p);
 }
 
-int conf_load(const char *path, struct conf **ret_conf, struct diag_list *diags)
+static int load(const char *path, bool with_targets_files, struct conf **ret_conf,
+		struct diag_list *diags)
 {
 	_cleanup_(parse_deinit) struct parse p = { 0 };
 	int r = parse_init(&p, diags);
 
 	if (r == 0)
-		r = load_all(&p, path);
+		r = load_all(&p, path, with_targets_files);
 	diag_sort(diags);
 	if (r < 0)
 		return r;
@@ -226,6 +245,16 @@ int conf_load(const char *path, struct conf **ret_conf, struct diag_list *diags)
 		return -EINVAL;
 	*ret_conf = parse_take(&p);
 	return 0;
+}
+
+int conf_load(const char *path, struct conf **ret_conf, struct diag_list *diags)
+{
+	return load(path, true, ret_conf, diags);
+}
+
+int conf_load_own(const char *path, struct conf **ret_conf, struct diag_list *diags)
+{
+	return load(path, false, ret_conf, diags);
 }
 
 int load_targets(const struct conf *c, size_t group, const char *path, struct diag_list *diags,

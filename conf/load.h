@@ -19,6 +19,12 @@ struct diag_list;
 int conf_load(const char *path, struct conf **ret_conf, struct diag_list *diags);
 
 /*
+ * The same without what the targets-files say: they are named and not read. So a daemon can start beside a bad one, and
+ * who wants a key alone does not read them for nothing.
+ */
+int conf_load_own(const char *path, struct conf **ret_conf, struct diag_list *diags);
+
+/*
  * A targets-file anew, for a group of the configuration that runs. As targets_file_parse(), which also says who owns
  * what; the targets borrow path. A file that cannot be read is an error in diags, and -EINVAL.
  */

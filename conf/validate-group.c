@@ -327,7 +327,7 @@ int validate_group(struct parse *p, const struct parse_section *s)
 	check_forwarding(p, s, g);
 	check_limits(p, s, g);
 	validate_life(p, s);
-	if (g->n_targets == 0 && !g->discovery && !diag_has_errors(p->diags))
+	if (g->n_targets == 0 && !g->discovery && !g->targets_file && !diag_has_errors(p->diags))
 		diag_add(p->diags, DIAG_WARNING, s->origin.path, s->origin.line,
 			 "[target-group %s] has no targets", g->name);
 	return 0;

@@ -410,13 +410,21 @@ static int open_plane(struct manager *m)
 	return r;
 }
 
+/*
+ * A targets-file is written by a program, without anybody to see what `check` says: where only such are wrong, each
+ * costs its own group alone (names-file.c).
+ */
 static int load_configuration(struct manager *m)
 {
-	_cleanup_(diag_list_deinit) struct diag_list diags = { 0 };
+	_cleanup_(diag_list_deinit) struct diag_list diags = { 0 }, own = { 0 };
 	int r;
 
 	r = conf_load(m->options.config_path, &m->conf, &diags);
 	reload_log_diags(&diags, DIAG_NOTE);
+	if (r == -EINVAL && conf_load_own(m->options.config_path, &m->conf, &own) == 0) {
+		log_err("starting without the targets-files that have errors");
+		return 0;
+	}
 	if (r < 0)
 		log_err("%s: not usable, not starting; `ipvsd check` shows the errors",
 			m->options.config_path);

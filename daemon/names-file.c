@@ -13,6 +13,7 @@
 #include "conf/targets-file.h"
 #include "daemon/manager.h"
 #include "daemon/names-internal.h"
+#include "daemon/rfc3339.h"
 
 static void file_free(struct targets_file *f)
 {
@@ -62,6 +63,16 @@ static bool targets_eq(const struct conf_target *a, size_t n_a, const struct con
 	return true;
 }
 
+static void take(struct targets_file *f, struct conf_target *targets, size_t n)
+{
+	targets_file_free(f->targets, f->n);
+	f->targets = targets;
+	f->n = n;
+	f->read_wall_usec = clock_wall_usec();
+	f->unsaved = true;
+	names_save_soon(f->names);
+}
+
 static int copy_targets(struct targets_file *f, const struct conf_target *targets, size_t n)
 {
 	struct conf_target *copy = calloc(n + 1, sizeof(*copy));
@@ -79,15 +90,11 @@ static int copy_targets(struct targets_file *f, const struct conf_target *target
 			}
 		}
 	}
-	targets_file_free(f->targets, f->n);
-	f->targets = copy;
-	f->n = n;
-	f->read_wall_usec = clock_wall_usec();
+	take(f, copy, n);
 	return 0;
 }
 
-/* Once for each thing that is wrong, however often the file is written. */
-static void complain(struct targets_file *f, const struct diag_list *diags)
+static char *describe(const struct targets_file *f, const struct diag_list *diags)
 {
 	const struct diag *d = NULL;
 	char *text = NULL;
@@ -96,17 +103,39 @@ static void complain(struct targets_file *f, const struct diag_list *diags)
 	for (size_t i = 0; i < diags->n && !d; i++)
 		if (diags->items[i].severity == DIAG_ERROR)
 			d = &diags->items[i];
-	if (asprintf(&text, n_more ? "%s:%u: %s; and %zu more" : "%s:%u: %s", d ? d->path : f->path,
-		     d ? d->line : 0, d ? d->message : strerror(ENOMEM), n_more) < 0)
+	return asprintf(&text, n_more ? "%s:%u: %s; and %zu more" : "%s:%u: %s",
+			d ? d->path : f->path, d ? d->line : 0, d ? d->message : strerror(ENOMEM),
+			n_more) < 0
+		       ? NULL
+		       : text;
+}
+
+/* Once for each thing that is wrong, however often the file is written. */
+static void complain(struct targets_file *f, const struct diag_list *diags)
+{
+	_cleanup_free_ char *text = describe(f, diags);
+	char time[RFC3339_MAX];
+
+	if (!text || (f->error && strcmp(f->error, text) == 0))
 		return;
-	if (f->error && strcmp(f->error, text) == 0) {
-		free(text);
-		return;
-	}
 	free(f->error);
-	f->error = text;
-	manager_event(f->names->manager, LOG_WARNING, "targets-file", f->group,
-		      "targets stay as they are: %s", text);
+	f->error = take_ptr(text);
+	if (f->n)
+		manager_event(f->names->manager, LOG_WARNING, "targets-file", f->group,
+			      "%s; its targets stay those of %s: %zu", f->error,
+			      rfc3339_format(f->read_wall_usec, time), f->n);
+	else
+		manager_event(f->names->manager, LOG_ERR, "targets-file", f->group,
+			      "%s; it gives no targets until it is good", f->error);
+}
+
+static void forgive(struct targets_file *f)
+{
+	if (f->error)
+		manager_event(f->names->manager, LOG_NOTICE, "targets-file", f->group,
+			      "%s is good again", f->path);
+	free(f->error);
+	f->error = NULL;
 }
 
 static void on_change(struct file_watch *w, void *userdata)
@@ -127,19 +156,34 @@ static void on_change(struct file_watch *w, void *userdata)
 		complain(f, &diags);
 		return;
 	}
-	if (f->error)
-		manager_event(m, LOG_NOTICE, "targets-file", f->group, "%s is good again", f->path);
-	free(f->error);
-	f->error = NULL;
-	f->read_wall_usec = clock_wall_usec();
+	forgive(f);
 	if (targets_eq(targets, n, f->targets, f->n)) {
+		f->read_wall_usec = clock_wall_usec();
 		targets_file_free(targets, n);
 		return;
 	}
-	targets_file_free(f->targets, f->n);
-	f->targets = targets;
-	f->n = n;
+	take(f, targets, n);
 	names_apply_soon(f->names);
+}
+
+/*
+ * Of a file that has given the configuration nothing. Bad, or gone, it costs its own group alone, and that no more
+ * than what has changed in it since it was good.
+ */
+static void read_alone(struct targets_file *f, size_t group)
+{
+	_cleanup_(diag_list_deinit) struct diag_list diags = { 0 };
+	struct conf_target *targets;
+	size_t n;
+
+	if (load_targets(f->names->manager->conf, group, f->path, &diags, &targets, &n) == 0) {
+		take(f, targets, n);
+	} else {
+		names_copies_restore(f, group);
+		complain(f, &diags);
+	}
+	if (f->n) /* where this is no start, there is a roster already that lacks them */
+		names_apply_soon(f->names);
 }
 
 static int file_new(struct names *names, const struct conf_group *g, struct targets_file **ret)
@@ -163,6 +207,8 @@ static int file_new(struct names *names, const struct conf_group *g, struct targ
 			f->path, strerror(-r));
 	else
 		file_watch_check_soon(f->watch); /* it was read before it was watched */
+	if (!g->n_file_targets)
+		read_alone(f, (size_t)(g - names->manager->conf->groups));
 	*ret = f;
 	return 0;
 }
@@ -187,8 +233,10 @@ int names_follow_files(struct names *n)
 			continue;
 		}
 		files[n_files++] = f;
-		if (names_file_is_kept(f, g))
+		f->unsaved = f->n > 0; /* the state directory may be another */
+		if (names_file_is_kept(f, g) || !g->n_file_targets)
 			continue;
+		forgive(f);
 		if (copy_targets(f, g->targets + g->n_targets - g->n_file_targets,
 				 g->n_file_targets) < 0)
 			r = -ENOMEM;
@@ -204,5 +252,8 @@ int names_follow_files(struct names *n)
 	free(n->files);
 	n->files = files;
 	n->n_files = n_files;
+	names_copies_remove_others(n);
+	if (n_files)
+		names_save_soon(n);
 	return r;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #pragma once
 
-/* What names.c shares with names-file.c, names-state.c and names-status.c; nobody else. */
+/* What names.c shares with the other names-*.c; nobody else. */
 
 #include <systemd/sd-event.h>
 
@@ -27,6 +27,7 @@ struct targets_file {
 	struct file_watch *watch; /* owned; NULL = it could not be watched */
 	char *error;		  /* owned; why the file on disk is not in effect; NULL = it is */
 	usec_t read_wall_usec;	  /* when its content was last taken */
+	bool unsaved;		  /* the copy in the state directory may be another */
 };
 
 struct names {
@@ -46,6 +47,9 @@ struct names {
 /* The registry and the plane follow, in a moment, several changes at once. */
 void names_apply_soon(struct names *n);
 
+/* What is known, to the state directory. */
+void names_save_soon(struct names *n);
+
 /* Keeps, makes and drops the files that m->conf names. -ENOMEM. */
 int names_follow_files(struct names *n);
 const struct targets_file *names_find_file(const struct names *n, const struct conf_group *g);
@@ -53,6 +57,13 @@ void names_free_files(struct names *n);
 
 /* Of a configuration that is not in effect yet: is what runs now newer, or whole? */
 bool names_file_is_kept(const struct targets_file *f, const struct conf_group *g);
+
+/* The last good list of f, where there is one. group: f's, an index into the configuration's. */
+void names_copies_restore(struct targets_file *f, size_t group);
+
+/* Lists that are unsaved; those of files that are no longer followed go. */
+void names_copies_save(struct names *n);
+void names_copies_remove_others(const struct names *n);
 
 /* Lookups of an earlier daemon, as many as there are; -ENOMEM. */
 int names_restore(struct names *n);

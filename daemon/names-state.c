@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
-/* names.json in the state directory: the last answers, so that a start without a name server has targets. */
+/*
+ * names.json in the state directory: the last answers, so that a start without a name server has targets. The lists of
+ * targets-files are beside it (names-copies.c).
+ */
 
 #include <errno.h>
 #include <stdlib.h>
@@ -41,7 +44,7 @@ static json_t *lookup_to_json(const struct discovery *d)
 			 (json_int_t)d->ttl_sec, "targets", items);
 }
 
-void names_save(struct names *n)
+static void save_lookups(struct names *n)
 {
 	_cleanup_(json_decref_p) json_t *list = json_array(), *root = NULL;
 	_cleanup_free_ char *text = NULL;
@@ -63,6 +66,12 @@ void names_save(struct names *n)
 			FILE_NAME, strerror(-r));
 	else
 		n->saved = true;
+}
+
+void names_save(struct names *n)
+{
+	save_lookups(n);
+	names_copies_save(n);
 }
 
 static int parse_item(const json_t *j, struct discovery_item *ret)

@@ -97,6 +97,21 @@ static bool group_asks(const struct names *n, size_t group, const struct discove
 	       (f && names_it(f->targets, f->n, d->name));
 }
 
+void names_add_alarms(const struct names *n, json_t *list)
+{
+	for (size_t i = 0; i < n->n_files; i++) {
+		const struct targets_file *f = n->files[i];
+
+		if (f->error)
+			(void)json_array_append_new(
+				list, json_sprintf("group %s: the targets-file is bad, and %s: %s",
+						   f->group,
+						   f->n ? "its last good list stays in effect"
+							: "gives no targets",
+						   f->error));
+	}
+}
+
 json_t *names_group_sources(const struct names *n, size_t g)
 {
 	const struct targets_file *f = names_find_file(n, &n->manager->conf->groups[g]);

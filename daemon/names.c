@@ -56,6 +56,11 @@ void names_apply_soon(struct names *n)
 	start_timer_once(n->apply_timer, APPLY_DELAY_USEC);
 }
 
+void names_save_soon(struct names *n)
+{
+	start_timer_once(n->save_timer, SAVE_DELAY_USEC);
+}
+
 /* The next question's time, if any is due at all. */
 static void arm(struct names *n, usec_t least_usec)
 {
@@ -118,7 +123,7 @@ static void take_answer(struct names *n, struct lookup *l, const struct discover
 	if (!changed)
 		return;
 	names_apply_soon(n);
-	start_timer_once(n->save_timer, SAVE_DELAY_USEC);
+	names_save_soon(n);
 }
 
 static void on_answer(uint32_t id, const struct discovery_answer *a, void *userdata)
@@ -539,6 +544,8 @@ int names_new(struct manager *m, struct names **ret)
 			m->event, &(struct resolver_handlers){ on_answer, on_lost, n }, &n->link);
 	if (r >= 0)
 		r = names_restore(n);
+	if (r >= 0) /* a first roster may need what the state directory has of them */
+		r = names_follow_files(n);
 	if (r < 0) {
 		names_free(n);
 		return r;

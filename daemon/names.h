@@ -36,5 +36,8 @@ void names_save(struct names *n);
 json_t *names_target_source(const struct names *n, size_t g, const struct addr *addr, uint16_t port,
 			    size_t hint);
 
+/* Adds a text for each targets-file that is not in effect. */
+void names_add_alarms(const struct names *n, json_t *list);
+
 /* Of a group: an array, an object for each name and file; documented in ipvsd(8). */
 json_t *names_group_sources(const struct names *n, size_t g);

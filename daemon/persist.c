@@ -148,16 +148,21 @@ void persist_before_apply(struct manager *m)
 	persist_soon(m);
 }
 
+int persist_open_directory(const struct manager *m)
+{
+	return state_store_open_directory(&m->persist->store);
+}
+
 int persist_read_file(const struct manager *m, const char *name, char **ret_text, size_t *ret_len)
 {
-	_cleanup_close_ int fd = state_store_open_directory(&m->persist->store);
+	_cleanup_close_ int fd = persist_open_directory(m);
 
 	return fd < 0 ? fd : state_file_read(fd, name, ret_text, ret_len);
 }
 
 int persist_write_file(const struct manager *m, const char *name, const char *text, size_t len)
 {
-	_cleanup_close_ int directory = state_store_open_directory(&m->persist->store), fd = -1;
+	_cleanup_close_ int directory = persist_open_directory(m), fd = -1;
 
 	if (directory < 0)
 		return directory;

@@ -38,6 +38,7 @@ int persist_restore(struct manager *m, struct state *ret);
 
 /* A file of its own beside them. Text owned by the caller; errno as of daemon/state-file.h. */
 int persist_read_file(const struct manager *m, const char *name, char **ret_text, size_t *ret_len);
+int persist_open_directory(const struct manager *m); /* a descriptor, the caller's */
 int persist_write_file(const struct manager *m, const char *name, const char *text, size_t len);
 
 void persist_free(struct persist *p);

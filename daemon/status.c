@@ -193,6 +193,8 @@ static json_t *health_to_json(const struct manager *m)
 
 	if (j && checks)
 		(void)json_object_update(j, checks);
+	if (j)
+		names_add_alarms(m->names, json_object_get(j, "alarms"));
 	return j;
 }
 

@@ -194,6 +194,38 @@ static void test_targets_file(void **state)
 	conf_free(c);
 }
 
+/* A start beside a bad targets-file: all else is there, and where the file is. */
+static void test_own(void **state)
+{
+	static const char *const bad[] = { NULL, "", "10.0.0.2:80\nnonsense:port\n",
+					   "10.0.0.1:80\n" };
+	_cleanup_free_ char *more = path_of(*state, "more"), *path = path_of(*state, "a.conf");
+
+	write_file(*state, "a.conf",
+		   "[listener l]\naddress = 192.0.2.1\nport = 80\nforward = g h\n"
+		   "[target-group g]\ntargets = 10.0.0.1:80\ntargets-file = more\n"
+		   "[target-group h]\ntargets-file = more\n");
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+		struct diag_list diags = { 0 };
+		struct conf *c = NULL;
+
+		if (bad[i])
+			write_file(*state, "more", bad[i]);
+		assert_int_equal(conf_load_own(path, &c, &diags), 0);
+		assert_int_equal(diags.n, 0);
+		assert_int_equal(c->groups[0].n_targets, 1);
+		assert_int_equal(c->groups[1].n_targets, 0);
+		assert_int_equal(c->groups[0].n_file_targets, 0);
+		assert_string_equal(c->groups[0].targets_file, more);
+		assert_string_equal(c->groups[1].targets_file, more);
+		conf_free(c);
+	}
+	/* The daemon's own text is another matter. */
+	write_file(*state, "a.conf", "[target-group g]\ntargets-file = more\ntypo = 1\n");
+	assert_null(load(*state, "a.conf", -EINVAL,
+			 "%s/a.conf:3: error: unknown key \"typo\" in [target-group]\n"));
+}
+
 #define loads(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -201,7 +233,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		loads(test_missing),	   loads(test_directory),    loads(test_fifo),
 		loads(test_empty),	   loads(test_size_limit),   loads(test_conf_d_is_a_file),
-		loads(test_dangling_link), loads(test_targets_file),
+		loads(test_dangling_link), loads(test_targets_file), loads(test_own),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
