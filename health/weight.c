@@ -27,10 +27,12 @@ static bool gets_traffic(const struct weight_input *in, const struct weight_summ
 	return target_state_is_routable(in->state) || sum->fail_open || in->cold;
 }
 
+/* In hundredths: half of the weight 1 is not nothing. */
 static uint64_t advised(const struct weight_input *in)
 {
-	return in->has_advice ? (uint64_t)in->configured * in->advice_percent / 100
-			      : in->configured;
+	uint32_t percent = in->has_advice ? MIN(in->advice_percent, PROBE_WEIGHT_PERCENT_MAX) : 100;
+
+	return (uint64_t)in->configured * percent;
 }
 
 /*
@@ -58,8 +60,6 @@ static void prefer_own_zone(const struct weight_input *in, size_t n,
 		if (in[i].zone == WEIGHT_ZONE_OWN)
 			own += advised(&in[i]);
 	}
-	if (!own)
-		return;
 	sum->other_zones = (uint32_t)(WEIGHT_ONE * rest * own / (rest * own + (100 - rest) * all));
 	if (rest)
 		sum->other_zones = MAX(sum->other_zones, 1U); /* a small part, but a part */

@@ -396,8 +396,8 @@ static double other_zones(const struct weight_input *in, size_t n, const struct 
 	double own = 0, all = 0, p = s->affinity_percent / 100.0, share;
 
 	for (size_t i = 0; i < n; i++) {
-		all += floor(weights[i]);
-		own += in[i].zone == WEIGHT_ZONE_OWN ? floor(weights[i]) : 0;
+		all += weights[i];
+		own += in[i].zone == WEIGHT_ZONE_OWN ? weights[i] : 0;
 	}
 	if (!s->affinity_percent || s->own_zone_only || c->able_here >= c->able ||
 	    too_few(c->well_here, c->able_here, &s->zone_minimum) || own <= 0)
@@ -459,6 +459,37 @@ static struct weight_input random_target(unsigned *seed, bool zones)
 	};
 }
 
+/* dns_record.client_routing_policy = availability_zone_affinity: small weights of which little is left are some. */
+static void test_advice_does_not_end_affinity(void **state)
+{
+	/* 85 %: 0.85 + 0.15 x 1/3 = 0.9 stays, so that the other two share a ninth of 1000. */
+	static const struct {
+		unsigned affinity, other;
+	} cases[] = { { 100, 0 }, { 85, 56 } };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		const struct weight_settings s = { .minimum = { 1, 0 },
+						   .zone_minimum = { 1, 0 },
+						   .affinity_percent = cases[i].affinity,
+						   .resolution = 1000 };
+		struct weight_input in[4];
+		struct weight_output out[4];
+		struct weight_summary sum;
+		size_t n = inputs("hhHH", in);
+
+		for (size_t k = 0; k < n; k++) {
+			in[k].configured = 1;
+			in[k].has_advice = in[k].zone == WEIGHT_ZONE_OWN;
+			in[k].advice_percent = 50;
+		}
+		weight_compute(in, n, &s, out, &sum);
+		assert_true(sum.own_preferred);
+		assert_int_equal(out[0].weight, 500);
+		assert_int_equal(out[2].weight, cases[i].other);
+	}
+}
+
 static void test_random_against_reference(void **state)
 {
 	unsigned seed = 20261122;
@@ -510,6 +541,7 @@ int main(void)
 		cmocka_unit_test(test_fail_open_holds_nothing_back),
 		cmocka_unit_test(test_advice_and_mitigation),
 		cmocka_unit_test(test_ends),
+		cmocka_unit_test(test_advice_does_not_end_affinity),
 		cmocka_unit_test(test_random_against_reference),
 	};
 
