@@ -271,6 +271,9 @@ static int rebuild(struct names *n)
 		return r;
 	registry_deinit(&m->registry);
 	m->registry = registry;
+	/* Its weights are computed, and so are those that were waiting, but the plane has seen neither. */
+	for (size_t i = 0; i < m->registry.n; i++)
+		registry_touch(&m->registry.groups[i]);
 	for (size_t i = 0; i < roster.n && i < n->roster.n; i++)
 		tell_group(m, m->conf->groups[i].name, &n->roster.groups[i], &roster.groups[i]);
 	roster_deinit(&n->roster);

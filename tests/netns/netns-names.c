@@ -43,6 +43,7 @@ static void configure(const char *keys)
 			LAB_CONF_GLOBAL
 			"dns-server = 127.0.0.1:5300\ndns-timeout = 100ms\n"
 			"dns-min-ttl = 100ms\ndns-absent-answers = 2\n"
+			"reconcile-interval = 1h\n" /* or it would do what a change must do itself */
 			"[listener web]\naddress = " LAB_VIP "\nport = 80\nforward = blue\n"
 			"[target-group blue]\nderegistration-delay = 1s\n" FIXTURE_CHECKS "%s",
 			keys),
@@ -207,6 +208,9 @@ static void test_targets_file(void **state)
 	write_file(TARGETS, A1 ":8080 weight=2\n" B1 ":8080 weight=3\n");
 	assert_weight_soon(B1, 3);
 	assert_weight_soon(A1, 2);
+	/* Nobody comes, so that no first result brings it into effect by the way. */
+	write_file(TARGETS, A1 ":8080 weight=5\n" B1 ":8080 weight=3\n");
+	assert_weight_soon(A1, 5);
 	write_file(TARGETS, "# all are bad\n" A1 ":8080\nnonsense:port\n");
 	assert_source_soon("status", "bad");
 	assert_source_soon("description",
@@ -217,7 +221,7 @@ static void test_targets_file(void **state)
 			   TARGETS ":0: cannot read " TARGETS
 				   ": No such file or directory; create it, or name another");
 	assert_int_equal(gateway_weight(f.gateway, LAB_VIP, 80, B1), 3);
-	assert_int_equal(gateway_weight(f.gateway, LAB_VIP, 80, A1), 2);
+	assert_int_equal(gateway_weight(f.gateway, LAB_VIP, 80, A1), 5);
 	write_file(TARGETS, B1 ":8080 weight=4\n");
 	assert_weight_soon(A1, -ENOENT);
 	assert_weight_soon(B1, 4);
