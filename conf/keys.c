@@ -205,7 +205,7 @@ static const struct key global_keys[] = {
 	  .help = "How late a probe may begin. A failed probe that began later does not count, nor "
 		  "one whose timeout ran out while the health worker did not run; and when one "
 		  "probe "
-		  "of a hundred is later, an alarm is raised. With off every result counts." },
+		  "of a hundred is later, an alarm is raised. With off lateness is no excuse." },
 	{ GLOBAL(verdict_age_limit_usec), .name = "health-verdict-age-limit", .type = KEY_DURATION,
 	  .zero = "auto", .min = SECONDS(1), .max = SECONDS(86400), .fallback = "auto",
 	  .help = "How old a target's last result may be before an alarm is raised; auto is three "

@@ -9,6 +9,7 @@
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "daemon/checks-internal.h"
+#include "daemon/fastpath.h"
 #include "daemon/manager.h"
 
 #define UP_DELAY_USEC (100 * USEC_PER_MSEC) /* ups are coalesced, downs are not */
@@ -117,12 +118,13 @@ static bool is_doubtful(struct checks *c, unsigned worker, const struct target_g
 		.duration_usec = result->duration_usec,
 		.timeout_usec = g->conf->check.timeout_usec,
 	};
+	const struct guard_outage outage = fastpath_outage(c->manager->fastpath);
 	usec_t late = c->manager->conf->global.lateness_limit_usec;
-	enum guard_doubt doubt;
+	enum guard_doubt doubt = guard_judge_outage(&outage, &probe);
 
-	if (!late)
-		return false;
-	doubt = guard_judge(&c->workers[worker], &probe, late, PROTOCOL_HEARTBEAT_USEC, now);
+	if (doubt == GUARD_NO_DOUBT && late)
+		doubt = guard_judge(&c->workers[worker], &probe, late, PROTOCOL_HEARTBEAT_USEC,
+				    now);
 	if (doubt == GUARD_NO_DOUBT)
 		return false;
 	c->n_doubted++;

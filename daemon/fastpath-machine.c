@@ -59,6 +59,19 @@ static void note_failure(struct fastpath_machine *m, const char *reason)
 	(void)snprintf(m->reason, sizeof(m->reason), "%s", reason ? reason : "unknown reason");
 }
 
+/* Devices, addresses and routes are about to be moved, or the process that has them may have ended by then. */
+static void begin_outage(struct fastpath_machine *m, usec_t from)
+{
+	if (m->outage.until_usec != USEC_NEVER)
+		m->outage = (struct guard_outage){ from, USEC_NEVER };
+}
+
+static void end_outage(struct fastpath_machine *m, usec_t now)
+{
+	if (m->outage.until_usec == USEC_NEVER)
+		m->outage.until_usec = now + FASTPATH_GRACE_USEC;
+}
+
 static enum fastpath_action start(struct fastpath_machine *m, usec_t now)
 {
 	enter(m, FASTPATH_STARTING, now + FASTPATH_START_USEC, now);
@@ -69,6 +82,7 @@ static enum fastpath_action start(struct fastpath_machine *m, usec_t now)
 /* There is no process any more and nothing of ours is left. */
 static enum fastpath_action settle(struct fastpath_machine *m, usec_t now)
 {
+	end_outage(m, now);
 	if (m->failed && m->enabled && m->wanted) {
 		enter(m, FASTPATH_WAITING, now + m->backoff_usec, now);
 		m->backoff_usec = MIN(m->backoff_usec * 2, FASTPATH_BACKOFF_MAX_USEC);
@@ -93,6 +107,8 @@ static enum fastpath_action stop(struct fastpath_machine *m, enum fastpath_actio
 		m->backoff_usec = FASTPATH_BACKOFF_MIN_USEC;
 		m->failures = m->failed ? 1 : 0;
 	}
+	if (m->state == FASTPATH_ACTIVE || m->state == FASTPATH_ADOPTING)
+		begin_outage(m, m->beat_usec);
 	enter(m, FASTPATH_STOPPING, now + FASTPATH_TERMINATE_USEC, now);
 	return how == FASTPATH_KILL ? ask(m, FASTPATH_KILL) : how;
 }
@@ -106,6 +122,7 @@ static enum fastpath_action fail(struct fastpath_machine *m, enum fastpath_actio
 
 static void activate(struct fastpath_machine *m, usec_t now)
 {
+	end_outage(m, now);
 	enter(m, FASTPATH_ACTIVE, USEC_NEVER, now);
 	m->beat_usec = now;
 	m->reason[0] = '\0';
@@ -120,8 +137,10 @@ static enum fastpath_action on_done(struct fastpath_machine *m, usec_t now)
 	case FASTPATH_CHECK:
 		return ask(m, FASTPATH_START);
 	case FASTPATH_PROGRAM:
-		if (m->state == FASTPATH_STARTING)
+		if (m->state == FASTPATH_STARTING) {
+			begin_outage(m, now);
 			return ask(m, FASTPATH_SEIZE);
+		}
 		activate(m, now);
 		return FASTPATH_NOTHING;
 	case FASTPATH_SEIZE:

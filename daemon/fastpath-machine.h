@@ -23,6 +23,7 @@
 #include <stdbool.h>
 
 #include "base/clock.h"
+#include "health/guard.h"
 
 enum fastpath_state {
 	FASTPATH_OFF,
@@ -86,6 +87,8 @@ enum {
 #define FASTPATH_TERMINATE_USEC (300 * USEC_PER_MSEC)
 #define FASTPATH_AGAIN_USEC (20 * USEC_PER_MSEC)
 #define FASTPATH_RESTORE_RETRY_USEC USEC_PER_SEC
+/* After a move: a neighbour that missed the kernel's question is asked again a second later. */
+#define FASTPATH_GRACE_USEC USEC_PER_SEC
 #define FASTPATH_BACKOFF_MIN_USEC USEC_PER_SEC
 #define FASTPATH_BACKOFF_MAX_USEC (60 * USEC_PER_SEC)
 
@@ -104,6 +107,8 @@ struct fastpath_machine {
 	usec_t backoff_usec;		  /* of the next failure */
 	unsigned failures;		  /* since it last was active for long */
 	char reason[FASTPATH_REASON_MAX]; /* of the last failure; "" = none */
+	/* The last one: from a sign of life, or from the first device that is taken. */
+	struct guard_outage outage;
 };
 
 void fastpath_machine_init(struct fastpath_machine *m, bool enabled, usec_t now);

@@ -348,6 +348,11 @@ void fastpath_refresh(struct fastpath *f)
 		note_trouble(f, "settings", r);
 }
 
+struct guard_outage fastpath_outage(const struct fastpath *f)
+{
+	return f ? f->machine.outage : (struct guard_outage){ 0 };
+}
+
 const char *fastpath_plane_name(const struct fastpath *f)
 {
 	return f && f->machine.state == FASTPATH_ACTIVE ? "fast path" : "kernel";

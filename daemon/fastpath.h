@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "base/addr.h"
+#include "health/guard.h"
 
 struct conf;
 struct fastpath;
@@ -41,6 +42,9 @@ int fastpath_order(struct fastpath *f, bool on, bool force, json_t **ret_report)
 
 /* {"state", "settled", ...}, as in ipvsd(8). `counters`: with those of workers. -ENOMEM. */
 int fastpath_report(struct fastpath *f, bool counters, json_t **ret_report);
+
+/* When probes last were lost because addresses and routes went from plane to plane; f may be NULL. */
+struct guard_outage fastpath_outage(const struct fastpath *f);
 
 /* "kernel" or "fast path". */
 const char *fastpath_plane_name(const struct fastpath *f);

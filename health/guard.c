@@ -56,6 +56,14 @@ enum guard_doubt guard_judge(const struct guard_worker *w, const struct guard_pr
 	return stalled(w, p->start_usec, end_usec, period_usec) ? GUARD_STALLED : GUARD_NO_DOUBT;
 }
 
+enum guard_doubt guard_judge_outage(const struct guard_outage *o, const struct guard_probe *p)
+{
+	bool meets = o->from_usec && p->start_usec < o->until_usec &&
+		     p->start_usec + p->duration_usec >= o->from_usec;
+
+	return p->outcome != PROBE_OK && meets ? GUARD_OUTAGE : GUARD_NO_DOUBT;
+}
+
 static bool share_reached(const struct guard_count *c, const struct guard_limits *limits)
 {
 	uint64_t failing = (uint64_t)c->failing + c->window_downs;
@@ -114,6 +122,7 @@ const char *guard_doubt_to_string(enum guard_doubt d)
 		[GUARD_OVERRAN] = "its end was noticed late",
 		[GUARD_STALLED] = "the health worker did not run meanwhile",
 		[GUARD_STALE] = "the result was read late",
+		[GUARD_OUTAGE] = "the traffic went from plane to plane",
 	};
 
 	assert(d < _GUARD_DOUBT_MAX);

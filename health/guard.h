@@ -5,7 +5,8 @@
  * The health of the health checker, in three questions. Pure: counts and times are arguments.
  *
  * 1. Does a failure count? Not when we were late: the probe began late, its timeout ran out while the worker did not
- *    run, or the result lay about for long. (A refusal is a fact whoever was late; only a late begin doubts it.)
+ *    run, or the result lay about for long. (A refusal is a fact whoever was late; only a late begin doubts it.) Nor when
+ *    this host's own addresses and routes were being moved: what we send then may be lost or come to nothing.
  *
  * 2. Is it us? When at least a given share of a scope's healthy targets (a group's, or all) fail at the same time, the
  *    fault is likelier ours than theirs. A target fails here from its first failed probe on, so that the suspicion is
@@ -50,6 +51,7 @@ enum guard_doubt {
 	GUARD_OVERRAN, /* its end was noticed late */
 	GUARD_STALLED, /* the worker did not run meanwhile */
 	GUARD_STALE,   /* we read it late */
+	GUARD_OUTAGE,  /* our network was in the making meanwhile */
 	_GUARD_DOUBT_MAX,
 };
 
@@ -59,6 +61,15 @@ enum guard_doubt {
 /* Why a failure is not to count. late_usec: how late a probe may begin. */
 enum guard_doubt guard_judge(const struct guard_worker *w, const struct guard_probe *p,
 			     usec_t late_usec, usec_t period_usec, usec_t now_usec);
+
+/* A time in which our own network did not carry what probes send. */
+struct guard_outage {
+	usec_t from_usec;  /* 0 = none yet */
+	usec_t until_usec; /* USEC_NEVER while it lasts */
+};
+
+/* Likewise: did a failed probe run, if only for a part of its time, in an outage of ours? */
+enum guard_doubt guard_judge_outage(const struct guard_outage *o, const struct guard_probe *p);
 
 const char *guard_doubt_to_string(enum guard_doubt d); /* "began late", … */
 

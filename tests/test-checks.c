@@ -16,6 +16,7 @@
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "daemon/checks-internal.h"
+#include "daemon/fastpath-internal.h"
 #include "daemon/inspect.h"
 #include "daemon/manager.h"
 #include "daemon/reach.h"
@@ -203,6 +204,32 @@ static void test_late_failures_do_not_count(void **state)
 	result(rig, 0, 0, PROBE_REFUSED, SEC(2));
 	result(rig, 0, 0, PROBE_REFUSED, SEC(2));
 	assert_int_equal(target(rig, 0, 0)->health.state, TARGET_UNHEALTHY);
+}
+
+/* Between the planes: whatever came of it, and whether or not lateness is an excuse. */
+static void test_outage_does_not_count(void **state)
+{
+	struct rig *rig = *state;
+	struct fastpath fastpath = { .machine.outage = { START_USEC, USEC_NEVER } };
+
+	rig->manager.fastpath = &fastpath;
+	rig->conf.global.lateness_limit_usec = 0;
+	all_healthy(rig);
+	pass(rig, 1);
+	for (int i = 0; i < 2; i++) {
+		result(rig, 0, 0, PROBE_UNREACHABLE, 0);
+		result(rig, 0, 1, PROBE_CONNECT_TIMEOUT, 0);
+		result(rig, 0, 2, PROBE_REFUSED, 0);
+	}
+	for (unsigned i = 0; i < 3; i++)
+		assert_int_equal(target(rig, 0, i)->health.failures, 0);
+	pass(rig, 1);
+	assert_event(rig, "", "since it was us: 6 (the traffic went from plane to plane)");
+	fastpath.machine.outage.until_usec = rig->now - 1000;
+	result(rig, 0, 0, PROBE_UNREACHABLE, 0);
+	result(rig, 0, 0, PROBE_UNREACHABLE, 0);
+	assert_int_equal(target(rig, 0, 0)->health.state, TARGET_UNHEALTHY);
+	rig->manager.fastpath = NULL;
 }
 
 static void test_correlated_failure_of_all(void **state)
@@ -452,6 +479,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_without_limits_all_is_at_once, set_up,
 						tear_down),
 		cmocka_unit_test_setup_teardown(test_late_failures_do_not_count, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_outage_does_not_count, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_correlated_failure_of_all, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_a_group_gives_way_after_the_hold, set_up,
 						tear_down),

@@ -304,6 +304,43 @@ static void test_what_a_daemon_left(void **state)
 	(void)RUN(&m, late, RUN(&m, hung, 0));
 }
 
+/*
+ * Probes are in doubt from the last sign of life, or the first device that is taken, until shortly after everything is in
+ * its place; not for a process that never had anything.
+ */
+static void test_outage(void **state)
+{
+	static const struct step killed[] = {
+		{ 100000, BEAT, FASTPATH_NOTHING, FASTPATH_ACTIVE },
+		{ 70000, EXITED, FASTPATH_RESTORE, FASTPATH_RESTORING },
+	};
+	static const struct step back[] = { { 500000, DONE, FASTPATH_NOTHING, FASTPATH_OFF } };
+	static const struct step in_vain[] = {
+		{ 0, EXITED, FASTPATH_RESTORE, FASTPATH_RESTORING },
+		{ 0, DONE, FASTPATH_NOTHING, FASTPATH_OFF },
+	};
+	const usec_t start = 1000000;
+	struct fastpath_machine m;
+	usec_t now;
+
+	(void)state;
+	fastpath_machine_init(&m, false, start);
+	now = RUN(&m, in_vain, run(&m, to_active, 5, start));
+	assert_int_equal(m.outage.from_usec, 0);
+	now = run(&m, to_active, 6, now);
+	assert_int_equal(m.outage.from_usec, now);
+	assert_int_equal(m.outage.until_usec, USEC_NEVER);
+	now = run(&m, to_active + 6, ARRAY_SIZE(to_active) - 6, now);
+	assert_int_equal(m.outage.from_usec, now - 2000);
+	assert_int_equal(m.outage.until_usec, now + FASTPATH_GRACE_USEC);
+	now = RUN(&m, killed, now);
+	assert_int_equal(m.outage.from_usec, now - 70000);
+	assert_int_equal(m.outage.until_usec, USEC_NEVER);
+	now = RUN(&m, back, now);
+	assert_int_equal(m.outage.from_usec, now - 570000);
+	assert_int_equal(m.outage.until_usec, now + FASTPATH_GRACE_USEC);
+}
+
 /* What the actions do, as far as the decisions depend on it. */
 struct model {
 	struct fastpath_machine m;
@@ -377,6 +414,10 @@ static void step(struct model *x, struct fastpath_event e)
 		}
 		if (x->m.state == FASTPATH_ACTIVE)
 			assert_true(x->moved);
+		else if (x->moved)
+			assert_int_equal(x->m.outage.until_usec, USEC_NEVER);
+		if (x->moved && x->m.state != FASTPATH_ACTIVE && x->fault_at != USEC_NEVER)
+			assert_true(x->m.outage.from_usec <= x->fault_at);
 		switch (action) {
 		case FASTPATH_NOTHING:
 			return;
@@ -483,7 +524,7 @@ int main(void)
 		cmocka_unit_test(test_on_and_off),    cmocka_unit_test(test_failures_on_the_way),
 		cmocka_unit_test(test_back_off),      cmocka_unit_test(test_silence),
 		cmocka_unit_test(test_configuration), cmocka_unit_test(test_what_a_daemon_left),
-		cmocka_unit_test(test_random),
+		cmocka_unit_test(test_outage),	      cmocka_unit_test(test_random),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

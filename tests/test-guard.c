@@ -121,6 +121,41 @@ static void test_doubt(void **state)
 	}
 }
 
+/* From 10 to 12 s; or from then on. Times in ms after 0. */
+static void test_outage(void **state)
+{
+	static const struct {
+		enum probe_outcome outcome;
+		unsigned start, duration;
+		enum guard_doubt in_past, going_on;
+	} cases[] = {
+		{ PROBE_CONNECT_TIMEOUT, 7999, 2000, GUARD_NO_DOUBT, GUARD_NO_DOUBT },
+		{ PROBE_CONNECT_TIMEOUT, 8000, 2000, GUARD_OUTAGE, GUARD_OUTAGE },
+		{ PROBE_UNREACHABLE, 10500, 0, GUARD_OUTAGE, GUARD_OUTAGE },
+		{ PROBE_REFUSED, 10500, 0, GUARD_OUTAGE, GUARD_OUTAGE },
+		{ PROBE_OK, 10500, 0, GUARD_NO_DOUBT, GUARD_NO_DOUBT },
+		{ PROBE_TIMEOUT, 9000, 4000, GUARD_OUTAGE, GUARD_OUTAGE },
+		{ PROBE_TIMEOUT, 11999, 2000, GUARD_OUTAGE, GUARD_OUTAGE },
+		{ PROBE_TIMEOUT, 12000, 2000, GUARD_NO_DOUBT, GUARD_OUTAGE },
+	};
+	const struct guard_outage past = { SEC(10), SEC(12) }, going_on = { SEC(10), USEC_NEVER },
+				  none = { 0 };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		const struct guard_probe p = {
+			.outcome = cases[i].outcome,
+			.start_usec = MS(cases[i].start),
+			.duration_usec = MS(cases[i].duration),
+		};
+
+		if (guard_judge_outage(&past, &p) != cases[i].in_past ||
+		    guard_judge_outage(&going_on, &p) != cases[i].going_on)
+			fail_msg("case %zu", i);
+		assert_int_equal(guard_judge_outage(&none, &p), GUARD_NO_DOUBT);
+	}
+}
+
 /* The worker is stopped from 10.6 to 13 s and then goes on; the beat may come before the result. */
 static void test_a_stopped_worker_is_doubted(void **state)
 {
@@ -253,6 +288,7 @@ int main(void)
 		cmocka_unit_test(test_percentiles),
 		cmocka_unit_test(test_old_lateness_is_forgotten),
 		cmocka_unit_test(test_doubt),
+		cmocka_unit_test(test_outage),
 		cmocka_unit_test(test_a_stopped_worker_is_doubted),
 		cmocka_unit_test(test_phases),
 		cmocka_unit_test(test_down),
