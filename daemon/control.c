@@ -9,6 +9,7 @@
 #include "daemon/control.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -34,6 +35,7 @@ enum {
 	INACTIVITY_SECONDS = 10,
 	WAITERS_MAX = 64,	   /* for events */
 	DISCARD_MAX = 1024 * 1024, /* of a body that is too large, before the connection is cut */
+	TRIM_MIN = 256 * 1024,	   /* an answer whose making may have grown the heap */
 };
 
 struct exchange {
@@ -58,20 +60,28 @@ struct control {
 	bool stopping;
 };
 
-static enum MHD_Result respond(struct MHD_Connection *connection, unsigned status,
-			       const json_t *report)
+/*
+ * The C library keeps what was freed in the middle of its heap, so that one question about ten thousand targets would
+ * make this process larger for good.
+ */
+static void free_answer(void *text)
+{
+	size_t size = malloc_usable_size(text);
+
+	free(text);
+	if (size > TRIM_MIN)
+		(void)malloc_trim(0);
+}
+
+/* Takes over text. */
+static enum MHD_Result respond_text(struct MHD_Connection *connection, unsigned status, char *text,
+				    size_t len)
 {
 	struct MHD_Response *response;
 	enum MHD_Result ret;
-	char *text = json_dumps(report, JSON_COMPACT | JSON_PRESERVE_ORDER);
-	size_t len;
 
-	if (!text)
-		return MHD_NO;
-	/* A final newline in the place of the NUL: for people with curl. */
-	len = strlen(text);
-	text[len] = '\n';
-	response = libmicrohttpd.create_response_from_buffer(len + 1, text, MHD_RESPMEM_MUST_FREE);
+	response = libmicrohttpd.create_response_from_buffer_with_free_callback(len, text,
+										free_answer);
 	if (!response) {
 		free(text);
 		return MHD_NO;
@@ -80,6 +90,20 @@ static enum MHD_Result respond(struct MHD_Connection *connection, unsigned statu
 	ret = libmicrohttpd.queue_response(connection, status, response);
 	libmicrohttpd.destroy_response(response);
 	return ret;
+}
+
+static enum MHD_Result respond(struct MHD_Connection *connection, unsigned status,
+			       const json_t *report)
+{
+	char *text = json_dumps(report, JSON_COMPACT | JSON_PRESERVE_ORDER);
+	size_t len;
+
+	if (!text)
+		return MHD_NO;
+	/* A final newline in the place of the NUL: for people with curl. */
+	len = strlen(text);
+	text[len] = '\n';
+	return respond_text(connection, status, text, len + 1);
 }
 
 static enum MHD_Result respond_error(struct MHD_Connection *connection,
@@ -148,8 +172,6 @@ static int run_request(struct manager *m, const struct control_request *r, json_
 	case CONTROL_VERSION:
 		*ret_report = json_pack("{s:s}", "version", IPVSD_VERSION);
 		return *ret_report ? 0 : -ENOMEM;
-	case CONTROL_STATUS:
-		return manager_status(m, ret_report);
 	case CONTROL_EVENTS:
 		return run_events(m, r, ret_report);
 	case CONTROL_DESCRIBE:
@@ -173,6 +195,7 @@ static int run_request(struct manager *m, const struct control_request *r, json_
 	case CONTROL_FASTPATH_OFF:
 		return manager_fastpath_order(m, r->verb == CONTROL_FASTPATH_ON, r->force,
 					      ret_report);
+	case CONTROL_STATUS: /* answer_status() */
 	case _CONTROL_VERB_MAX:
 		break;
 	}
@@ -222,6 +245,22 @@ static bool wait_for_events(struct control *c, struct exchange *x, const struct 
 	return true;
 }
 
+static enum MHD_Result answer_out_of_memory(struct exchange *x)
+{
+	return respond_error(x->connection,
+			     &(struct control_error){ .status = 500, .text = "out of memory" });
+}
+
+static enum MHD_Result answer_status(struct control *c, struct exchange *x)
+{
+	char *text;
+	size_t len;
+
+	if (manager_status(c->manager, &text, &len) < 0)
+		return answer_out_of_memory(x);
+	return respond_text(x->connection, 200, text, len);
+}
+
 static enum MHD_Result answer(struct control *c, struct exchange *x,
 			      const struct control_request *r)
 {
@@ -237,11 +276,11 @@ static enum MHD_Result answer(struct control *c, struct exchange *x,
 	if (wait_for_events(c, x, r))
 		return MHD_YES;
 
+	if (r->verb == CONTROL_STATUS)
+		return answer_status(c, x);
 	error = run_request(c->manager, r, &report);
 	if (!report)
-		return respond_error(x->connection,
-				     &(struct control_error){ .status = 500,
-							      .text = "out of memory" });
+		return answer_out_of_memory(x);
 	ret = respond(x->connection, http_status(error, report), report);
 	json_decref(report);
 	return ret;

@@ -2,19 +2,19 @@
 #pragma once
 
 /*
- * JSON written member by member into a memory stream: ten thousand targets are written in the time that a tree of
- * values takes to build. The stream's own error flag (out of memory) is looked at once, by json_text_finish().
- * Not for two threads: the stream is not locked.
+ * JSON written member by member into a text that grows: ten thousand targets are written in a fraction of the time and
+ * memory that a tree of values takes. Whether memory ran out is looked at once, by json_text_finish().
  */
 
+#include <jansson.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <stdio.h>
 
 struct json_text {
-	FILE *stream; /* owned until finished */
-	char *text;   /* owned until finished */
-	size_t len_bytes;
+	char *text; /* owned until finished */
+	size_t len_bytes, size_bytes;
+	bool failed;
 };
 
 /* -ENOMEM. */
@@ -29,3 +29,13 @@ void json_text_raw(struct json_text *j, const char *text);
 /* `s` is UTF-8. */
 void json_text_string(struct json_text *j, const char *s);
 void json_text_int(struct json_text *j, int64_t value);
+void json_text_bool(struct json_text *j, bool value);
+
+/* A member that is not its object's first. */
+void json_text_member(struct json_text *j, const char *name);
+void json_text_member_string(struct json_text *j, const char *name, const char *s);
+void json_text_member_int(struct json_text *j, const char *name, int64_t value);
+void json_text_member_bool(struct json_text *j, const char *name, bool value);
+
+/* An object or array, which it takes; NULL counts as out of memory. */
+void json_text_tree(struct json_text *j, json_t *tree);

@@ -10,7 +10,7 @@
 
 #define LIBMICROHTTPD_FUNCTIONS(X)                                                                 \
 	X(add_response_header)                                                                     \
-	X(create_response_from_buffer)                                                             \
+	X(create_response_from_buffer_with_free_callback)                                          \
 	X(destroy_response)                                                                        \
 	X(get_connection_info)                                                                     \
 	X(get_connection_values_n)                                                                 \

@@ -115,8 +115,8 @@ int manager_reload(struct manager *m, json_t **ret_report);
 /* What a reload of `path` (NULL = the running configuration's file) would do. */
 int manager_plan(struct manager *m, const char *path, json_t **ret_report);
 
-/* The tables of `ipvsd status --json`; documented in ipvsd(8). */
-int manager_status(struct manager *m, json_t **ret_report);
+/* The tables of `ipvsd status --json`, which the caller owns; documented in ipvsd(8). -ENOMEM. */
+int manager_status(struct manager *m, char **ret_text, size_t *ret_len_bytes);
 
 /* The fast path's state, with the counters of its workers. */
 int manager_fastpath_status(struct manager *m, json_t **ret_report);
