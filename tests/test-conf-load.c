@@ -4,7 +4,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <limits.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -19,32 +18,24 @@
 #include "conf/conf.h"
 #include "conf/diag.h"
 #include "conf/load.h"
+#include "tests/temporary.h"
 
 struct fixture {
-	char directory[64];
+	char directory[TEMPORARY_MAX];
 };
 
 static int setup(void **state)
 {
 	struct fixture *f = calloc(1, sizeof(*f));
 
-	strcpy(f->directory, "/tmp/ipvsd-conf-XXXXXX");
 	*state = f;
-	return mkdtemp(f->directory) ? 0 : -1;
-}
-
-static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-	(void)st;
-	(void)type;
-	(void)ftw;
-	return remove(path);
+	return temporary_make(f->directory);
 }
 
 static int teardown(void **state)
 {
 	struct fixture *f = *state;
-	int r = nftw(f->directory, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
+	int r = temporary_remove(f->directory);
 
 	free(f);
 	return r;

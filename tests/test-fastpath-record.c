@@ -19,23 +19,20 @@
 #include "base/cleanup.h"
 #include "daemon/fastpath-record.h"
 #include "daemon/interface-item.h"
+#include "tests/temporary.h"
 
-static char directory[64];
+static char directory[TEMPORARY_MAX];
 
 static int set_up(void **state)
 {
 	(void)state;
-	(void)snprintf(directory, sizeof(directory), "/tmp/ipvsd-record-XXXXXX");
-	return mkdtemp(directory) ? 0 : -1;
+	return temporary_make(directory);
 }
 
 static int tear_down(void **state)
 {
-	char command[96];
-
 	(void)state;
-	(void)snprintf(command, sizeof(command), "rm -rf %s", directory);
-	return system(command);
+	return temporary_remove(directory);
 }
 
 /* An address, as the kernel's message has it. */

@@ -4,7 +4,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -17,12 +16,13 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "daemon/file-watch.h"
+#include "tests/temporary.h"
 
 #define LIMIT_USEC (10 * USEC_PER_SEC)
 #define QUIET_USEC (60 * USEC_PER_MSEC) /* three times what a change takes to be told */
 
 struct fixture {
-	char directory[64];
+	char directory[TEMPORARY_MAX];
 	sd_event *event;
 	struct file_watch *watch;
 	char seen[256]; /* what the file held when the last change was told */
@@ -33,19 +33,10 @@ static int setup(void **state)
 {
 	struct fixture *f = calloc(1, sizeof(*f));
 
-	strcpy(f->directory, "/tmp/ipvsd-watch-XXXXXX");
 	*state = f;
-	if (!mkdtemp(f->directory) || sd_event_new(&f->event) < 0)
+	if (temporary_make(f->directory) < 0 || sd_event_new(&f->event) < 0)
 		return -1;
 	return chdir(f->directory);
-}
-
-static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-	(void)st;
-	(void)type;
-	(void)ftw;
-	return remove(path);
 }
 
 static int teardown(void **state)
@@ -55,7 +46,7 @@ static int teardown(void **state)
 
 	file_watch_free(f->watch);
 	sd_event_unref(f->event);
-	r |= nftw(f->directory, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
+	r |= temporary_remove(f->directory);
 	free(f);
 	return r;
 }

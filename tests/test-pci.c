@@ -26,6 +26,7 @@
 
 #include "base/cleanup.h"
 #include "daemon/pci.h"
+#include "tests/temporary.h"
 
 #define A "0000:00:06.0"
 #define B "0000:00:07.0"
@@ -149,8 +150,7 @@ static int set_up(void **state)
 	char buf[PATH_MAX];
 
 	(void)state;
-	(void)snprintf(root, sizeof(root), "/tmp/ipvsd-pci-XXXXXX");
-	assert_non_null(mkdtemp(root));
+	assert_int_equal(temporary_make(root), 0);
 	make_directory("bus/pci/devices/" A "/net/eth1");
 	make_directory("bus/pci/devices/" B "/virtio3/net/eth2");
 	make_directory("bus/pci/drivers/ena");
@@ -177,14 +177,11 @@ static int set_up(void **state)
 
 static int tear_down(void **state)
 {
-	char command[PATH_MAX + 16];
-
 	(void)state;
 	stopping = true;
 	(void)pthread_join(kernel, NULL);
 	(void)close(watch_fd);
-	(void)snprintf(command, sizeof(command), "rm -rf %s", root);
-	return system(command);
+	return temporary_remove(root);
 }
 
 static void test_look(void **state)

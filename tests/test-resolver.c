@@ -8,7 +8,6 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -25,6 +24,7 @@
 #include "base/log.h"
 #include "daemon/resolver-link.h"
 #include "daemon/resolver.h"
+#include "tests/temporary.h"
 
 #define LIMIT_USEC (20 * USEC_PER_SEC)
 #define TIMEOUT_USEC (60 * USEC_PER_MSEC)
@@ -48,7 +48,7 @@ enum fault {
 };
 
 struct fixture {
-	char directory[64], address[24];
+	char directory[TEMPORARY_MAX], address[24];
 	sd_event *event;
 	struct resolver_link *link;
 	pid_t dnsmasq;
@@ -249,7 +249,6 @@ static int setup(void **state)
 	sigset_t child;
 
 	*state = f;
-	strcpy(f->directory, "/tmp/ipvsd-resolver-XXXXXX");
 	f->faulty_fd = -1;
 	/* One for each test: a process of dnsmasq that serves a TCP connection outlives it, with its sockets. */
 	(void)snprintf(f->address, sizeof(f->address), "127.%d.%d.%u", 64 + (getpid() >> 8) % 128,
@@ -257,19 +256,11 @@ static int setup(void **state)
 	(void)sigemptyset(&child);
 	(void)sigaddset(&child, SIGCHLD);
 	if (prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) < 0 ||
-	    sigprocmask(SIG_BLOCK, &child, NULL) < 0 || !mkdtemp(f->directory) ||
+	    sigprocmask(SIG_BLOCK, &child, NULL) < 0 || temporary_make(f->directory) < 0 ||
 	    sd_event_new(&f->event) < 0)
 		return -1;
 	mine.userdata = f;
 	return resolver_link_new(f->event, &mine, &f->link);
-}
-
-static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-	(void)st;
-	(void)type;
-	(void)ftw;
-	return remove(path);
 }
 
 static int teardown(void **state)
@@ -281,7 +272,7 @@ static int teardown(void **state)
 	sd_event_source_disable_unref(f->faulty);
 	cleanup_close(&f->faulty_fd);
 	sd_event_unref(f->event);
-	(void)nftw(f->directory, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
+	(void)temporary_remove(f->directory);
 	free(f);
 	return 0;
 }

@@ -23,6 +23,7 @@
 #include "health/grpc-message.h"
 #include "health/outcome.h"
 #include "tests/certificates.h"
+#include "tests/temporary.h"
 #include "tests/worker-rig.h"
 
 /* The worker and servers that others have written: nginx, OpenSSL's s_server, gRPC's library. */
@@ -134,7 +135,7 @@ static bool is_repeated(const struct server_case *c)
 }
 
 static struct {
-	char directory[64], authority[96], certificate[96], key[96];
+	char directory[TEMPORARY_MAX], authority[96], certificate[96], key[96];
 	uint16_t ports[N_PORTS];
 	pid_t servers[N_SERVERS];
 	size_t n_servers;
@@ -264,8 +265,7 @@ static void start_grpc(void)
 static int set_up(void **state)
 {
 	(void)state;
-	strcpy(rack.directory, "/tmp/ipvsd-servers-XXXXXX");
-	assert_non_null(mkdtemp(rack.directory));
+	assert_int_equal(temporary_make(rack.directory), 0);
 	assert_return_code(chmod(rack.directory, 0755), errno); /* the worker is another user */
 	certificate_write_authority(in_rack(rack.authority, sizeof(rack.authority), "ca.pem"));
 	certificate_write(CERTIFICATE_GOOD,
@@ -282,15 +282,12 @@ static int set_up(void **state)
 
 static int tear_down(void **state)
 {
-	char command[128];
-
 	(void)state;
 	for (size_t i = 0; i < rack.n_servers; i++) {
 		(void)kill(rack.servers[i], SIGKILL);
 		(void)waitpid(rack.servers[i], NULL, 0);
 	}
-	(void)snprintf(command, sizeof(command), "rm -r '%s'", rack.directory);
-	return system(command);
+	return temporary_remove(rack.directory);
 }
 
 /* The first result of this probe, or the first good one where an earlier one may be bad. */
