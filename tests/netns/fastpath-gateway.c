@@ -20,6 +20,8 @@ enum {
 
 static const char *const interfaces[N_PORTS] = { "public", "zone-a", "zone-b" };
 
+const char *const fastpath_vips[2] = { LAB_VIP, LAB_VIP6 };
+
 void fastpath_shell(const struct lab_host *h, const char *format, ...)
 {
 	_cleanup_(lab_result_deinit) struct lab_result result = LAB_RESULT_INIT;
@@ -198,6 +200,25 @@ void fastpath_gateway_stop(struct fastpath_gateway *g)
 	lab_process_deinit(&g->process);
 	ipvs_ruleset_deinit(&g->rules);
 	lab_free(g->lab);
+}
+
+int fastpath_gateway_tear_down(void **state)
+{
+	fastpath_gateway_stop(*state);
+	return 0;
+}
+
+void fastpath_gateway_add_locals(struct fastpath_gateway *g)
+{
+	const struct addr locals[] = {
+		{ .family = AF_INET, .bytes = { 10, 0, 1, 6 } },
+		{ .family = AF_INET6,
+		  .bytes = { 0x20, 1, 0x0d, 0xb8, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 6 } },
+	};
+
+	assert_int_equal(channel_set_locals(g->channel, locals, ARRAY_SIZE(locals)), 0);
+	fastpath_shell(&g->lab->gateway, "ip addr add 10.0.1.6/32 dev ipvsd1; "
+					 "ip addr add 2001:db8:0:1::6/128 dev ipvsd1 nodad");
 }
 
 static void add_service(struct fastpath_gateway *g, const struct fastpath_service *wanted,

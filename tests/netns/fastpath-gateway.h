@@ -36,6 +36,15 @@ void fastpath_gateway_start(struct fastpath_gateway *g, enum fastpath_ports port
 			    const char *workers, const struct lab_spec *spec);
 void fastpath_gateway_stop(struct fastpath_gateway *g);
 
+/* The same, as cmocka's tear-down; *state is the gateway. */
+int fastpath_gateway_tear_down(void **state);
+
+/* An address of each family, on the link to zone a, for full NAT. */
+void fastpath_gateway_add_locals(struct fastpath_gateway *g);
+
+/* The listeners' address of each family, which every gateway has. */
+extern const char *const fastpath_vips[2];
+
 /* Replaces the table: one service on LAB_VIP or LAB_VIP6 with the first targets of zone a as its destinations. */
 struct fastpath_service {
 	const char *vip;

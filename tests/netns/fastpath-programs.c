@@ -31,8 +31,6 @@ enum {
 static const struct lab_spec one_target = { .targets = { 1, 0 } };
 static struct fastpath_gateway gateway;
 
-static const char *const vips[] = { LAB_VIP, LAB_VIP6 };
-
 static void start_server(const char *const *argv, struct lab_process *ret)
 {
 	assert_int_equal(lab_spawn(&gateway.lab->targets[0], argv, NULL, ret), 0);
@@ -42,14 +40,14 @@ static void start_server(const char *const *argv, struct lab_process *ret)
 static void program(uint16_t port, enum ipvs_forward forward)
 {
 	static const uint8_t protocols[] = { IPPROTO_TCP, IPPROTO_UDP };
-	struct fastpath_service services[ARRAY_SIZE(vips) * ARRAY_SIZE(protocols)];
+	struct fastpath_service services[ARRAY_SIZE(fastpath_vips) * ARRAY_SIZE(protocols)];
 	size_t n = 0;
 
-	for (size_t i = 0; i < ARRAY_SIZE(vips); i++)
+	for (size_t i = 0; i < ARRAY_SIZE(fastpath_vips); i++)
 		for (size_t p = 0; p < ARRAY_SIZE(protocols); p++)
-			services[n++] = (struct fastpath_service){ vips[i], protocols[p], port,
-								   port,    "rr",	  forward,
-								   1 };
+			services[n++] = (struct fastpath_service){
+				fastpath_vips[i], protocols[p], port, port, "rr", forward, 1
+			};
 	fastpath_gateway_program(&gateway, services, n);
 }
 
@@ -67,7 +65,7 @@ static void test_iperf3(void **state)
 	start_server(argv, &server);
 	for (size_t f = 0; f < ARRAY_SIZE(forwards); f++) {
 		program(IPERF_PORT, forwards[f]);
-		for (size_t i = 0; i < ARRAY_SIZE(vips); i++)
+		for (size_t i = 0; i < ARRAY_SIZE(fastpath_vips); i++)
 			fastpath_shell(
 				&gateway.lab->internet,
 				"set -e; try() { n=0; until iperf3 -c %s --connect-timeout 2000 -J "
@@ -81,7 +79,7 @@ static void test_iperf3(void **state)
 				"jq -e '.end.sum.lost_packets == 0 and "
 				".end.sum.packets >= 500' "
 				"/run/iperf",
-				vips[i]);
+				fastpath_vips[i]);
 	}
 	lab_process_deinit(&server);
 }
@@ -96,7 +94,7 @@ static void test_traceroute(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(services); i++)
-		services[i] = (struct fastpath_service){ vips[i % 2],
+		services[i] = (struct fastpath_service){ fastpath_vips[i % 2],
 							 IPPROTO_UDP,
 							 (uint16_t)(TRACE_PORT + 1 + i / 2),
 							 (uint16_t)(TRACE_PORT + 1 + i / 2),
@@ -135,12 +133,12 @@ static void test_dns(void **state)
 	(void)state;
 	start_server(argv, &server);
 	program(DNS_PORT, IPVS_FORWARD_MASQ);
-	for (size_t i = 0; i < ARRAY_SIZE(vips); i++)
+	for (size_t i = 0; i < ARRAY_SIZE(fastpath_vips); i++)
 		fastpath_shell(&gateway.lab->internet,
 			       "n=0; until busybox nslookup service.test %s > /run/dns; do "
 			       "n=$((n + 1)); [ $n -lt 20 ] || exit 1; sleep 0.1; done; "
 			       "grep -F 192.0.2.77 /run/dns && grep -F 2001:db8:77::1 /run/dns",
-			       vips[i]);
+			       fastpath_vips[i]);
 	lab_process_deinit(&server);
 }
 
@@ -174,24 +172,9 @@ static void test_black_hole(void **state)
 
 static int start(void **state)
 {
-	const struct addr locals[] = {
-		{ .family = AF_INET, .bytes = { 10, 0, 1, 6 } },
-		{ .family = AF_INET6,
-		  .bytes = { 0x20, 1, 0x0d, 0xb8, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 6 } },
-	};
-
-	(void)state;
+	*state = &gateway;
 	fastpath_gateway_start(&gateway, FASTPATH_AF_PACKET, "1", &one_target);
-	assert_int_equal(channel_set_locals(gateway.channel, locals, ARRAY_SIZE(locals)), 0);
-	fastpath_shell(&gateway.lab->gateway, "ip addr add 10.0.1.6/32 dev ipvsd1; "
-					      "ip addr add 2001:db8:0:1::6/128 dev ipvsd1 nodad");
-	return 0;
-}
-
-static int stop(void **state)
-{
-	(void)state;
-	fastpath_gateway_stop(&gateway);
+	fastpath_gateway_add_locals(&gateway);
 	return 0;
 }
 
@@ -204,5 +187,5 @@ int main(void)
 		cmocka_unit_test(test_black_hole),
 	};
 
-	return cmocka_run_group_tests(tests, start, stop);
+	return cmocka_run_group_tests(tests, start, fastpath_gateway_tear_down);
 }

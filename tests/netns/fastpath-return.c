@@ -45,16 +45,14 @@ static void program(const char *vip, uint8_t protocol, enum ipvs_forward forward
 
 static void test_direct_tcp(void **state)
 {
-	static const char *const vips[] = { LAB_VIP, LAB_VIP6 };
-
 	(void)state;
-	for (size_t i = 0; i < ARRAY_SIZE(vips); i++) {
-		_cleanup_close_ int listener = conversation_server(&gateway.lab->targets[0],
-								   SOCK_STREAM, vips[i], ECHO_PORT);
+	for (size_t i = 0; i < ARRAY_SIZE(fastpath_vips); i++) {
+		_cleanup_close_ int listener = conversation_server(
+			&gateway.lab->targets[0], SOCK_STREAM, fastpath_vips[i], ECHO_PORT);
 		_cleanup_close_ int client = -1, server = -1;
 
-		program(vips[i], IPPROTO_TCP, IPVS_FORWARD_ROUTE);
-		client = conversation_client(&gateway.lab->internet, SOCK_STREAM, vips[i],
+		program(fastpath_vips[i], IPPROTO_TCP, IPVS_FORWARD_ROUTE);
+		client = conversation_client(&gateway.lab->internet, SOCK_STREAM, fastpath_vips[i],
 					     ECHO_PORT);
 		server = conversation_accept(listener);
 		conversation_tcp_exchange(client, server, EXCHANGE_BYTES);
@@ -131,17 +129,10 @@ static void test_ipip(void **state)
 
 static int start(void **state)
 {
-	(void)state;
+	*state = &gateway;
 	fastpath_gateway_start(&gateway, FASTPATH_AF_PACKET, "1", &direct_return);
 	fastpath_shell(&gateway.lab->targets[0], "ip addr add " LAB_VIP "/32 dev lo; "
 						 "ip addr add " LAB_VIP6 "/128 dev lo nodad");
-	return 0;
-}
-
-static int stop(void **state)
-{
-	(void)state;
-	fastpath_gateway_stop(&gateway);
 	return 0;
 }
 
@@ -153,5 +144,5 @@ int main(void)
 		cmocka_unit_test(test_ipip),
 	};
 
-	return cmocka_run_group_tests(tests, start, stop);
+	return cmocka_run_group_tests(tests, start, fastpath_gateway_tear_down);
 }

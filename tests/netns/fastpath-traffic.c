@@ -36,8 +36,6 @@ enum {
 static const struct lab_spec two_targets = { .targets = { 2, 0 } };
 static struct fastpath_gateway gateway; /* of the running group */
 
-static const char *const vips[] = { LAB_VIP, LAB_VIP6 };
-
 static int family_of(size_t i)
 {
 	return i == 1 ? AF_INET6 : AF_INET;
@@ -130,12 +128,12 @@ static void test_tcp(void **state)
 static void echo_udp(const size_t *sizes, size_t n_sizes)
 {
 	program_both(IPPROTO_UDP, ECHO_PORT, IPVS_FORWARD_MASQ, 1);
-	for (size_t i = 0; i < ARRAY_SIZE(vips); i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(fastpath_vips); i++) {
 		const struct lab_host *h = &gateway.lab->targets[0];
 		_cleanup_close_ int server = conversation_server(
 			h, SOCK_DGRAM, i == 1 ? h->address6 : h->address, ECHO_PORT);
-		_cleanup_close_ int client =
-			conversation_client(&gateway.lab->internet, SOCK_DGRAM, vips[i], ECHO_PORT);
+		_cleanup_close_ int client = conversation_client(&gateway.lab->internet, SOCK_DGRAM,
+								 fastpath_vips[i], ECHO_PORT);
 
 		for (size_t s = 0; s < n_sizes; s++)
 			conversation_udp_echo(client, server, sizes[s]);
@@ -186,14 +184,14 @@ static void test_ttl(void **state)
 {
 	(void)state;
 	program_both(IPPROTO_UDP, ECHO_PORT, IPVS_FORWARD_MASQ, 1);
-	for (size_t i = 0; i < ARRAY_SIZE(vips); i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(fastpath_vips); i++) {
 		const struct lab_host *h = &gateway.lab->targets[0];
 		const bool v6 = family_of(i) == AF_INET6;
 		const int on = 1, hops = 2; /* the router leaves one */
 		_cleanup_close_ int server = conversation_server(
 			h, SOCK_DGRAM, v6 ? h->address6 : h->address, ECHO_PORT);
-		_cleanup_close_ int client =
-			conversation_client(&gateway.lab->internet, SOCK_DGRAM, vips[i], ECHO_PORT);
+		_cleanup_close_ int client = conversation_client(&gateway.lab->internet, SOCK_DGRAM,
+								 fastpath_vips[i], ECHO_PORT);
 		uint32_t info;
 
 		assert_int_equal(setsockopt(client, v6 ? IPPROTO_IPV6 : IPPROTO_IP,
@@ -228,14 +226,14 @@ static void test_path_mtu(void **state)
 	(void)state;
 	fastpath_shell(&gateway.lab->gateway, "ip link set ipvsd1 mtu %d", SMALL_MTU);
 	program_both(IPPROTO_UDP, ECHO_PORT, IPVS_FORWARD_MASQ, 1);
-	for (size_t i = 0; i < ARRAY_SIZE(vips); i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(fastpath_vips); i++) {
 		const struct lab_host *h = &gateway.lab->targets[0];
 		const bool v6 = family_of(i) == AF_INET6;
 		const int on = 1, never = IP_PMTUDISC_PROBE; /* IPv6's has the same number */
 		_cleanup_close_ int server = conversation_server(
 			h, SOCK_DGRAM, v6 ? h->address6 : h->address, ECHO_PORT);
-		_cleanup_close_ int client =
-			conversation_client(&gateway.lab->internet, SOCK_DGRAM, vips[i], ECHO_PORT);
+		_cleanup_close_ int client = conversation_client(&gateway.lab->internet, SOCK_DGRAM,
+								 fastpath_vips[i], ECHO_PORT);
 		uint32_t mtu = 0;
 
 		assert_int_equal(setsockopt(client, v6 ? IPPROTO_IPV6 : IPPROTO_IP,
@@ -347,16 +345,8 @@ static void test_idle(void **state)
 
 static void start(enum fastpath_ports ports, const char *workers)
 {
-	const struct addr locals[] = {
-		{ .family = AF_INET, .bytes = { 10, 0, 1, 6 } },
-		{ .family = AF_INET6,
-		  .bytes = { 0x20, 1, 0x0d, 0xb8, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 6 } },
-	};
-
 	fastpath_gateway_start(&gateway, ports, workers, &two_targets);
-	assert_int_equal(channel_set_locals(gateway.channel, locals, ARRAY_SIZE(locals)), 0);
-	fastpath_shell(&gateway.lab->gateway, "ip addr add 10.0.1.6/32 dev ipvsd1; "
-					      "ip addr add 2001:db8:0:1::6/128 dev ipvsd1 nodad");
+	fastpath_gateway_add_locals(&gateway);
 }
 
 static void start_af_packet(void **state)
