@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 
@@ -54,29 +55,54 @@ static void set_send_buffer(int fd, int bytes)
 int child_process_start(sd_event *event, const struct child_process_plan *plan,
 			struct child_process *ret)
 {
-	_cleanup_close_ int ours = -1, its = -1;
-	struct child_process p = { .fd = -1 };
+	_cleanup_(child_process_deinit) struct child_process p = CHILD_PROCESS_INIT;
+	_cleanup_close_ int its = -1;
 	int pair[2], r;
+	pid_t pid;
 
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) < 0)
 		return -errno;
-	ours = pair[0];
+	p.fd = pair[0];
 	its = pair[1];
-	set_send_buffer(ours, plan->our_bytes);
+	set_send_buffer(p.fd, plan->our_bytes);
 	set_send_buffer(its, plan->its_bytes);
-	r = spawn_self(its, plan->argv, &p.pid);
+	r = spawn_self(its, plan->argv, &pid);
 	if (r < 0)
 		return r;
+	p.pid = pid;
+	/* When that fails nobody would hear of its end: no file descriptor is left, perhaps. */
 	r = sd_event_add_child(event, &p.end, p.pid, WEXITED, plan->on_end, plan->userdata);
-	if (r < 0) {
-		/* Nobody would hear of its end: no file descriptor is left, perhaps. */
-		(void)kill(p.pid, SIGKILL);
-		(void)waitpid(p.pid, NULL, 0); /* SIGKILL ends it: bounded */
+	if (r >= 0)
+		r = sd_event_add_io(event, &p.io, p.fd, EPOLLIN, plan->on_io, plan->userdata);
+	if (r < 0)
 		return r;
-	}
-	p.fd = take_fd(&ours);
 	*ret = p;
+	p = CHILD_PROCESS_INIT;
 	return 0;
+}
+
+void child_process_drop(struct child_process *p)
+{
+	p->io = sd_event_source_disable_unref(p->io);
+	cleanup_close(&p->fd);
+	p->fd = -1;
+	if (p->pid > 0)
+		(void)kill(p->pid, SIGKILL);
+}
+
+void child_process_note_end(struct child_process *p)
+{
+	p->end = sd_event_source_disable_unref(p->end);
+	p->pid = 0;
+}
+
+void child_process_deinit(struct child_process *p)
+{
+	p->end = sd_event_source_disable_unref(p->end);
+	child_process_drop(p);
+	if (p->pid > 0)
+		(void)waitpid(p->pid, NULL, 0);
+	*p = CHILD_PROCESS_INIT;
 }
 
 const char *child_process_describe_end(const siginfo_t *si, char buf[static CHILD_PROCESS_END_MAX])

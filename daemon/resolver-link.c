@@ -2,13 +2,11 @@
 #include "daemon/resolver-link.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
 
 #include "base/cleanup.h"
 #include "daemon/child-process.h"
@@ -29,9 +27,8 @@ struct resolver_link {
 	struct resolver_handlers handlers;
 	char *user, *servers; /* owned */
 	usec_t timeout_usec;
-	int fd; /* owned; -1 = no process */
-	pid_t pid;
-	sd_event_source *io, *child, *patience; /* owned */
+	struct child_process process;
+	sd_event_source *patience; /* owned */
 	size_t n_owed;
 	usec_t restart_at_usec, backoff_usec;
 	uint64_t starts;
@@ -39,21 +36,17 @@ struct resolver_link {
 
 static void forget_process(struct resolver_link *l)
 {
-	l->io = sd_event_source_disable_unref(l->io);
-	cleanup_close(&l->fd);
-	l->fd = -1;
+	child_process_drop(&l->process);
 	l->n_owed = 0;
 	(void)sd_event_source_set_enabled(l->patience, SD_EVENT_OFF);
-	if (l->pid > 0)
-		(void)kill(l->pid, SIGKILL);
 }
 
 static void lose_process(struct resolver_link *l, const char *why)
 {
 	char text[128];
 
-	(void)snprintf(text, sizeof(text), "resolver %d %s: names keep their last answers", l->pid,
-		       why);
+	(void)snprintf(text, sizeof(text), "resolver %d %s: names keep their last answers",
+		       l->process.pid, why);
 	forget_process(l);
 	l->restart_at_usec = clock_monotonic_usec() + l->backoff_usec;
 	l->backoff_usec = MIN(l->backoff_usec * 2, RESTART_MAX_USEC);
@@ -66,10 +59,9 @@ static int on_child(sd_event_source *s, const siginfo_t *si, void *userdata)
 	char why[CHILD_PROCESS_END_MAX];
 
 	(void)s;
-	l->child = sd_event_source_disable_unref(l->child);
-	l->pid = 0;
-	if (l->fd >= 0)
+	if (l->process.fd >= 0)
 		lose_process(l, child_process_describe_end(si, why));
+	child_process_note_end(&l->process);
 	return 0;
 }
 
@@ -100,7 +92,7 @@ static int on_io(sd_event_source *s, int fd, uint32_t revents, void *userdata)
 
 	(void)s;
 	(void)revents;
-	for (int i = 0; i < ANSWERS_PER_WAKE && l->fd == fd; i++) {
+	for (int i = 0; i < ANSWERS_PER_WAKE && l->process.fd == fd; i++) {
 		ssize_t n = recv(fd, &record, sizeof(record), MSG_DONTWAIT | MSG_TRUNC);
 
 		if (n < 0 && (errno == EAGAIN || errno == EINTR))
@@ -130,27 +122,17 @@ static int start(struct resolver_link *l)
 	const struct child_process_plan plan = {
 		.argv = argv,
 		.its_bytes = SOCKET_BUFFER_BYTES,
+		.on_io = on_io,
 		.on_end = on_child,
 		.userdata = l,
 	};
-	_cleanup_close_ int ours = -1;
-	struct child_process p;
 	int r;
 
 	(void)snprintf(timeout, sizeof(timeout), "%llu",
 		       (unsigned long long)(l->timeout_usec / USEC_PER_MSEC));
-	r = child_process_start(l->event, &plan, &p);
-	if (r < 0)
-		return r;
-	ours = p.fd;
-	l->child = p.end;
-	l->pid = p.pid;
-	r = sd_event_add_io(l->event, &l->io, ours, EPOLLIN, on_io, l);
-	if (r < 0)
-		return r; /* the closed socket ends it */
-	l->fd = take_fd(&ours);
-	l->starts++;
-	return 0;
+	r = child_process_start(l->event, &plan, &l->process);
+	l->starts += r == 0;
+	return r;
 }
 
 int resolver_link_new(sd_event *event, const struct resolver_handlers *handlers,
@@ -163,7 +145,7 @@ int resolver_link_new(sd_event *event, const struct resolver_handlers *handlers,
 		return -ENOMEM;
 	l->event = sd_event_ref(event);
 	l->handlers = *handlers;
-	l->fd = -1;
+	l->process = CHILD_PROCESS_INIT;
 	l->backoff_usec = RESTART_MIN_USEC;
 	r = sd_event_add_time_relative(event, &l->patience, CLOCK_MONOTONIC, 0, 0, on_impatience,
 				       l);
@@ -181,10 +163,7 @@ void resolver_link_free(struct resolver_link *l)
 {
 	if (!l)
 		return;
-	sd_event_source_disable_unref(l->child);
-	forget_process(l);
-	if (l->pid > 0)
-		(void)waitpid(l->pid, NULL, 0); /* SIGKILL ends it: bounded */
+	child_process_deinit(&l->process);
 	sd_event_source_disable_unref(l->patience);
 	sd_event_unref(l->event);
 	free(l->user);
@@ -234,8 +213,8 @@ int resolver_link_ask(struct resolver_link *l, uint32_t id, const char *name, ui
 	if (strlen(name) >= DISCOVERY_NAME_MAX)
 		return -ENAMETOOLONG;
 	strcpy(q.name, name);
-	if (l->fd < 0) {
-		if (l->pid > 0) /* the last one's end is awaited: there is one at a time */
+	if (l->process.fd < 0) {
+		if (l->process.pid > 0) /* the last one's end is awaited: there is one at a time */
 			return -EAGAIN;
 		if (clock_monotonic_usec() < l->restart_at_usec)
 			return -EHOSTDOWN;
@@ -246,7 +225,7 @@ int resolver_link_ask(struct resolver_link *l, uint32_t id, const char *name, ui
 			return r == -EAGAIN ? -ENOBUFS : r; /* no process, for now */
 		}
 	}
-	if (send(l->fd, &q, sizeof(q), MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
+	if (send(l->process.fd, &q, sizeof(q), MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
 		return -EAGAIN; /* a closed socket is noticed by the loop */
 	l->n_owed++;
 	if (l->n_owed == 1)
@@ -256,7 +235,7 @@ int resolver_link_ask(struct resolver_link *l, uint32_t id, const char *name, ui
 
 pid_t resolver_link_pid(const struct resolver_link *l)
 {
-	return l->fd >= 0 ? l->pid : 0;
+	return l->process.fd >= 0 ? l->process.pid : 0;
 }
 
 uint64_t resolver_link_restarts(const struct resolver_link *l)

@@ -3,14 +3,12 @@
 
 #include <errno.h>
 #include <limits.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
 
 #include "base/cleanup.h"
 #include "base/log.h"
@@ -42,9 +40,8 @@ struct worker_link {
 	struct held *held; /* owned; sorted by id */
 	size_t n_held;
 	size_t next_unsent; /* none before this one is unsent */
-	int fd;		    /* owned; -1 = no worker */
-	pid_t pid;
-	sd_event_source *io, *child, *timer; /* owned */
+	struct child_process process;
+	sd_event_source *timer; /* owned */
 	usec_t started_usec, heartbeat_usec, restart_at_usec, backoff_usec;
 	uint64_t restarts;
 	struct protocol_heartbeat last;
@@ -63,20 +60,16 @@ static void drop_worker(struct worker_link *l, const char *why)
 {
 	char text[160];
 
-	l->io = sd_event_source_disable_unref(l->io);
-	cleanup_close(&l->fd);
-	l->fd = -1;
-	if (l->pid > 0)
-		(void)kill(l->pid, SIGKILL);
-	(void)snprintf(text, sizeof(text), "health worker %d %s: weights stay as they are", l->pid,
-		       why);
+	child_process_drop(&l->process);
+	(void)snprintf(text, sizeof(text), "health worker %d %s: weights stay as they are",
+		       l->process.pid, why);
 	back_off(l);
 	l->handlers.on_trouble(text, l->handlers.userdata);
 }
 
 static void watch_output(struct worker_link *l, bool wanted)
 {
-	(void)sd_event_source_set_io_events(l->io, wanted ? EPOLLIN | EPOLLOUT : EPOLLIN);
+	(void)sd_event_source_set_io_events(l->process.io, wanted ? EPOLLIN | EPOLLOUT : EPOLLIN);
 }
 
 static void forget_removed(struct worker_link *l)
@@ -97,9 +90,10 @@ static ssize_t send_held(struct worker_link *l, const struct held *h)
 	struct protocol_probe_del del = { .id = h->id };
 
 	if (!h->remove)
-		return send(l->fd, h->probe, h->probe->header.size, MSG_DONTWAIT | MSG_NOSIGNAL);
+		return send(l->process.fd, h->probe, h->probe->header.size,
+			    MSG_DONTWAIT | MSG_NOSIGNAL);
 	protocol_init(&del.header, PROTOCOL_PROBE_DEL, sizeof(del));
-	return send(l->fd, &del, sizeof(del), MSG_DONTWAIT | MSG_NOSIGNAL);
+	return send(l->process.fd, &del, sizeof(del), MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
 /* Sends as much as the socket takes; the rest when it is writable again. */
@@ -110,7 +104,7 @@ static void flush(struct worker_link *l)
 
 		if (!h->unsent)
 			continue;
-		if (l->fd < 0)
+		if (l->process.fd < 0)
 			return;
 		if (send_held(l, h) < 0) {
 			if (errno == EAGAIN || errno == ENOBUFS)
@@ -122,7 +116,7 @@ static void flush(struct worker_link *l)
 		h->unsent = false;
 	}
 	forget_removed(l);
-	if (l->fd >= 0)
+	if (l->process.fd >= 0)
 		watch_output(l, false);
 }
 
@@ -206,7 +200,8 @@ static bool receive_datagrams(struct worker_link *l, int max)
 	char datagram[PROTOCOL_DATAGRAM_MAX];
 
 	for (int i = 0; i < max; i++) {
-		ssize_t n = recv(l->fd, datagram, sizeof(datagram), MSG_DONTWAIT | MSG_TRUNC);
+		ssize_t n =
+			recv(l->process.fd, datagram, sizeof(datagram), MSG_DONTWAIT | MSG_TRUNC);
 
 		if (n < 0 && (errno == EAGAIN || errno == EINTR))
 			return true;
@@ -241,10 +236,9 @@ static int on_child(sd_event_source *s, const siginfo_t *si, void *userdata)
 	char why[CHILD_PROCESS_END_MAX];
 
 	(void)s;
-	l->child = sd_event_source_disable_unref(l->child);
-	if (l->fd >= 0)
+	if (l->process.fd >= 0)
 		drop_worker(l, child_process_describe_end(si, why));
-	l->pid = 0;
+	child_process_note_end(&l->process);
 	return 0;
 }
 
@@ -255,10 +249,10 @@ static int on_timer(sd_event_source *s, uint64_t usec, void *userdata)
 
 	(void)usec;
 	/* It was perhaps this process that was late: what waits in the socket is read before judging. */
-	if (l->fd >= 0 && !worker_link_on_time(l, now) && receive_datagrams(l, INT_MAX) &&
+	if (l->process.fd >= 0 && !worker_link_on_time(l, now) && receive_datagrams(l, INT_MAX) &&
 	    !worker_link_on_time(l, now))
 		drop_worker(l, "is late by more than 3 s");
-	if (l->fd < 0 && l->pid == 0 && now >= l->restart_at_usec) {
+	if (l->process.fd < 0 && l->process.pid == 0 && now >= l->restart_at_usec) {
 		int r = start_worker(l);
 
 		if (r < 0) {
@@ -289,28 +283,20 @@ static int start_worker(struct worker_link *l)
 		.argv = argv,
 		.our_bytes = SOCKET_BUFFER_BYTES,
 		.its_bytes = SOCKET_BUFFER_BYTES,
+		.on_io = on_io,
 		.on_end = on_child,
 		.userdata = l,
 	};
-	_cleanup_close_ int ours = -1;
-	struct child_process p;
 	int r;
 
-	r = child_process_start(l->event, &plan, &p);
+	r = child_process_start(l->event, &plan, &l->process);
 	if (r < 0)
 		return r;
-	ours = p.fd;
-	l->child = p.end;
-	l->pid = p.pid;
-	r = sd_event_add_io(l->event, &l->io, ours, EPOLLIN, on_io, l);
-	if (r < 0)
-		return r;
-	r = greet(ours);
+	r = greet(l->process.fd);
 	if (r < 0) {
-		l->io = sd_event_source_disable_unref(l->io);
+		child_process_drop(&l->process);
 		return r;
 	}
-	l->fd = take_fd(&ours);
 	l->started_usec = l->heartbeat_usec = clock_monotonic_usec();
 	l->next_unsent = 0;
 	forget_removed(l);
@@ -334,7 +320,7 @@ int worker_link_new(sd_event *event, const char *user, enum worker_kind kind, un
 	l->kind = kind;
 	l->number = number;
 	l->handlers = *handlers;
-	l->fd = -1;
+	l->process = CHILD_PROCESS_INIT;
 	l->backoff_usec = RESTART_MIN_USEC;
 	if (!l->user) {
 		worker_link_free(l);
@@ -357,13 +343,7 @@ void worker_link_free(struct worker_link *l)
 	if (!l)
 		return;
 	sd_event_source_disable_unref(l->timer);
-	sd_event_source_disable_unref(l->io);
-	sd_event_source_disable_unref(l->child);
-	cleanup_close(&l->fd);
-	if (l->pid > 0) {
-		(void)kill(l->pid, SIGKILL);
-		(void)waitpid(l->pid, NULL, 0); /* SIGKILL ends it: bounded */
-	}
+	child_process_deinit(&l->process);
 	for (size_t i = 0; i < l->n_held; i++)
 		free(l->held[i].probe);
 	free(l->held);
@@ -463,21 +443,21 @@ bool worker_link_probe_now(struct worker_link *l, uint64_t id)
 		return false;
 	protocol_init(&now.header, PROTOCOL_PROBE_NOW, sizeof(now));
 	/* A full socket or a dead worker: the schedule probes it soon enough. */
-	if (l->fd >= 0)
-		(void)send(l->fd, &now, sizeof(now), MSG_DONTWAIT | MSG_NOSIGNAL);
+	if (l->process.fd >= 0)
+		(void)send(l->process.fd, &now, sizeof(now), MSG_DONTWAIT | MSG_NOSIGNAL);
 	return true;
 }
 
 bool worker_link_on_time(const struct worker_link *l, usec_t now_usec)
 {
-	return l->fd >= 0 && now_usec <= l->heartbeat_usec + WORKER_LATE_USEC;
+	return l->process.fd >= 0 && now_usec <= l->heartbeat_usec + WORKER_LATE_USEC;
 }
 
 void worker_link_status(const struct worker_link *l, usec_t now_usec, struct worker_status *ret)
 {
 	*ret = (struct worker_status){
-		.pid = l->pid,
-		.alive = l->fd >= 0,
+		.pid = l->process.pid,
+		.alive = l->process.fd >= 0,
 		.frozen = !worker_link_on_time(l, now_usec),
 		.restarts = l->restarts,
 		.heartbeat_age_usec = now_usec > l->heartbeat_usec ? now_usec - l->heartbeat_usec
