@@ -78,14 +78,15 @@ static void act(struct scan *s, struct target_group *g, struct target *t, struct
 	if (r->passive_said < finding)
 		say(s, g, t, r, counted);
 	r->passive_said = MAX(r->passive_said, finding);
-	if (g->conf->anomaly_mitigation)
-		anomaly_note(&t->anomaly, true);
 	/* Half-open connections may be a flood of SYNs: reason to ask, and not to judge. */
 	if (g->conf->passive == CONF_PASSIVE_UNHEALTHY && counted &&
-	    r->passive.silent >= SILENT_MIN)
+	    r->passive.silent >= SILENT_MIN) {
 		checks_report_passive(s->checks, g, t, s->now);
-	else
-		manager_probe_now(s->checks->manager, t->id);
+		return;
+	}
+	if (g->conf->anomaly_mitigation)
+		anomaly_note(&t->anomaly, true);
+	manager_probe_now(s->checks->manager, t->id);
 }
 
 static void look_at(struct scan *s, struct target_group *g, struct target *t,

@@ -95,6 +95,7 @@ void checks_release(struct checks *c, struct target_group *g, struct target *t, 
 	const struct registry_result last = {
 		.report = { t->health.outcome, t->health.detail, t->health.duration_usec },
 		.weight_percent = -1,
+		.again = true,
 	};
 	usec_t checked = t->health.checked_usec;
 

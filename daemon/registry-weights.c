@@ -127,7 +127,7 @@ enum registry_effect registry_report(struct target_group *g, struct target *t,
 		return REGISTRY_NO_EFFECT;
 	if (registry_takes_advice(g))
 		effect = take_advice(t, result);
-	if (g->conf->anomaly_mitigation)
+	if (g->conf->anomaly_mitigation && !result->again)
 		anomaly_note(&t->anomaly, result->report.outcome != PROBE_OK);
 	if (result->at_once)
 		thresholds.unhealthy = 1;

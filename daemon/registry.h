@@ -185,6 +185,7 @@ struct registry_result {
 	int32_t weight_percent; /* -1 = none */
 	bool hold;		/* it must not take the target from healthy to unhealthy yet */
 	bool at_once;		/* a failure needs no others beside it */
+	bool again;		/* it was reported before, and held */
 };
 
 /* What decides about a target of this group. */
