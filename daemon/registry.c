@@ -301,6 +301,23 @@ static bool has_registered(const struct target_group *g)
 	return false;
 }
 
+/*
+ * Also while it drains: it may come back. A group that comes into use, or gets a check, has no healthy target and no
+ * results: the first ones are its founders, and get traffic as at a start.
+ */
+static void follow_use(struct target *t, const struct target_group *g, usec_t now_wall_usec)
+{
+	enum target_state before = target_health_verdict(&t->health);
+
+	if (target_is_out(t))
+		return;
+	(void)target_health_set_use(&t->health, group_use(g), now_wall_usec);
+	if (target_health_verdict(&t->health) == before)
+		return;
+	t->awaiting_first_result = true;
+	t->founder = target_health_verdict(&t->health) == TARGET_INITIAL;
+}
+
 static int build_group(struct target_group *g, const struct conf_target *targets, size_t n_targets,
 		       const struct target_group *old_group, usec_t now_wall_usec)
 {
@@ -342,10 +359,7 @@ static int build_group(struct target_group *g, const struct conf_target *targets
 
 		if (!t->id) /* from the state file */
 			t->id = target_id(g, &t->addr, t->port);
-		/* A group that comes into use has no healthy target: the first ones are its founders. */
-		if (target_is_registered(t) &&
-		    target_health_set_use(&t->health, group_use(g), now_wall_usec))
-			t->founder = t->health.state == TARGET_INITIAL;
+		follow_use(t, g, now_wall_usec);
 		if (!registry_takes_advice(g))
 			t->advice = (struct target_advice){ 0 };
 	}

@@ -255,6 +255,72 @@ static void test_endings(void **state)
 	}
 }
 
+/* Weights of a group that goes out of use, or loses its check, and comes back. */
+static void test_back_in_use(void **state)
+{
+	static const struct {
+		bool in_use;
+		enum conf_check protocol;
+	} away[] = { { false, CONF_CHECK_TCP }, { true, CONF_CHECK_NONE } };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(away); i++) {
+		struct life l;
+
+		life_init(&l, 3);
+		life_begin(&l);
+		for (size_t k = 0; k < 3; k++)
+			(void)life_result(&l, k, PROBE_OK);
+		life_compute(&l);
+		l.group.in_use = away[i].in_use;
+		l.group.check.protocol = away[i].protocol;
+		life_reload(&l);
+		l.group.in_use = true;
+		l.group.check.protocol = CONF_CHECK_TCP;
+		life_reload(&l);
+		/* As at a start: the one that answers first does not get the load of all. */
+		check_states(&l, "back in use", "=iii");
+		(void)life_result(&l, 0, PROBE_OK);
+		life_compute(&l);
+		check_weights(&l, "back in use", "?100,100,100,-");
+		(void)life_result(&l, 1, PROBE_TIMEOUT);
+		life_compute(&l);
+		check_weights(&l, "back in use", "?100,0,100,-");
+		life_deinit(&l);
+	}
+}
+
+/* What a target that drains meanwhile comes back to is what its group is by then. */
+static void test_back_from_a_drain(void **state)
+{
+	struct life l;
+
+	(void)state;
+	life_init(&l, 2);
+	l.group.in_use = false;
+	life_begin(&l);
+	life_deregister(&l, 1);
+	l.group.in_use = true;
+	life_reload(&l);
+	check_states(&l, "in use", "=id");
+	life_register(&l, 1);
+	check_states(&l, "in use", "=ii");
+	(void)life_result(&l, 1, PROBE_OK);
+	check_states(&l, "in use", "=ih");
+
+	for (int i = 0; i < 2; i++)
+		(void)life_result(&l, 1, PROBE_TIMEOUT);
+	check_states(&l, "fails", "=iu");
+	life_deregister(&l, 1);
+	l.group.check.protocol = CONF_CHECK_NONE;
+	life_reload(&l);
+	life_register(&l, 1);
+	check_states(&l, "without a check", "=aa");
+	life_compute(&l);
+	check_weights(&l, "without a check", "?100,100,-,-");
+	life_deinit(&l);
+}
+
 /* HAProxy's words: drain and maint hold until ready, a percentage until the next. */
 static void test_advice(void **state)
 {
@@ -343,6 +409,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_slow_start), cmocka_unit_test(test_states_and_drains),
 		cmocka_unit_test(test_endings),	   cmocka_unit_test(test_advice),
+		cmocka_unit_test(test_back_in_use), cmocka_unit_test(test_back_from_a_drain),
 		cmocka_unit_test(test_costs),
 	};
 
