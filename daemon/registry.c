@@ -318,6 +318,15 @@ static void follow_use(struct target *t, const struct target_group *g, usec_t no
 	t->founder = target_health_verdict(&t->health) == TARGET_INITIAL;
 }
 
+/* A shorter interval, or none any more, is for those that wait already, too. */
+static void follow_interval(struct target *t, const struct target_group *g, usec_t now_wall_usec)
+{
+	usec_t most = now_wall_usec + registry_thresholds(g).unhealthy_draining_usec;
+
+	if (target_health_verdict(&t->health) == TARGET_UNHEALTHY_DRAINING)
+		t->health.unhealthy_deadline_usec = MIN(t->health.unhealthy_deadline_usec, most);
+}
+
 static int build_group(struct target_group *g, const struct conf_target *targets, size_t n_targets,
 		       const struct target_group *old_group, usec_t now_wall_usec)
 {
@@ -360,6 +369,7 @@ static int build_group(struct target_group *g, const struct conf_target *targets
 		if (!t->id) /* from the state file */
 			t->id = target_id(g, &t->addr, t->port);
 		follow_use(t, g, now_wall_usec);
+		follow_interval(t, g, now_wall_usec);
 		if (!registry_takes_advice(g))
 			t->advice = (struct target_advice){ 0 };
 	}

@@ -137,6 +137,18 @@ static void ref_restart(struct group *g)
 			g->t[i].founder = g->cold || !anybody;
 }
 
+/* Who waits for the end of unhealthy.draining waits no longer than the new configuration would have it. */
+static void ref_reload(struct group *g, const struct life *l)
+{
+	bool keeps = l->group.unhealthy_draining_usec && !l->group.unhealthy_termination;
+
+	for (size_t i = 0; i < LIFE_N; i++) {
+		usec_t most = l->now + (keeps ? l->group.unhealthy_draining_usec : 0);
+
+		g->t[i].draining_until = MIN(g->t[i].draining_until, most);
+	}
+}
+
 static bool is_up(const struct ref *t)
 {
 	return registered(t) && t->verdict == 'h' && !t->by_operator;
@@ -287,6 +299,7 @@ static void one_step(struct life *l, struct group *g, unsigned *seed, char *word
 		sprintf(word, "L%x ", r & 0x7f);
 		change_conf(l, r);
 		life_reload(l);
+		ref_reload(g, l);
 	} else {
 		strcpy(word, "S ");
 		life_restart(l);

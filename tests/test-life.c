@@ -290,6 +290,46 @@ static void test_back_in_use(void **state)
 	}
 }
 
+/* §1.3: unhealthy.draining is only for groups that have an interval for it, and no longer than that. */
+static void test_unhealthy_draining_follows_the_configuration(void **state)
+{
+	static const struct {
+		usec_t interval;
+		bool terminates;
+		const char *at_once, *after_a_minute;
+	} cases[] = {
+		{ 3600 * SEC, false, "=hv", "=hv" },
+		{ 7200 * SEC, false, "=hv", "=hv" },
+		{ 60 * SEC, false, "=hv", "=hu" },
+		{ 0, false, "=hu", "=hu" },
+		{ 3600 * SEC, true, "=hu", "=hu" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct life l;
+
+		life_init(&l, 2);
+		l.group.unhealthy_draining_usec = 3600 * SEC;
+		life_begin(&l);
+		for (size_t k = 0; k < 2; k++)
+			(void)life_result(&l, k, PROBE_OK);
+		for (size_t k = 0; k < 2; k++)
+			(void)life_result(&l, 1, PROBE_TIMEOUT);
+		check_states(&l, "before", "=hv");
+		life_pass(&l, 10 * SEC);
+		l.group.unhealthy_draining_usec = cases[i].interval;
+		l.group.unhealthy_termination = cases[i].terminates;
+		life_reload(&l);
+		check_states(&l, "at once", cases[i].at_once);
+		life_pass(&l, 60 * SEC);
+		check_states(&l, "after a minute", cases[i].after_a_minute);
+		life_pass(&l, 3530 * SEC);
+		check_states(&l, "after an hour", "=hu");
+		life_deinit(&l);
+	}
+}
+
 /* What a target that drains meanwhile comes back to is what its group is by then. */
 static void test_back_from_a_drain(void **state)
 {
@@ -409,6 +449,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_slow_start), cmocka_unit_test(test_states_and_drains),
 		cmocka_unit_test(test_endings),	   cmocka_unit_test(test_advice),
+		cmocka_unit_test(test_unhealthy_draining_follows_the_configuration),
 		cmocka_unit_test(test_back_in_use), cmocka_unit_test(test_back_from_a_drain),
 		cmocka_unit_test(test_costs),
 	};
