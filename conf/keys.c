@@ -388,7 +388,8 @@ static const struct key group_keys[] = {
 	  .help = "deregistration_delay.timeout_seconds: how long a removed target keeps the "
 		  "connections that it has. It gets no new ones, and is let go when its last "
 		  "connection "
-		  "ends." },
+		  "ends. It is checked meanwhile: unhealthy-connection-termination is for it, "
+		  "too." },
 	{ GROUP(deregistration_termination), .name = "deregistration-delay-connection-termination",
 	  .type = KEY_BOOL, .fallback = "no",
 	  .help = "deregistration_delay.connection_termination.enabled: end the connections that "

@@ -36,7 +36,10 @@ static void remember(struct record *r, const struct target_health *h,
 		history_add(&r->history, &e);
 }
 
-/* A target that would go from healthy to unhealthy has to pass the guard. */
+/*
+ * A target that would go from healthy to unhealthy has to pass the guard. One that drains is no capacity any more, but it
+ * has connections to lose when the fault is ours.
+ */
 static enum guard_hold ask_guard(struct checks *c, const struct target_group *g, struct target *t,
 				 const struct registry_result *result, usec_t now)
 {
@@ -44,17 +47,17 @@ static enum guard_hold ask_guard(struct checks *c, const struct target_group *g,
 	struct target_health before = t->health, after = t->health;
 	enum guard_hold hold;
 
-	if (before.state != TARGET_HEALTHY)
+	if (target_health_verdict(&before) != TARGET_HEALTHY)
 		return GUARD_ADMIT;
 	if (result->at_once)
 		thresholds.unhealthy = 1;
 	(void)target_health_report(&after, &thresholds, &result->report, clock_wall_usec());
-	if (!is_down(after.state))
+	if (!is_down(target_health_verdict(&after)))
 		return GUARD_ADMIT;
 	target_health_learn(&t->health, &after); /* the guard counts it as one that fails */
 	hold = checks_ask_guard(c, g, now);
 	t->health = before;
-	return hold;
+	return before.state == TARGET_DRAINING && hold == GUARD_HOLD_LOSS ? GUARD_ADMIT : hold;
 }
 
 static void report(struct checks *c, struct target_group *g, struct target *t,
@@ -100,7 +103,7 @@ void checks_release(struct checks *c, struct target_group *g, struct target *t, 
 	usec_t checked = t->health.checked_usec;
 
 	checks_unhold(c, r);
-	if (t->health.state != TARGET_HEALTHY ||
+	if (target_health_verdict(&t->health) != TARGET_HEALTHY ||
 	    t->health.failures < g->conf->check.unhealthy_threshold)
 		return;
 	t->health.failures--; /* the last report is made once more, and is still one */
@@ -150,7 +153,7 @@ void checks_take_result(struct checks *c, unsigned worker, const struct protocol
 	struct target *t;
 
 	t = registry_find_id(&c->manager->registry, result->id, &g);
-	if (!t || !target_is_registered(t))
+	if (!t || target_is_out(t))
 		return;
 	lateness_add(&c->lateness,
 		     result->start_usec > result->due_usec ? result->start_usec - result->due_usec
@@ -165,7 +168,7 @@ void checks_take_result(struct checks *c, unsigned worker, const struct protocol
 	if (record)
 		record->heard_usec = now_usec;
 	/* A good check says little of a target whose connections got no answer. */
-	if (record && r.report.outcome == PROBE_OK && is_down(t->health.state) &&
+	if (record && r.report.outcome == PROBE_OK && is_down(target_health_verdict(&t->health)) &&
 	    passive_rests(&record->passive, now_usec)) {
 		remember(record, &t->health, &r.report, HISTORY_NOT_COUNTED);
 		return;

@@ -313,6 +313,8 @@ static int on_drain_check(sd_event_source *s, uint64_t usec, void *userdata)
 	n = connections_finish_drains(m);
 	if (n > 0) {
 		apply_now(m);
+		if (manager_sync_probes(m) < 0) /* those that are gone were probed until now */
+			log_err("cannot tell the health worker its probes: %s", strerror(ENOMEM));
 		persist_soon(m);
 	}
 	(void)sd_event_source_set_enabled(s,

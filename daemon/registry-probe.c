@@ -125,7 +125,7 @@ bool registry_probe(const struct target_group *g, const struct target *t,
 	const struct conf_health_check *check = &g->conf->check;
 	struct protocol_probe *p = &ret->probe;
 
-	if (check->protocol == CONF_CHECK_NONE || !g->conf->in_use || !target_is_registered(t) ||
+	if (check->protocol == CONF_CHECK_NONE || !g->conf->in_use || target_is_out(t) ||
 	    (!registry_probe_port(g, t) && conf_check_has_port(check->protocol)))
 		return false;
 	*p = (struct protocol_probe){

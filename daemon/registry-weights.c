@@ -120,7 +120,7 @@ enum registry_effect registry_report(struct target_group *g, struct target *t,
 {
 	struct target_thresholds thresholds = registry_thresholds(g);
 	struct target_health after = t->health;
-	enum target_state before = t->health.state;
+	enum target_state before = target_health_verdict(&t->health), verdict;
 	enum registry_effect effect = REGISTRY_NO_EFFECT;
 
 	if (result->report.outcome == PROBE_INTERNAL_ERROR)
@@ -136,11 +136,11 @@ enum registry_effect registry_report(struct target_group *g, struct target *t,
 		target_health_learn(&t->health, &after);
 	else
 		t->health = after;
+	verdict = target_health_verdict(&t->health);
 	/* A reason that changes changes no weight. */
-	if (t->awaiting_first_result || t->health.state != before)
-		effect = MAX(effect, target_state_is_routable(t->health.state)
-					     ? REGISTRY_EFFECT_SOON
-					     : REGISTRY_EFFECT_NOW);
+	if (t->awaiting_first_result || verdict != before)
+		effect = MAX(effect, target_state_is_routable(verdict) ? REGISTRY_EFFECT_SOON
+								       : REGISTRY_EFFECT_NOW);
 	t->awaiting_first_result = false;
 	g->dirty |= effect != REGISTRY_NO_EFFECT;
 	return effect;

@@ -213,6 +213,7 @@ static void merge_configured(struct target *t, const struct target *old, usec_t 
 	t->founder = old->founder;
 	t->slow_start_usec = old->slow_start_usec;
 	t->logged_slow_start = old->logged_slow_start;
+	t->logged_ends = old->logged_ends;
 	t->anomaly = old->anomaly;
 	t->advice = old->advice;
 	t->logged_state = old->logged_state;

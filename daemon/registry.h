@@ -57,6 +57,7 @@ struct target {
 	enum target_state logged_state;
 	uint32_t logged_weight;
 	bool logged_slow_start;
+	bool logged_ends;
 };
 
 struct target_group {

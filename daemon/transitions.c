@@ -65,7 +65,7 @@ static void log_target(struct manager *m, const struct target_group *g, const st
 		suffix = " (slow start)";
 	else if (t->weight.weight && t->weight.anomaly < WEIGHT_ONE)
 		suffix = " (anomaly mitigation)";
-	else if (t->weight.ends && t->logged_state != t->health.state)
+	else if (t->weight.ends && (t->logged_state != t->health.state || !t->logged_ends))
 		suffix = ", its connections end";
 	addr_port_format(&t->addr, t->port, name);
 	(void)snprintf(object, sizeof(object), "%s/%s", g->name, name);
@@ -120,6 +120,7 @@ static unsigned announce(struct manager *m, struct target_group *g)
 		t->logged_state = t->health.state;
 		t->logged_weight = t->weight.weight;
 		t->logged_slow_start = t->slow_start_usec != 0;
+		t->logged_ends = t->weight.ends;
 		n++;
 	}
 	if (n)
@@ -137,6 +138,8 @@ static bool is_news(const struct target *t)
 
 	if (t->logged_state != t->health.state || t->logged_slow_start != ramps)
 		return true;
+	if (t->health.state == TARGET_DRAINING && t->weight.ends && !t->logged_ends)
+		return true;
 	return t->logged_weight != t->weight.weight && !ramps;
 }
 
@@ -146,10 +149,13 @@ static bool log_changes(struct manager *m, struct target_group *g)
 
 	for (size_t i = 0; i < g->n; i++) {
 		struct target *t = &g->targets[i];
+		bool news = is_news(t);
 
-		if (!is_news(t))
+		if (news)
+			log_target(m, g, t);
+		t->logged_ends = t->weight.ends;
+		if (!news)
 			continue;
-		log_target(m, g, t);
 		t->logged_state = t->health.state;
 		t->logged_weight = t->weight.weight;
 		t->logged_slow_start = t->slow_start_usec != 0;

@@ -136,7 +136,7 @@ void weight_one(const struct weight_input *in, const struct weight_settings *s,
 
 	*ret = (struct weight_output){
 		.by_fail_open = used && !routable,
-		.ends = s->terminates && !used &&
+		.ends = s->terminates && !used && !sum->fail_open &&
 			(in->verdict == TARGET_UNHEALTHY || in->state == TARGET_UNHEALTHY),
 		.configured = in->configured,
 		.scale = sum->scale,

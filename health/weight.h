@@ -55,7 +55,7 @@ struct weight_settings {
 	unsigned affinity_percent;	    /* 0, 85 or 100 */
 	usec_t slow_start_usec;		    /* 0 = off */
 	unsigned resolution; /* least weight of a target with all factors 1; 0 = as configured */
-	bool terminates; /* an unhealthy target loses its connections, unless it gets traffic all the same */
+	bool terminates; /* an unhealthy target loses its connections, unless the group fails open */
 };
 
 enum weight_zone {
@@ -70,7 +70,7 @@ struct weight_input {
 	bool drained_by_operator;   /* `ipvsd drain` */
 	bool cold; /* awaiting its first result in a group that was new as a whole */
 	enum weight_zone zone;
-	enum target_state verdict; /* as state, or while draining what it was before */
+	enum target_state verdict; /* as state, or while draining what the checks say */
 	bool in_slow_start;
 	usec_t slow_start_elapsed_usec;
 	uint8_t anomaly_steps;	 /* health/anomaly.h */
@@ -82,7 +82,8 @@ struct weight_input {
 struct weight_output {
 	uint32_t weight;
 	bool by_fail_open; /* gets traffic only because the group fails open or starts cold */
-	bool ends;	   /* its connections are to end: unhealthy, and the group terminates */
+	/* Its connections are to end: unhealthy, and the group terminates and does not fail open. */
+	bool ends;
 	/* The factors: plain numbers, */
 	uint32_t configured, scale;
 	/* and in 1/65536. 0 in the first two: not eligible, not healthy. */

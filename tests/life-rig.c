@@ -101,9 +101,9 @@ enum registry_effect life_result(struct life *l, size_t i, enum probe_outcome ou
 	const struct registry_result r = { .report = { .outcome = outcome }, .weight_percent = -1 };
 	struct target *t = life_find(l, i);
 
-	/* As manager.c: results of targets that are not registered come too late. */
-	return t && target_is_registered(t) ? registry_report(&l->registry.groups[0], t, &r, l->now)
-					    : REGISTRY_NO_EFFECT;
+	/* As checks.c: results of targets that are out come too late. */
+	return t && !target_is_out(t) ? registry_report(&l->registry.groups[0], t, &r, l->now)
+				      : REGISTRY_NO_EFFECT;
 }
 
 /* As registration.c, for targets of the file and others. */

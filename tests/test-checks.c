@@ -344,6 +344,65 @@ static void test_passive(void **state)
 	assert_int_equal(target(rig, 0, 3)->health.state, TARGET_HEALTHY);
 }
 
+static void deregister(struct rig *rig, unsigned group, unsigned i)
+{
+	target(rig, group, i)->deregistered = true;
+	(void)target_health_drain(&target(rig, group, i)->health, SEC(3600), 1);
+	registry_touch(&rig->manager.registry.groups[group]);
+}
+
+/* elbv2.md §1.3: established connections go on while the target is healthy. */
+static void test_a_target_that_drains_is_judged(void **state)
+{
+	struct rig *rig = *state;
+	struct target *t = target(rig, 0, 0);
+
+	rig->manager.registry.groups[0].settings.terminates = true;
+	all_healthy(rig);
+	deregister(rig, 0, 0);
+	results(rig, 0, 0, 1, PROBE_REFUSED);
+	assert_true(registry_compute_weights(&rig->manager.registry, 1) >= 0);
+	assert_false(t->weight.ends);
+	results(rig, 0, 0, 1, PROBE_REFUSED);
+	assert_int_equal(t->health.state, TARGET_DRAINING);
+	assert_int_equal(registry_compute_weights(&rig->manager.registry, 1), REGISTRY_CHANGED);
+	assert_true(t->weight.ends);
+	/* It took nothing away from the group. */
+	assert_int_equal(rig->checks->groups[0].count.minute_downs, 0);
+	/* Who takes it back gets what it is, and not what it was. */
+	t->deregistered = false;
+	assert_true(target_health_undrain(&t->health, 1));
+	assert_int_equal(t->health.state, TARGET_UNHEALTHY);
+	/* Once it is out nothing counts. */
+	deregister(rig, 0, 1);
+	target_health_init(&target(rig, 0, 1)->health, TARGET_USE_NONE, 1);
+	results(rig, 0, 1, 2, PROBE_REFUSED);
+	assert_int_equal(target(rig, 0, 1)->health.checked_usec, 0);
+}
+
+/* While all fail at the same time it is likelier us: that goes for those that drain, too. */
+static void test_correlated_failure_spares_those_that_drain(void **state)
+{
+	struct rig *rig = *state;
+	struct target *t = target(rig, 0, 0);
+
+	rig->conf.global.correlated_failure_percent = 60;
+	rig->groups[0].capacity_loss_percent = 5;
+	all_healthy(rig);
+	pass(rig, 5);
+	deregister(rig, 0, 0);
+	for (unsigned round = 0; round < 2; round++) {
+		results(rig, 1, 0, TARGETS, PROBE_CONNECT_TIMEOUT);
+		results(rig, 0, 1, TARGETS, PROBE_CONNECT_TIMEOUT);
+		results(rig, 0, 0, 1, PROBE_CONNECT_TIMEOUT);
+		pass(rig, 5);
+	}
+	assert_int_equal(target_health_verdict(&t->health), TARGET_HEALTHY);
+	pass(rig, 56); /* the suspicion gives way; what drains is no capacity that could be lost */
+	assert_int_equal(target_health_verdict(&t->health), TARGET_UNHEALTHY);
+	assert_int_equal(t->health.state, TARGET_DRAINING);
+}
+
 /* health/anomaly.h: a window of results, each of which is one. */
 static void test_a_failure_is_one_failure(void **state)
 {
@@ -377,10 +436,9 @@ static void look_at_traffic(struct rig *rig, uint64_t conns)
 static void test_unanswered_connections_are_one_failure(void **state)
 {
 	struct conf_forward forward = { .group = 0, .weight = 1 };
-	struct conf_listener listener = { .family = AF_INET,
-					  .ports = { 80, 80 },
-					  .forwards = &forward,
-					  .n_forwards = 1 };
+	struct conf_listener listener = {
+		.family = AF_INET, .ports = { 80, 80 }, .forwards = &forward, .n_forwards = 1
+	};
 	struct ipvs_service_key key = { .family = AF_INET, .protocol = IPPROTO_TCP, .port = 80 };
 	struct rig *rig = *state;
 	struct ipvs_dest dest = { .addr = target(rig, 0, 0)->addr, .port = 80 };
@@ -553,6 +611,10 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_old_verdicts_raise_an_alarm, set_up,
 						tear_down),
 		cmocka_unit_test_setup_teardown(test_passive, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_a_target_that_drains_is_judged, set_up,
+						tear_down),
+		cmocka_unit_test_setup_teardown(test_correlated_failure_spares_those_that_drain,
+						set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_a_failure_is_one_failure, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_unanswered_connections_are_one_failure, set_up,
 						tear_down),

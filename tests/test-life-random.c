@@ -64,7 +64,7 @@ static void ref_result(struct ref *t, const struct life *l, bool good)
 {
 	bool keeps = l->group.unhealthy_draining_usec && !l->group.unhealthy_termination;
 
-	if (!registered(t))
+	if (!t->there || t->out)
 		return;
 	t->probed = t->ever_probed = true;
 	t->good = good ? t->good + 1 : 0;
@@ -212,7 +212,7 @@ static void ref_weights(struct group *g, const struct life *l)
 		if (!open && t->ramp_since)
 			share = (double)(l->now - t->ramp_since) / (double)l->group.slow_start_usec;
 		t->weight = used ? MAX((unsigned)(100 * share + 0.5), 1U) : 0;
-		t->ends = t->there && !t->out && !used && t->verdict == 'u' &&
+		t->ends = t->there && !t->out && !used && !open && t->verdict == 'u' &&
 			  (l->group.unhealthy_termination || l->group.unhealthy_draining_usec);
 	}
 	g->cold = cold || (open && waiting == able);

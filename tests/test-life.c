@@ -239,6 +239,11 @@ static void test_endings(void **state)
 		{ false, false, 60 * SEC, "a+ b+ b- b- @30 S =hv @29 L =hv @1 =hu ?100,!0" },
 		/* §1.3: "only when the previous is false" */
 		{ true, false, 60 * SEC, "a+ b+ b- b- =hu ?100,!0" },
+		/* §1.3: while it drains its connections go on as long as it is healthy */
+		{ true, false, 0,
+		  "a+ b+ C1 bD b- =hd ?100,0 b- =hd ?100,!0 b+ b+ b+ ?100,0 b- b- bR =hu" },
+		{ true, false, 0, "a+ b+ C1 bD b- b- a- a- ?100,0 a+ a+ a+ ?100,!0" },
+		{ false, false, 20 * SEC, "a+ b+ C1 bD b- b- ?100,0 @20 =hd ?100,!0 bR =hu" },
 		/* it failed before it was deregistered */
 		{ true, false, 0, "a+ b+ C1 b- b- bD =hd ?100,!0 bR =hu ?100,!0" },
 	};
@@ -298,10 +303,8 @@ static void test_unhealthy_draining_follows_the_configuration(void **state)
 		bool terminates;
 		const char *at_once, *after_a_minute;
 	} cases[] = {
-		{ 3600 * SEC, false, "=hv", "=hv" },
-		{ 7200 * SEC, false, "=hv", "=hv" },
-		{ 60 * SEC, false, "=hv", "=hu" },
-		{ 0, false, "=hu", "=hu" },
+		{ 3600 * SEC, false, "=hv", "=hv" }, { 7200 * SEC, false, "=hv", "=hv" },
+		{ 60 * SEC, false, "=hv", "=hu" },   { 0, false, "=hu", "=hu" },
 		{ 3600 * SEC, true, "=hu", "=hu" },
 	};
 
@@ -447,10 +450,13 @@ static void test_costs(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_slow_start), cmocka_unit_test(test_states_and_drains),
-		cmocka_unit_test(test_endings),	   cmocka_unit_test(test_advice),
+		cmocka_unit_test(test_slow_start),
+		cmocka_unit_test(test_states_and_drains),
+		cmocka_unit_test(test_endings),
+		cmocka_unit_test(test_advice),
 		cmocka_unit_test(test_unhealthy_draining_follows_the_configuration),
-		cmocka_unit_test(test_back_in_use), cmocka_unit_test(test_back_from_a_drain),
+		cmocka_unit_test(test_back_in_use),
+		cmocka_unit_test(test_back_from_a_drain),
 		cmocka_unit_test(test_costs),
 	};
 

@@ -337,7 +337,13 @@ static void test_probe_specification(void **state)
 	f.group.in_use = false;
 	assert_false(registry_probe(&r.groups[0], &r.groups[0].targets[0], &q));
 	f.group.in_use = true;
+	/* One that drains has connections, and may come back: it is the same probe. */
+	f.group.check.port = 0;
 	(void)target_health_drain(&r.groups[0].targets[0].health, DELAY, NOW);
+	assert_true(registry_probe(&r.groups[0], &r.groups[0].targets[0], &q));
+	assert_int_equal(p.probe.generation, q.probe.generation);
+	r.groups[0].targets[0].deregistered = true;
+	assert_int_equal(registry_finish_drains(&r, no_connections, NULL, NOW), 1);
 	assert_false(registry_probe(&r.groups[0], &r.groups[0].targets[0], &q));
 	registry_deinit(&r);
 }

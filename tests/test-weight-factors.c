@@ -320,6 +320,7 @@ static void test_ends(void **state)
 		{ TARGET_INITIAL, TARGET_INITIAL, true, true, false },
 		{ TARGET_DRAINING, TARGET_HEALTHY, true, true, false },
 		{ TARGET_DRAINING, TARGET_UNHEALTHY, true, true, true },
+		{ TARGET_DRAINING, TARGET_UNHEALTHY, true, false, false },
 		{ TARGET_UNUSED, TARGET_UNUSED, true, true, false },
 	};
 

@@ -250,6 +250,46 @@ static void test_unhealthy_draining(void **state)
 	assert_int_equal(echoed.broken, ECHO_CONNECTIONS / 2);
 }
 
+static bool echo_is_gone(void *userdata)
+{
+	(void)userdata;
+	return gateway_weight(f.gateway, LAB_VIP, 7, A1) == -ENOENT;
+}
+
+/* Connections go on while the target that drains is healthy. */
+static void test_a_drain_ends_with_health(void **state)
+{
+	_cleanup_(lab_result_deinit) struct lab_result result = LAB_RESULT_INIT;
+	char buf[FIXTURE_STATE_MAX];
+	struct lab_echo_result echoed;
+	struct lab_echo *echo;
+
+	(void)state;
+	begin("", "deregistration-delay = 1h\n");
+	assert_int_equal(lab_wait_until(both_up, NULL, SOON_USEC), 0);
+	echo = fixture_echo(&f, ECHO_CONNECTIONS);
+	assert_int_equal(gateway_command(f.gateway, &result, "deregister", "--socket",
+					 LAB_CONTROL_SOCKET, "echo", A1 ":7", NULL),
+			 0);
+	assert_int_equal(result.status, 0);
+	lab_sleep(USEC_PER_SEC + 500 * USEC_PER_MSEC);
+	assert_string_equal(fixture_state(&f, "echo", A1, buf), "draining");
+	lab_server_order_health(&f.servers[0], 500);
+	if (lab_wait_until(echo_is_gone, NULL, SOON_USEC) < 0) {
+		gateway_print_log(f.gateway);
+		fail_msg("it still has its connections");
+	}
+	assert_true(gateway_log_has(f.gateway, "draining, weight 0, its connections end"));
+	lab_sleep(500 * USEC_PER_MSEC);
+	echoed = lab_echo_stop(echo);
+	assert_int_equal(echoed.broken, ECHO_CONNECTIONS / 2);
+	lab_result_deinit(&result);
+	assert_int_equal(gateway_command(f.gateway, &result, "register", "--socket",
+					 LAB_CONTROL_SOCKET, "echo", A1 ":7", NULL),
+			 0);
+	assert_int_equal(result.status, 0);
+}
+
 /* deregistration_delay.connection_termination.enabled, off as with AWS: connections outlive the delay, then on. */
 static void test_beyond_the_delay(void **state)
 {
@@ -302,6 +342,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test_setup(test_zones, set_up),
 		cmocka_unit_test_setup(test_termination, set_up),
 		cmocka_unit_test_setup(test_unhealthy_draining, set_up),
+		cmocka_unit_test_setup(test_a_drain_ends_with_health, set_up),
 		cmocka_unit_test_setup_teardown(test_beyond_the_delay, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_flapping, set_up, tear_down),
 	};
