@@ -29,6 +29,7 @@
 #include "daemon/state.h"
 #include "daemon/state-load.h"
 #include "daemon/state-store.h"
+#include "tests/temporary.h"
 
 #define NOW (1795345971839060ULL)
 #define DOCUMENT "group-blue.json"
@@ -41,7 +42,7 @@ enum {
 };
 
 struct fixture {
-	char directory[64];
+	char directory[TEMPORARY_MAX];
 	struct state_store store;
 	struct registry registry;
 	struct target_group group;
@@ -53,8 +54,7 @@ static int set_up(void **state)
 	struct fixture *f = calloc(1, sizeof(*f));
 
 	assert_non_null(f);
-	strcpy(f->directory, "/tmp/ipvsd-test-state-XXXXXX");
-	assert_non_null(mkdtemp(f->directory));
+	assert_int_equal(temporary_make(f->directory), 0);
 	f->group = (struct target_group){ .name = "blue", .targets = f->targets, .n = N };
 	f->registry = (struct registry){ .groups = &f->group, .n = 1 };
 	for (unsigned i = 0; i < N; i++) {
@@ -74,12 +74,11 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
 	struct fixture *f = *state;
-	char command[128];
+	int r = temporary_remove(f->directory);
 
-	(void)snprintf(command, sizeof(command), "rm -r %s", f->directory);
 	state_store_deinit(&f->store);
 	free(f);
-	return system(command);
+	return r;
 }
 
 static int try_save(struct fixture *f, enum state_store_flags flags)
