@@ -42,5 +42,5 @@ int state_global_hash(const struct state_global_view *v, uint64_t *ret);
 int state_global_format(const struct state_global_view *v, usec_t now_wall_usec, char **ret_text,
 			size_t *ret_len_bytes);
 
-/* As state_group_parse(). */
+/* As state_group_add(). */
 int state_global_parse(const char *text, size_t len_bytes, struct state_global *ret);

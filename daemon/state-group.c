@@ -232,20 +232,6 @@ int state_group_settle(struct state_group *s)
 	return rearrange(s, places, s->group.n);
 }
 
-int state_group_parse(const char *text, size_t len_bytes, struct state_group *ret)
-{
-	_cleanup_(state_group_deinit) struct state_group s = STATE_GROUP_INIT;
-	int r = state_group_add(&s, text, len_bytes);
-
-	if (r == 0)
-		r = state_group_settle(&s);
-	if (r < 0)
-		return r;
-	*ret = s;
-	s = STATE_GROUP_INIT;
-	return 0;
-}
-
 void state_group_forget_verdicts(struct target_group *g, usec_t now_wall_usec)
 {
 	g->cold = true;

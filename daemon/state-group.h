@@ -51,16 +51,12 @@ int state_group_format_some(const struct target_group *g, const uint32_t *positi
 			    usec_t now_wall_usec, char **ret_text, size_t *ret_len_bytes);
 
 /*
- * Entries that make no sense are skipped and counted. -EBADMSG: not our document; -EPROTONOSUPPORT: another
- * version; -ENOMEM.
- */
-int state_group_parse(const char *text, size_t len_bytes, struct state_group *ret);
-
-/*
- * A later document of the same group: its targets are added at the end. As state_group_parse(); on failure *s is what
- * it was. state_group_settle() makes a group of it: each position once, as it was last said. -ENOMEM.
+ * Reads a document, or a later one of the same group, whose targets are added at the end. Entries that make no sense are
+ * skipped and counted. -EBADMSG: not our document; -EPROTONOSUPPORT: another version; -ENOMEM: *s is what it was.
  */
 int state_group_add(struct state_group *s, const char *text, size_t len_bytes);
+
+/* Makes a group of what was added: each position once, as it was last said. -ENOMEM. */
 int state_group_settle(struct state_group *s);
 
 /* For verdicts that are too old to be believed: the targets start as initial. Drains and registrations stay. */

@@ -176,7 +176,8 @@ static void assert_state(const struct fixture *f, const struct state_group *s, s
 	_cleanup_free_ char *a = NULL, *b = NULL;
 
 	assert_int_equal(s->n_skipped, 0);
-	assert_int_equal(state_group_parse(expected, strlen(expected), &parsed), 0);
+	assert_int_equal(state_group_add(&parsed, expected, strlen(expected)), 0);
+	assert_int_equal(state_group_settle(&parsed), 0);
 	a = format(&s->group, s->saved_usec);
 	b = format(&parsed.group, parsed.saved_usec);
 	assert_string_equal(a, b);

@@ -58,11 +58,13 @@ static void parse_as_group(const char *data, size_t size)
 	size_t len;
 	char *text;
 
-	if (state_group_parse(data, size, &s) < 0)
+	if (state_group_add(&s, data, size) < 0)
 		return;
+	assert(state_group_settle(&s) == 0);
 	start_from(&old);
 	assert(state_group_format(&s.group, s.saved_usec, &text, &len) == 0);
-	assert(state_group_parse(text, len, &again) == 0);
+	assert(state_group_add(&again, text, len) == 0);
+	assert(state_group_settle(&again) == 0);
 	assert(again.n_skipped == 0 && again.group.n <= s.group.n);
 	assert(state_group_hash(&again.group) == state_group_hash(&s.group));
 	free(text);
