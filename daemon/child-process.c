@@ -52,13 +52,22 @@ static void set_send_buffer(int fd, int bytes)
 		(void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof(bytes));
 }
 
+static int watch(sd_event *event, const struct child_process_plan *plan, struct child_process *p)
+{
+	int r = sd_event_add_child(event, &p->end, p->pid, WEXITED, plan->on_end, plan->userdata);
+
+	if (r >= 0)
+		r = sd_event_add_io(event, &p->io, p->fd, EPOLLIN, plan->on_io, plan->userdata);
+	return r;
+}
+
 int child_process_start(sd_event *event, const struct child_process_plan *plan,
 			struct child_process *ret)
 {
 	_cleanup_(child_process_deinit) struct child_process p = CHILD_PROCESS_INIT;
 	_cleanup_close_ int its = -1;
 	int pair[2], r;
-	pid_t pid;
+	pid_t pid = 0;
 
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) < 0)
 		return -errno;
@@ -71,9 +80,7 @@ int child_process_start(sd_event *event, const struct child_process_plan *plan,
 		return r;
 	p.pid = pid;
 	/* When that fails nobody would hear of its end: no file descriptor is left, perhaps. */
-	r = sd_event_add_child(event, &p.end, p.pid, WEXITED, plan->on_end, plan->userdata);
-	if (r >= 0)
-		r = sd_event_add_io(event, &p.io, p.fd, EPOLLIN, plan->on_io, plan->userdata);
+	r = watch(event, plan, &p);
 	if (r < 0)
 		return r;
 	*ret = p;
