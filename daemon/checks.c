@@ -51,7 +51,8 @@ static enum guard_hold ask_guard(struct checks *c, const struct target_group *g,
 		return GUARD_ADMIT;
 	if (result->at_once)
 		thresholds.unhealthy = 1;
-	(void)target_health_report(&after, &thresholds, &result->report, clock_wall_usec());
+	(void)target_health_report(&after, &thresholds, &result->report,
+				   manager_wall_usec(c->manager));
 	if (!is_down(target_health_verdict(&after)))
 		return GUARD_ADMIT;
 	target_health_learn(&t->health, &after); /* the guard counts it as one that fails */
@@ -64,7 +65,7 @@ static void report(struct checks *c, struct target_group *g, struct target *t,
 		   const struct registry_result *result, usec_t now)
 {
 	enum target_state before = t->health.state;
-	enum registry_effect effect = registry_report(g, t, result, clock_wall_usec());
+	enum registry_effect effect = registry_report(g, t, result, manager_wall_usec(c->manager));
 
 	if (before == TARGET_HEALTHY && is_down(t->health.state))
 		checks_note_down(c, g, records_find(&c->records, t->id), now);

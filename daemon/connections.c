@@ -238,7 +238,7 @@ static bool lingering_is_idle(const struct ipvs_dest *d, void *userdata)
 
 int connections_finish_drains(struct manager *m)
 {
-	usec_t now = clock_wall_usec();
+	usec_t now = manager_wall_usec(m);
 	struct drain_counter counter = { .m = m, .now_usec = now };
 	int r = registry_finish_drains(&m->registry, target_connections, &counter, now);
 

@@ -83,7 +83,7 @@ static void apply_changes(struct manager *m)
 	m->apply_at_usec = USEC_NEVER;
 	if (m->stopping)
 		return;
-	r = change = registry_compute_weights(&m->registry, clock_wall_usec());
+	r = change = registry_compute_weights(&m->registry, manager_wall_usec(m));
 	if (change == REGISTRY_CHANGED)
 		persist_before_apply(m);
 	if (change > REGISTRY_UNCHANGED)
@@ -279,7 +279,7 @@ void manager_reconcile_soon(struct manager *m)
 /* Ramps and intervals, from now on until there are none: what they do is applied with all else that is waiting. */
 static void watch_times(struct manager *m)
 {
-	usec_t next = registry_next_change(&m->registry), now = clock_wall_usec();
+	usec_t next = registry_next_change(&m->registry), now = manager_wall_usec(m);
 
 	if (next != USEC_NEVER)
 		manager_apply_within(m, next > now ? next - now : 0);
@@ -474,8 +474,8 @@ static int prepare(struct manager *m)
 	if (r == 0)
 		r = names_roster(m->names, m->conf, &roster);
 	if (r == 0)
-		r = registry_build_from(m->conf, &roster, &remembered.registry, clock_wall_usec(),
-					&m->registry);
+		r = registry_build_from(m->conf, &roster, &remembered.registry,
+					manager_wall_usec(m), &m->registry);
 	if (r == 0)
 		r = names_follow(m->names);
 	if (r == 0)

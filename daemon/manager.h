@@ -73,6 +73,15 @@ struct manager {
 	usec_t stop_deadline_usec; /* monotonic; stop = drain */
 };
 
+/*
+ * What everything in the registry is timed by: the wall clock, but when that is set, still as it was until what is
+ * timed has been moved (manager.c). So a step that nobody has noticed yet ends nothing.
+ */
+static inline usec_t manager_wall_usec(const struct manager *m)
+{
+	return clock_boottime_usec() + m->wall_offset_usec;
+}
+
 /* Reads configuration and state, opens the channel, starts the worker, applies. Logs its own errors. */
 int manager_new(const struct manager_options *options, struct manager **ret);
 /* Leaves the planes as they are, unless `stop` in the configuration says otherwise. */

@@ -265,7 +265,7 @@ static int rebuild(struct names *n)
 
 	r = names_roster(n, m->conf, &roster);
 	if (r == 0)
-		r = registry_build_from(m->conf, &roster, &m->registry, clock_wall_usec(),
+		r = registry_build_from(m->conf, &roster, &m->registry, manager_wall_usec(m),
 					&registry);
 	if (r < 0)
 		return r;

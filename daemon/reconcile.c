@@ -381,7 +381,7 @@ static int note_farewells(struct manager *m, const struct ipvs_ruleset *desired)
 		r = reconcile_dump(m);
 	return r < 0 ? r
 		     : linger_note(&m->linger, m->conf, &m->actual, &m->desired, desired,
-				   clock_wall_usec());
+				   manager_wall_usec(m));
 }
 
 /* `desired` with those that linger; they are not part of m->desired, so that their end is no farewell. */
@@ -478,7 +478,8 @@ static int desired_with_farewells(struct manager *m, const struct conf *conf,
 	if (r == 0)
 		r = reconcile_desired(conf, registry, ret);
 	if (r == 0)
-		r = linger_note(&linger, m->conf, &m->actual, &m->desired, ret, clock_wall_usec());
+		r = linger_note(&linger, m->conf, &m->actual, &m->desired, ret,
+				manager_wall_usec(m));
 	return r < 0 ? r : linger_merge(&linger, &m->actual, ret);
 }
 

@@ -26,7 +26,7 @@ static bool do_register(struct manager *m, struct target_group *g, struct target
 			const struct manager_target_request *q, const struct addr *addr,
 			uint16_t port)
 {
-	usec_t now = clock_wall_usec();
+	usec_t now = manager_wall_usec(m);
 	bool changed = false;
 	struct target fresh;
 
@@ -62,13 +62,13 @@ static bool do_register(struct manager *m, struct target_group *g, struct target
 	return changed;
 }
 
-static bool do_deregister(struct target_group *g, struct target *t)
+static bool do_deregister(const struct manager *m, struct target_group *g, struct target *t)
 {
 	if (!target_is_registered(t))
 		return false;
 	t->deregistered = t->origin == TARGET_FROM_CONFIG;
 	(void)target_health_drain(&t->health, g->conf->deregistration_delay_usec,
-				  clock_wall_usec());
+				  manager_wall_usec(m));
 	return true;
 }
 
@@ -135,7 +135,7 @@ static bool act(struct manager *m, enum manager_target_verb verb, struct target_
 	case MANAGER_REGISTER:
 		return do_register(m, g, t, q, addr, port);
 	case MANAGER_DEREGISTER:
-		return *t && do_deregister(g, *t);
+		return *t && do_deregister(m, g, *t);
 	case MANAGER_DRAIN:
 		return *t && do_drain(*t, true);
 	default:

@@ -271,7 +271,8 @@ static int reload(struct manager *m, struct diag_list *diags, json_t **ret_repor
 	manager_apply_pending(m); /* else a verdict would look like a farewell */
 	r = names_roster(m->names, conf, &roster);
 	if (r == 0)
-		r = registry_build_from(conf, &roster, &m->registry, clock_wall_usec(), &registry);
+		r = registry_build_from(conf, &roster, &m->registry, manager_wall_usec(m),
+					&registry);
 	if (r == 0)
 		r = reconcile_dump_if_stale(m);
 	if (r < 0) {
@@ -347,7 +348,8 @@ int manager_plan(struct manager *m, const char *path, json_t **ret_report)
 	}
 	r = names_roster(m->names, conf, &roster);
 	if (r == 0)
-		r = registry_build_from(conf, &roster, &m->registry, clock_wall_usec(), &registry);
+		r = registry_build_from(conf, &roster, &m->registry, manager_wall_usec(m),
+					&registry);
 	if (r == 0)
 		r = reconcile_preview(m, conf, &registry, &report, &impact);
 	if (r < 0) {

@@ -344,6 +344,23 @@ static void test_passive(void **state)
 	assert_int_equal(target(rig, 0, 3)->health.state, TARGET_HEALTHY);
 }
 
+/* Nobody has noticed yet that the clock was set ahead by an hour; then everything that is timed will be moved. */
+static void test_a_clock_that_was_set(void **state)
+{
+	struct rig *rig = *state;
+	const struct target_health *h = &target(rig, 0, 0)->health;
+	usec_t wall;
+
+	rig->manager.wall_offset_usec = clock_wall_usec() - clock_boottime_usec() - SEC(3600);
+	rig->groups[0].unhealthy_draining_usec = SEC(60);
+	all_healthy(rig);
+	for (unsigned i = 0; i < 2; i++)
+		results(rig, 0, 0, 1, PROBE_REFUSED);
+	assert_int_equal(h->state, TARGET_UNHEALTHY_DRAINING);
+	wall = clock_wall_usec() - SEC(3600);
+	assert_in_range(h->unhealthy_deadline_usec, wall + SEC(50), wall + SEC(60));
+}
+
 static void deregister(struct rig *rig, unsigned group, unsigned i)
 {
 	target(rig, group, i)->deregistered = true;
@@ -611,6 +628,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_old_verdicts_raise_an_alarm, set_up,
 						tear_down),
 		cmocka_unit_test_setup_teardown(test_passive, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_a_clock_that_was_set, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_a_target_that_drains_is_judged, set_up,
 						tear_down),
 		cmocka_unit_test_setup_teardown(test_correlated_failure_spares_those_that_drain,

@@ -12,6 +12,8 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+#include <time.h>
+#include <unistd.h>
 #include <cmocka.h>
 
 #include "tests/lab/fixture.h"
@@ -164,6 +166,43 @@ static void test_slow_start_survives(void **state)
 	after = gateway_weight(f.gateway, LAB_VIP, 80, A1);
 	print_message("# weight %ld before, %ld after the restart\n", (long)before, (long)after);
 	assert_true(after >= before && after < 100);
+}
+
+static void set_clock(time_t by_sec)
+{
+	struct timespec now;
+
+	assert_int_equal(clock_gettime(CLOCK_REALTIME, &now), 0);
+	now.tv_sec += by_sec;
+	assert_int_equal(clock_settime(CLOCK_REALTIME, &now), 0);
+}
+
+/* Nor does a clock that is set change it, long before the daemon looks whether it was. */
+static void test_slow_start_and_the_clock(void **state)
+{
+	static const time_t steps[] = { 3600, -3600 };
+	char host[16] = { 0 };
+
+	(void)state;
+	/* A clock that is nobody else's: tests/guest/stage2. */
+	if (gethostname(host, sizeof(host) - 1) < 0 || strcmp(host, "guest") != 0)
+		skip();
+	begin("reconcile-interval = 1h\n",
+	      "slow-start = 100s\nunhealthy-connection-termination = no\n");
+	lab_server_order_health(&f.servers[0], 500);
+	assert_weight_soon(A1, 0);
+	lab_server_order_health(&f.servers[0], 0);
+	assert_true(gateway_wait_weight(f.gateway, LAB_VIP, A1, 2, 2 * SOON_USEC) != USEC_NEVER);
+	for (size_t i = 0; i < ARRAY_SIZE(steps); i++) {
+		int64_t weight;
+
+		set_clock(steps[i]);
+		lab_sleep(2 * USEC_PER_SEC);
+		weight = gateway_weight(f.gateway, LAB_VIP, 80, A1);
+		set_clock(-steps[i]);
+		print_message("# weight %ld\n", (long)weight);
+		assert_in_range(weight, 3, 30);
+	}
 }
 
 /* client-routing-policy and cross-zone on the gateway of zone a. */
@@ -339,6 +378,7 @@ int main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(test_slow_start, set_up),
 		cmocka_unit_test_setup(test_slow_start_survives, set_up),
+		cmocka_unit_test_setup(test_slow_start_and_the_clock, set_up),
 		cmocka_unit_test_setup(test_zones, set_up),
 		cmocka_unit_test_setup(test_termination, set_up),
 		cmocka_unit_test_setup(test_unhealthy_draining, set_up),
