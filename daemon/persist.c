@@ -209,7 +209,8 @@ static int on_refresh(sd_event_source *s, uint64_t usec, void *userdata)
 
 	(void)usec;
 	state_store_check(&m->persist->store);
-	(void)save(m, STATE_STORE_QUICK, STATE_STORE_QUICK | STATE_STORE_ALL, false); /* logs */
+	/* Durable: else the one that is kept beside it would be as old as the last change. */
+	(void)save(m, STATE_STORE_QUICK, STATE_STORE_DURABLE | STATE_STORE_ALL, false); /* logs */
 	(void)sd_event_source_set_time_relative(s, refresh_interval(m));
 	(void)sd_event_source_set_enabled(s, SD_EVENT_ONESHOT);
 	return 0;
@@ -235,6 +236,10 @@ static void on_trouble(const char *name, int error, size_t n_skipped, void *user
 	if (!error)
 		log_warning("%s/%s: %zu entries made no sense: ignoring them", path, name,
 			    n_skipped);
+	else if (error == -ESTALE)
+		log_warning("%s/%s is damaged, as by a loss of power: the one before it is used: "
+			    "what changed last is lost",
+			    path, name);
 	else if (error == -ENODATA)
 		log_warning("%s/%s: its last line is incomplete: ignoring the line", path, name);
 	else if (error != -EBADMSG && error != -EPROTONOSUPPORT)

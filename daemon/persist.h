@@ -26,7 +26,7 @@ int persist_at_stop(struct manager *m);
 /*
  * Verdicts have changed and the weights will: what the plane gets must be what a restart would restore, else a crash
  * in between makes the restart change a weight. Without waiting for the disk, since a machine that loses power loses
- * the plane as well; the durable write follows soon.
+ * the plane as well; the durable write follows soon, and until then the documents before are kept beside the new ones.
  */
 void persist_before_apply(struct manager *m);
 

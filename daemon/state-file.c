@@ -77,6 +77,30 @@ int state_file_put(int directory_fd, const char *name)
 	return renameat(directory_fd, fresh, directory_fd, name) < 0 ? -errno : 0;
 }
 
+int state_file_keep_old(int directory_fd, const char *name)
+{
+	char old[STATE_FILE_NAME_MAX];
+
+	state_file_drop_old(directory_fd, name);
+	with_suffix(name, STATE_FILE_OLD_SUFFIX, old);
+	return linkat(directory_fd, name, directory_fd, old, 0) < 0 ? -errno : 0;
+}
+
+void state_file_drop_old(int directory_fd, const char *name)
+{
+	char old[STATE_FILE_NAME_MAX];
+
+	(void)unlinkat(directory_fd, with_suffix(name, STATE_FILE_OLD_SUFFIX, old), 0);
+}
+
+int state_file_go_back(int directory_fd, const char *name)
+{
+	char old[STATE_FILE_NAME_MAX];
+
+	with_suffix(name, STATE_FILE_OLD_SUFFIX, old);
+	return renameat(directory_fd, old, directory_fd, name) < 0 ? -errno : 0;
+}
+
 int state_file_append(int directory_fd, const char *name, const char *text, size_t len_bytes,
 		      bool anew)
 {

@@ -10,6 +10,7 @@
 #include <stddef.h>
 
 #define STATE_FILE_NEW_SUFFIX ".new"
+#define STATE_FILE_OLD_SUFFIX ".old"
 #define STATE_FILE_DAMAGED_SUFFIX ".damaged"
 
 enum {
@@ -25,6 +26,15 @@ int state_file_read(int directory_fd, const char *name, char **ret_text, size_t 
  */
 int state_file_write(int directory_fd, const char *name, const char *text, size_t len_bytes);
 int state_file_put(int directory_fd, const char *name);
+
+/*
+ * A file that takes its place before it is on the disk may be found empty, or cut, after a loss of power: XFS writes the
+ * new name before the content. So the one before it, which is on the disk, is kept under a name of its own until then.
+ * Errors are those of link(), unlink() and rename(): a file system may have no links.
+ */
+int state_file_keep_old(int directory_fd, const char *name);
+void state_file_drop_old(int directory_fd, const char *name);
+int state_file_go_back(int directory_fd, const char *name);
 
 /*
  * Adds to a file that is in its place, or makes it anew with this alone. On failure it may end in the middle of the

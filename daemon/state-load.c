@@ -24,6 +24,24 @@ static void loader_deinit(struct loader *l)
 	cleanup_close(&l->dir);
 }
 
+/*
+ * Is it what a loss of power leaves of a document that was replaced quickly? Then the one before it takes its place
+ * again: what was right until a moment before, in the stead of nothing.
+ */
+static bool go_back(const struct loader *l, struct state_store_file *f, int error)
+{
+	char buf[STATE_FILE_NAME_MAX];
+	const char *name = state_store_file_name(f, buf);
+
+	if (error != -EBADMSG || !f->has_old)
+		return false;
+	f->has_old = false;
+	if (state_file_go_back(l->dir, name) < 0)
+		return false;
+	l->trouble(name, -ESTALE, 0, l->userdata);
+	return true;
+}
+
 /* After reading and parsing. Only -ENOMEM ends the loading, all else costs this file. */
 static int finish_file(const struct loader *l, struct state_store_file *f, int error,
 		       size_t n_skipped)
@@ -43,19 +61,25 @@ static int finish_file(const struct loader *l, struct state_store_file *f, int e
 	return 0;
 }
 
+static int read_global(const struct loader *l, struct state_global *ret)
+{
+	_cleanup_free_ char *text = NULL;
+	size_t len = 0;
+	int r = state_file_read(l->dir, STATE_STORE_GLOBAL_NAME, &text, &len);
+
+	return r < 0 ? r : state_global_parse(text, len, ret);
+}
+
 static int load_global(const struct loader *l, struct state_global *ret)
 {
 	struct state_store_file *f = &l->store->global;
-	char name[STATE_FILE_NAME_MAX];
-	_cleanup_free_ char *text = NULL;
-	size_t len = 0;
 	int r;
 
 	if (!f->present)
 		return 0;
-	r = state_file_read(l->dir, state_store_file_name(f, name), &text, &len);
-	if (r == 0)
-		r = state_global_parse(text, len, ret);
+	r = read_global(l, ret);
+	if (go_back(l, f, r))
+		r = read_global(l, ret);
 	if (r == 0)
 		l->store->global_saved_usec = ret->saved_usec;
 	return finish_file(l, f, r, ret->n_skipped);
@@ -79,6 +103,7 @@ static int load_journal(const struct loader *l, struct state_store_file *f, uint
 	if (r == 0 || r == -ENOMEM)
 		return r;
 	*ret_all = false;
+	f->journal_is_old = r == -ESTALE && f->has_old;
 	if (r == -EBADMSG || r == -EPROTONOSUPPORT) {
 		(void)state_file_set_aside(l->dir, name);
 		f->has_journal = false;
@@ -88,12 +113,12 @@ static int load_journal(const struct loader *l, struct state_store_file *f, uint
 	return 0;
 }
 
-static int load_group(const struct loader *l, struct state_store_file *f, struct state_group *ret)
+static int read_group(const struct loader *l, struct state_store_file *f, struct state_group *ret,
+		      bool *ret_all)
 {
 	_cleanup_(state_group_deinit) struct state_group g = STATE_GROUP_INIT;
 	char name[STATE_FILE_NAME_MAX];
 	_cleanup_free_ char *text = NULL;
-	bool all = true;
 	size_t len = 0;
 	int r;
 
@@ -103,15 +128,27 @@ static int load_group(const struct loader *l, struct state_store_file *f, struct
 	if (r == 0 && strcmp(g.group.name, f->group) != 0)
 		r = -EBADMSG;
 	if (r == 0)
-		r = load_journal(l, f, state_journal_base(text, len), &g, &all);
+		r = load_journal(l, f, state_journal_base(text, len), &g, ret_all);
 	if (r == 0)
 		r = state_group_settle(&g);
 	if (r < 0)
-		return finish_file(l, f, r, 0);
-	/* What is not all right is written again with the next save. */
-	f->hash = g.n_skipped || !all ? 0 : state_group_hash(&g.group);
+		return r;
 	*ret = g;
 	g = STATE_GROUP_INIT;
+	return 0;
+}
+
+static int load_group(const struct loader *l, struct state_store_file *f, struct state_group *ret)
+{
+	bool all = true;
+	int r = read_group(l, f, ret, &all);
+
+	if (go_back(l, f, r))
+		r = read_group(l, f, ret, &all);
+	if (r < 0)
+		return finish_file(l, f, r, 0);
+	/* What is not all right is written again with the next save. */
+	f->hash = ret->n_skipped || !all ? 0 : state_group_hash(&ret->group);
 	return finish_file(l, f, 0, ret->n_skipped);
 }
 

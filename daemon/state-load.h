@@ -12,7 +12,8 @@ struct state_store;
 
 /*
  * Something is wrong with a file. -EBADMSG: damaged, -EPROTONOSUPPORT: of another version; both were set aside as
- * NAME.damaged. -ENODATA: the end of a journal is missing. Other errno: I/O. 0: n_skipped entries made no sense.
+ * NAME.damaged. -ESTALE: damaged, and the document before it, which was kept, is used and has taken its place.
+ * -ENODATA: the end of a journal is missing. Other errno: I/O. 0: n_skipped entries made no sense.
  * Of a journal what stands in front of the trouble is used.
  */
 typedef void (*state_load_trouble_fn)(const char *name, int error, size_t n_skipped,

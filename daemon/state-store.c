@@ -120,23 +120,41 @@ static bool exists(int dir, const char *name)
 	return faccessat(dir, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
-static void find_journals(struct state_store *s, int dir)
+static bool has_old(int dir, const struct state_store_file *f)
+{
+	char name[STATE_FILE_NAME_MAX], old[STATE_FILE_NAME_MAX];
+
+	(void)snprintf(old, sizeof(old), "%s" STATE_FILE_OLD_SUFFIX,
+		       state_store_file_name(f, name));
+	return exists(dir, old);
+}
+
+static void find_companions(struct state_store *s, int dir)
 {
 	char name[STATE_FILE_NAME_MAX];
 
-	for (size_t i = 0; i < s->n; i++)
+	s->global.has_old = has_old(dir, &s->global);
+	for (size_t i = 0; i < s->n; i++) {
 		s->files[i].has_journal = exists(dir, state_store_journal_name(&s->files[i], name));
+		s->files[i].has_old = has_old(dir, &s->files[i]);
+	}
 }
 
-/* A journal without its document means nothing: a crash came between the two removals. */
-static void remove_if_orphan(int dir, const char *journal, const char *group)
+/* A journal or an old document without the document means nothing: a crash came between the removals. */
+static void remove_if_orphan(int dir, const char *companion, const char *group)
 {
 	struct state_store_file f = { .present = true };
 	char name[STATE_FILE_NAME_MAX];
 
 	memcpy(f.group, group, strlen(group));
 	if (!exists(dir, state_store_file_name(&f, name)))
-		(void)unlinkat(dir, journal, 0);
+		(void)unlinkat(dir, companion, 0);
+}
+
+static bool is_companion(const char *name, char group[static CONF_NAME_MAX + 1])
+{
+	return is_ours(name, SUFFIX STATE_FILE_OLD_SUFFIX, group) ||
+	       (is_ours(name, STATE_STORE_JOURNAL_SUFFIX, group) && *group);
 }
 
 static int scan(struct state_store *s, int directory_fd)
@@ -151,7 +169,7 @@ static int scan(struct state_store *s, int directory_fd)
 	while (r == 0 && (e = readdir(d))) {
 		if (is_ours(e->d_name, SUFFIX STATE_FILE_NEW_SUFFIX, group))
 			(void)unlinkat(dirfd(d), e->d_name, 0);
-		else if (is_ours(e->d_name, STATE_STORE_JOURNAL_SUFFIX, group) && *group)
+		else if (is_companion(e->d_name, group))
 			remove_if_orphan(dirfd(d), e->d_name, group);
 		else if (!is_ours(e->d_name, SUFFIX, group))
 			continue;
@@ -160,7 +178,7 @@ static int scan(struct state_store *s, int directory_fd)
 		else
 			s->global.present = true;
 	}
-	find_journals(s, dirfd(d));
+	find_companions(s, dirfd(d));
 	(void)closedir(d);
 	return r;
 }
@@ -209,13 +227,42 @@ struct batch {
 	size_t n;
 };
 
+static void drop_old(int dir, struct state_store_file *f)
+{
+	char name[STATE_FILE_NAME_MAX];
+
+	if (f->has_old)
+		state_file_drop_old(dir, state_store_file_name(f, name));
+	if (f->journal_is_old)
+		(void)unlinkat(dir, state_store_journal_name(f, name), 0);
+	f->has_journal = f->has_journal && !f->journal_is_old;
+	f->has_old = f->journal_is_old = false;
+}
+
+/*
+ * Before a document is replaced. Of several that are replaced quickly, one after the other, the first is kept, with its
+ * journal: the others need not be on the disk either.
+ */
+static void keep_old(int dir, struct state_store_file *f)
+{
+	char name[STATE_FILE_NAME_MAX];
+
+	if (f->has_old || !f->present ||
+	    state_file_keep_old(dir, state_store_file_name(f, name)) < 0)
+		return;
+	f->has_old = true;
+	f->journal_is_old = f->has_journal;
+}
+
 static int batch_finish_file(struct state_store *s, int dir, struct state_store_file *f,
 			     uint64_t hash, int fd, enum state_store_flags flags)
 {
 	char name[STATE_FILE_NAME_MAX];
 	int r = 0;
 
-	if (flags & STATE_STORE_DURABLE && fsync(fd) < 0)
+	if (!(flags & STATE_STORE_DURABLE))
+		keep_old(dir, f);
+	else if (fsync(fd) < 0)
 		r = -errno;
 	if (r == 0)
 		r = state_file_put(dir, state_store_file_name(f, name));
@@ -224,10 +271,13 @@ static int batch_finish_file(struct state_store *s, int dir, struct state_store_
 		state_journal_deinit(&f->journal);
 		return r;
 	}
-	/* It belonged to the old one: what a crash leaves here is harmless. */
-	if (f->has_journal)
+	if (flags & STATE_STORE_DURABLE)
+		drop_old(dir, f);
+	/* It belonged to the one that was replaced: what a crash leaves here is harmless. */
+	if (f->has_journal && !f->journal_is_old) {
 		(void)unlinkat(dir, state_store_journal_name(f, name), 0);
-	f->has_journal = false;
+		f->has_journal = false;
+	}
 	f->present = true;
 	f->hash = hash;
 	f->durable = flags & STATE_STORE_DURABLE;
@@ -281,6 +331,8 @@ static int append(struct state_store *s, int dir, struct state_store_file *f,
 	r = state_journal_format(&f->journal, g, *marks, now_wall_usec, &line, &len);
 	if (r < 0)
 		return r;
+	if (f->journal_is_old) /* it is about to be cut, and the old document would be wrong without it */
+		drop_old(dir, f);
 	if (!f->has_journal)
 		s->directory_durable = false;
 	f->has_journal = true; /* also when it gets half of the line */
@@ -350,13 +402,15 @@ static int make_durable(int dir, struct state_store_file *f)
 	if (!f->present || f->durable)
 		return 0;
 	r = state_file_sync(dir, state_store_file_name(f, name));
-	if (r == 0 && f->has_journal)
+	if (r == 0 && f->has_journal && !f->journal_is_old)
 		r = state_file_sync(dir, state_store_journal_name(f, name));
-	if (r < 0)
+	if (r < 0) {
 		f->present = false;
-	else
-		f->durable = true;
-	return r;
+		return r;
+	}
+	f->durable = true;
+	drop_old(dir, f);
+	return 0;
 }
 
 static int make_directory_durable(struct state_store *s, int dir)
@@ -380,6 +434,7 @@ static int remove_unwanted(struct state_store *s, int dir)
 		int r = 0;
 
 		if (!f->wanted && f->present) {
+			drop_old(dir, f); /* first: it must not come back */
 			if (unlinkat(dir, state_store_file_name(f, name), 0) < 0 && errno != ENOENT)
 				r = -errno;
 			else if (f->has_journal)

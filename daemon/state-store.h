@@ -5,7 +5,9 @@
  * The state directory: global.json and one group-NAME.json for each target group that has something to keep, with a
  * group-NAME.journal of what has changed since (daemon/state-journal.h) where the group is large. Knows by hashes what
  * the files hold, so that what a save writes is in proportion to the targets that changed. A document is replaced as a
- * whole, a journal added to; one that cannot be read costs its own group alone, a journal only what it says.
+ * whole, a journal added to; one that cannot be read costs its own group alone, a journal only what it says. A document
+ * that was replaced quickly has the one before it beside it (NAME.old) until it is on the disk: power that is lost in
+ * between costs what changed last.
  */
 
 #include <stdbool.h>
@@ -28,9 +30,11 @@ struct state_store_file {
 	uint64_t hash;		       /* of what it and its journal hold; 0 = not known */
 	struct state_journal journal;
 	bool present;
-	bool has_journal; /* there is such a file */
-	bool durable;	  /* what both hold is on the disk, and not only the kernel's to write */
-	bool wanted;	  /* only during a save */
+	bool has_journal;    /* there is such a file */
+	bool durable;	     /* what both hold is on the disk, and not only the kernel's to write */
+	bool has_old;	     /* there may be a NAME.old … */
+	bool journal_is_old; /* … and the journal is still the one that belongs to it */
+	bool wanted;	     /* only during a save */
 };
 
 struct state_store {

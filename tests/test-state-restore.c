@@ -187,6 +187,7 @@ static void test_costs(void **state)
 	save(f, STATE_STORE_DURABLE, 0, 0); /* a start that changes nothing writes nothing */
 	change(f, 2);
 	save(f, STATE_STORE_QUICK, 1, 0); /* the first change after a start: a document */
+	save(f, STATE_STORE_DURABLE, 0, 0);
 	assert_false(exists(f, JOURNAL));
 	for (unsigned k = 0; k < 2 * document / line; k++) {
 		change(f, k);
@@ -195,7 +196,7 @@ static void test_costs(void **state)
 	assert_in_range(f->store.n_written, 2, 5);
 	assert_true(size_of(f, JOURNAL) <= size_of(f, DOCUMENT));
 	assert_restored(f, 0);
-	save(f, STATE_STORE_ALL, 1, 0); /* with the last counters */
+	save(f, STATE_STORE_ALL | STATE_STORE_DURABLE, 1, 0); /* with the last counters */
 	assert_false(exists(f, JOURNAL));
 }
 
@@ -270,7 +271,7 @@ static void test_stale_journal(void **state)
 	save(f, STATE_STORE_ALL, 1, 0);
 	copy(f, "kept", JOURNAL);
 	assert_restored(f, 0);
-	save(f, STATE_STORE_QUICK, 1, 0);
+	save(f, STATE_STORE_DURABLE, 1, 0);
 	assert_false(exists(f, JOURNAL));
 	/* And a daemon that finds none begins one of its own. */
 	copy(f, "kept", JOURNAL);
@@ -323,7 +324,7 @@ static void test_damage(void **state)
 					 f->targets[k].health.state);
 		assert_int_equal(exists(f, JOURNAL ".damaged"), cases[i].error == -EBADMSG);
 		/* What is left is made whole, although nothing has changed. */
-		save(f, STATE_STORE_QUICK, 1, 0);
+		save(f, STATE_STORE_DURABLE, 1, 0);
 		assert_false(exists(f, JOURNAL));
 		assert_restored(f, 0);
 		(void)snprintf(command, sizeof(command), "rm -rf %s/*.damaged %s/*.x", f->directory,

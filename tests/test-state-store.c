@@ -331,8 +331,8 @@ static void test_damage(void **state)
 		_cleanup_(state_deinit) struct state s = STATE_INIT;
 		char damaged[64];
 
-		(void)save_groups(f, STATE_STORE_QUICK);
-		(void)save_global(f, false, STATE_STORE_QUICK);
+		(void)save_groups(f, STATE_STORE_DURABLE);
+		(void)save_global(f, false, STATE_STORE_DURABLE);
 		write_text(f, cases[i].name, cases[i].text);
 		(void)snprintf(damaged, sizeof(damaged), "%s.damaged", cases[i].name);
 		load(f, NOW, &troubles, &s);

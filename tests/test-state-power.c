@@ -1,0 +1,355 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+/*
+ * What a loss of power leaves of the state. A document that was replaced quickly may be found empty, cut, or with a tail
+ * of zeros or of other files' bytes, since the file system may write its name first: then the state is that of a moment
+ * before. It is never older than that: rather none.
+ */
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "base/cleanup.h"
+#include "daemon/state.h"
+#include "daemon/state-load.h"
+#include "daemon/state-store.h"
+#include "tests/temporary.h"
+
+#define NOW (1795345971839060ULL)
+#define DOCUMENT "group-blue.json"
+#define OLD "group-blue.json.old"
+#define JOURNAL "group-blue.journal"
+#define GLOBAL "global.json"
+#define GLOBAL_OLD "global.json.old"
+
+enum {
+	SMALL = 3,   /* no journal */
+	LARGE = 100, /* with one */
+};
+
+struct fixture {
+	char directory[TEMPORARY_MAX];
+	struct state_store store;
+	struct registry registry;
+	struct target_group group;
+	struct target targets[LARGE];
+};
+
+static int set_up(void **state)
+{
+	struct fixture *f = calloc(1, sizeof(*f));
+
+	assert_non_null(f);
+	assert_int_equal(temporary_make(f->directory), 0);
+	f->group = (struct target_group){ .name = "blue", .targets = f->targets, .n = SMALL };
+	f->registry = (struct registry){ .groups = &f->group, .n = 1 };
+	for (unsigned i = 0; i < LARGE; i++) {
+		struct target *t = &f->targets[i];
+
+		assert_int_equal(addr_parse("10.0.0.0", &t->addr), 0);
+		t->addr.bytes[3] = (uint8_t)i;
+		t->health = (struct target_health){ .state = TARGET_HEALTHY,
+						    .since_usec = NOW,
+						    .checked_usec = NOW };
+	}
+	assert_int_equal(state_store_open(&f->store, f->directory), 0);
+	*state = f;
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	struct fixture *f = *state;
+	int r = temporary_remove(f->directory);
+
+	state_store_deinit(&f->store);
+	free(f);
+	return r;
+}
+
+static void save(struct fixture *f, enum state_store_flags flags)
+{
+	assert_int_equal(state_store_save_groups(&f->store, &f->registry, flags, NOW), 0);
+}
+
+/* Returns the hash of the state as it was before. */
+static uint64_t change(struct fixture *f, unsigned i)
+{
+	struct target *t = &f->targets[i];
+	uint64_t before = state_group_hash(&f->group);
+
+	t->health.state = t->health.state == TARGET_HEALTHY ? TARGET_UNHEALTHY : TARGET_HEALTHY;
+	return before;
+}
+
+static const char *path_of(const struct fixture *f, const char *name)
+{
+	static char path[256];
+
+	(void)snprintf(path, sizeof(path), "%s/%s", f->directory, name);
+	return path;
+}
+
+static bool exists(const struct fixture *f, const char *name)
+{
+	return access(path_of(f, name), F_OK) == 0;
+}
+
+static char *read_file(const struct fixture *f, const char *name, size_t *ret_len)
+{
+	_cleanup_fclose_ FILE *in = fopen(path_of(f, name), "re");
+	char *text = malloc(1 << 20);
+
+	assert_non_null(in);
+	assert_non_null(text);
+	*ret_len = fread(text, 1, 1 << 20, in);
+	return text;
+}
+
+static void write_file(const struct fixture *f, const char *name, const char *text, size_t len)
+{
+	_cleanup_fclose_ FILE *out = NULL;
+
+	(void)unlink(path_of(f, name)); /* not through the link */
+	out = fopen(path_of(f, name), "we");
+	assert_non_null(out);
+	assert_int_equal(fwrite(text, 1, len, out), len);
+}
+
+struct troubles {
+	size_t n;
+	int error;
+	char name[64];
+};
+
+static void on_trouble(const char *name, int error, size_t n_skipped, void *userdata)
+{
+	struct troubles *t = userdata;
+
+	(void)n_skipped;
+	t->n++;
+	t->error = error;
+	(void)snprintf(t->name, sizeof(t->name), "%s", name);
+}
+
+/* By the daemon after the next boot. The group's hash; 0 = it is not known. */
+static uint64_t load(struct fixture *f, struct troubles *troubles)
+{
+	_cleanup_(state_deinit) struct state s = STATE_INIT;
+
+	*troubles = (struct troubles){ 0 };
+	assert_int_equal(state_store_open(&f->store, f->directory), 0);
+	assert_int_equal(state_load(&f->store, 600 * USEC_PER_SEC, NOW, on_trouble, troubles, &s),
+			 0);
+	return s.registry.n ? state_group_hash(&s.registry.groups[0]) : 0;
+}
+
+static void assert_gone_back(struct fixture *f, const char *name, uint64_t expected)
+{
+	struct troubles troubles;
+
+	assert_int_equal(load(f, &troubles), expected);
+	assert_int_equal(troubles.n, 1);
+	assert_int_equal(troubles.error, -ESTALE);
+	assert_string_equal(troubles.name, name);
+	assert_int_equal(load(f, &troubles), expected); /* and the next time in peace */
+	assert_int_equal(troubles.n, 0);
+}
+
+/* Every length, with each kind of tail in the place of what is lost. */
+static void test_every_length(void **state)
+{
+	static const char *const tails[] = { "", "zeros", "\xff\x01{\"a\":[1,2", "}\n" };
+	struct fixture *f = *state;
+	size_t len, len_old;
+	uint64_t before;
+
+	save(f, STATE_STORE_DURABLE);
+	assert_false(exists(f, OLD));
+	before = change(f, 0);
+	save(f, STATE_STORE_QUICK);
+	assert_true(exists(f, OLD));
+	{
+		_cleanup_free_ char *new = read_file(f, DOCUMENT, &len);
+		_cleanup_free_ char *old = read_file(f, OLD, &len_old);
+		_cleanup_free_ char *cut = calloc(1, len + 64);
+
+		/* All but the end of the line is a whole document. */
+		for (size_t i = 0; i < len - 1; i++)
+			for (size_t k = 0; k < ARRAY_SIZE(tails); k++) {
+				bool zeros = k == 1;
+				size_t n = zeros ? len : i + strlen(tails[k]);
+
+				memset(cut, 0, len);
+				memcpy(cut, new, i);
+				if (!zeros)
+					strcpy(cut + i, tails[k]);
+				if (n >= len - 1 && memcmp(cut, new, len - 1) == 0)
+					continue;
+				write_file(f, DOCUMENT, cut, n);
+				write_file(f, OLD, old, len_old);
+				assert_gone_back(f, DOCUMENT, before);
+			}
+	}
+	/* And what was lost is written again by the next save. */
+	save(f, STATE_STORE_DURABLE);
+	assert_int_equal(load(f, &(struct troubles){ 0 }), state_group_hash(&f->group));
+}
+
+/* It is not the power that was lost: the new one is whole, and stands. */
+static void test_kill(void **state)
+{
+	struct fixture *f = *state;
+	struct troubles troubles;
+
+	save(f, STATE_STORE_DURABLE);
+	(void)change(f, 0);
+	save(f, STATE_STORE_QUICK);
+	assert_int_equal(load(f, &troubles), state_group_hash(&f->group));
+	assert_int_equal(troubles.n, 0);
+	assert_true(exists(f, OLD)); /* it may be lost yet */
+	save(f, STATE_STORE_DURABLE);
+	assert_false(exists(f, OLD));
+}
+
+/* Of several quick saves in a row only the first stands beside one that is on the disk. */
+static void test_several(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t before;
+
+	save(f, STATE_STORE_DURABLE);
+	before = change(f, 0);
+	save(f, STATE_STORE_QUICK);
+	(void)change(f, 1);
+	save(f, STATE_STORE_QUICK);
+	write_file(f, DOCUMENT, "", 0);
+	assert_gone_back(f, DOCUMENT, before);
+	/* A durable save of a new document as well as of the one that is there. */
+	(void)change(f, 2);
+	save(f, STATE_STORE_QUICK);
+	(void)change(f, 1);
+	save(f, STATE_STORE_DURABLE);
+	assert_false(exists(f, OLD));
+	(void)change(f, 1);
+	save(f, STATE_STORE_QUICK);
+	save(f, STATE_STORE_DURABLE);
+	assert_false(exists(f, OLD));
+}
+
+/* Without its journal the old document would be of an hour ago. */
+static void test_journal(void **state)
+{
+	struct fixture *f = *state;
+	struct troubles troubles;
+	uint64_t before;
+
+	f->group.n = LARGE;
+	save(f, STATE_STORE_DURABLE);
+	(void)change(f, 7);
+	save(f, STATE_STORE_QUICK);
+	(void)change(f, 8);
+	save(f, STATE_STORE_DURABLE);
+	assert_int_equal(f->store.n_appended, 2);
+	before = change(f, 9);
+	save(f, STATE_STORE_QUICK | STATE_STORE_ALL);
+	assert_true(exists(f, OLD) && exists(f, JOURNAL));
+	write_file(f, DOCUMENT, "", 0);
+	assert_gone_back(f, DOCUMENT, before);
+
+	/* The new document has a journal of its own: nothing, rather than what is old. */
+	save(f, STATE_STORE_DURABLE | STATE_STORE_ALL);
+	assert_false(exists(f, JOURNAL));
+	(void)change(f, 7);
+	save(f, STATE_STORE_DURABLE);
+	(void)change(f, 8);
+	save(f, STATE_STORE_QUICK | STATE_STORE_ALL);
+	assert_true(exists(f, OLD) && exists(f, JOURNAL));
+	(void)change(f, 9);
+	save(f, STATE_STORE_QUICK);
+	assert_false(exists(f, OLD));
+	assert_int_equal(load(f, &troubles), state_group_hash(&f->group));
+	assert_int_equal(troubles.n, 0);
+	write_file(f, DOCUMENT, "", 0);
+	assert_int_equal(load(f, &troubles), 0);
+	assert_int_equal(troubles.error, -EBADMSG);
+
+	/* Where the old one had none, it stays good beside a new journal. */
+	save(f, STATE_STORE_DURABLE | STATE_STORE_ALL);
+	before = change(f, 7);
+	save(f, STATE_STORE_QUICK | STATE_STORE_ALL);
+	(void)change(f, 8);
+	save(f, STATE_STORE_QUICK);
+	assert_true(exists(f, OLD) && exists(f, JOURNAL));
+	write_file(f, DOCUMENT, "", 0);
+	assert_int_equal(load(f, &troubles), before);
+	assert_int_equal(troubles.error, -ESTALE);
+}
+
+static void test_removed(void **state)
+{
+	struct fixture *f = *state;
+	struct troubles troubles;
+
+	save(f, STATE_STORE_DURABLE);
+	(void)change(f, 0);
+	save(f, STATE_STORE_QUICK);
+	f->registry.n = 0;
+	save(f, STATE_STORE_QUICK);
+	assert_false(exists(f, DOCUMENT) || exists(f, OLD));
+	write_file(f, OLD, "{}", 2);
+	assert_int_equal(load(f, &troubles), 0);
+	assert_int_equal(troubles.n, 0);
+	assert_false(exists(f, OLD));
+}
+
+static void save_global(struct fixture *f, enum state_store_flags flags, usec_t now)
+{
+	const struct linger_set linger = LINGER_SET_INIT;
+	const struct state_global_view v = { .linger = &linger };
+
+	assert_int_equal(state_store_save_global(&f->store, &v, flags, now), 0);
+}
+
+static void test_global(void **state)
+{
+	struct fixture *f = *state;
+	struct troubles troubles;
+
+	save_global(f, STATE_STORE_DURABLE, NOW - 2);
+	save_global(f, STATE_STORE_QUICK | STATE_STORE_ALL, NOW - 1);
+	assert_true(exists(f, GLOBAL_OLD));
+	(void)load(f, &troubles);
+	assert_int_equal(f->store.global_saved_usec, NOW - 1);
+	write_file(f, GLOBAL, "", 0);
+	assert_gone_back(f, GLOBAL, 0);
+	assert_int_equal(f->store.global_saved_usec, NOW - 2);
+	save_global(f, STATE_STORE_QUICK | STATE_STORE_ALL, NOW);
+	save_global(f, STATE_STORE_DURABLE, NOW);
+	assert_false(exists(f, GLOBAL_OLD));
+	write_file(f, GLOBAL, "", 0);
+	(void)load(f, &troubles);
+	assert_int_equal(troubles.error, -EBADMSG);
+}
+
+#define in_a_directory(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		in_a_directory(test_every_length), in_a_directory(test_kill),
+		in_a_directory(test_several),	   in_a_directory(test_journal),
+		in_a_directory(test_removed),	   in_a_directory(test_global),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
