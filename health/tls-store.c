@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <time.h>
 
 #include "base/cleanup.h"
 #include "base/library.h"
@@ -80,6 +81,8 @@ void tls_store_prepare(void)
 	};
 	const char *path = secure_getenv("SSL_CERT_FILE");
 
+	/* The C library's gmtime_r(), which a certificate's dates are compared with, reads /etc/localtime once. */
+	tzset();
 	if (authorities.pem || !find_functions())
 		return;
 	if (path) {
