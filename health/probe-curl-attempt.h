@@ -20,6 +20,7 @@ enum probe_curl_refusal {
 	PROBE_CURL_BODY_TOO_LARGE,
 	PROBE_CURL_NO_MEMORY,
 	PROBE_CURL_NO_AUTHORITIES,
+	PROBE_CURL_BAD_AUTHORITIES,
 };
 
 struct probe_curl {

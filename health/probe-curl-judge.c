@@ -126,6 +126,9 @@ static enum probe_outcome judge_refusal(struct probe_curl *p, int32_t *ret_detai
 	case PROBE_CURL_NO_AUTHORITIES:
 		*ret_detail = ENOKEY;
 		return PROBE_INTERNAL_ERROR;
+	case PROBE_CURL_BAD_AUTHORITIES:
+		*ret_detail = EKEYREJECTED;
+		return PROBE_INTERNAL_ERROR;
 	default:
 		*ret_detail = ENOMEM;
 		return PROBE_INTERNAL_ERROR;

@@ -207,6 +207,11 @@ CURLcode probe_curl_set_constants(struct probe_curl *p)
 		code = libcurl.easy_setopt(p->easy, texts[i].option, texts[i].value);
 	if (code != CURLE_OK)
 		return code;
+	/*
+	 * Since 7.87 libcurl keeps the store that it finds in the first SSL_CTX, which is one of ours, and after our
+	 * callback puts it into all others. An older one has neither that nor the option.
+	 */
+	(void)libcurl.easy_setopt(p->easy, CURLOPT_CA_CACHE_TIMEOUT, 0L);
 	(void)libcurl.easy_setopt(p->easy, CURLOPT_PRIVATE, p);
 	(void)libcurl.easy_setopt(p->easy, CURLOPT_ERRORBUFFER, p->error);
 	(void)libcurl.easy_setopt(p->easy, CURLOPT_OPENSOCKETFUNCTION, on_open_socket);
@@ -268,11 +273,15 @@ static CURLcode set_place(struct probe_curl *p, const char *where)
 static CURLcode on_ssl_ctx(CURL *easy, void *ssl_ctx, void *userdata)
 {
 	struct probe_curl *p = userdata;
-	int r = tls_store_use(ssl_ctx);
+	int r = tls_store_use(p->spec->authorities, ssl_ctx);
 
 	(void)easy;
-	if (r < 0)
-		p->refusal = r == -ENOKEY ? PROBE_CURL_NO_AUTHORITIES : PROBE_CURL_NO_MEMORY;
+	if (r == -ENOKEY)
+		p->refusal = PROBE_CURL_NO_AUTHORITIES;
+	else if (r == -EKEYREJECTED)
+		p->refusal = PROBE_CURL_BAD_AUTHORITIES;
+	else if (r < 0)
+		p->refusal = PROBE_CURL_NO_MEMORY;
 	return r < 0 ? CURLE_ABORTED_BY_CALLBACK : CURLE_OK;
 }
 

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "health/probe.h"
+#include "health/tls-store.h"
 
 static int copy_texts(struct probe_spec *spec, const struct protocol_probe *from)
 {
@@ -24,7 +25,8 @@ static int copy_texts(struct probe_spec *spec, const struct protocol_probe *from
 	return 0;
 }
 
-int probe_spec_init(struct probe_spec *spec, const struct protocol_probe *from)
+int probe_spec_init(struct probe_spec *spec, const struct protocol_probe *from,
+		    struct tls_store *authorities)
 {
 	*spec = (struct probe_spec){
 		.id = from->id,
@@ -35,6 +37,7 @@ int probe_spec_init(struct probe_spec *spec, const struct protocol_probe *from)
 		.port = from->port,
 		.firewall_mark = from->firewall_mark,
 		.flags = from->flags,
+		.authorities = authorities ? tls_store_ref(authorities) : NULL,
 		.interval_usec = from->interval_usec,
 		.timeout_usec = from->timeout_usec,
 		.n_matcher = from->n_matcher,
@@ -46,6 +49,8 @@ int probe_spec_init(struct probe_spec *spec, const struct protocol_probe *from)
 
 void probe_spec_deinit(struct probe_spec *spec)
 {
+	tls_store_unref(spec->authorities);
+	spec->authorities = NULL;
 	free(spec->texts);
 	spec->texts = NULL;
 }

@@ -16,6 +16,8 @@
 #include "health/outcome.h"
 #include "health/protocol.h"
 
+struct tls_store;
+
 struct probe_spec {
 	uint64_t id;
 	uint32_t generation;
@@ -29,13 +31,18 @@ struct probe_spec {
 	uint8_t n_matcher;
 	struct protocol_range matcher[PROTOCOL_MATCHER_RANGES];
 	uint32_t flags;			/* PROTOCOL_PROBE_* */
+	struct tls_store *authorities;	/* a reference; NULL = the system's */
 	char *texts;			/* owned: what the next point into */
 	char *text[_PROTOCOL_TEXT_MAX]; /* borrowed; each terminated, "" when absent */
 	size_t text_size[_PROTOCOL_TEXT_MAX];
 };
 
-/* From a record that passed protocol_check() and is whole in memory, texts included. -ENOMEM. */
-int probe_spec_init(struct probe_spec *spec, const struct protocol_probe *from);
+/*
+ * From a record that passed protocol_check() and is whole in memory, texts included. authorities: those that it names,
+ * borrowed; NULL = the system's. -ENOMEM.
+ */
+int probe_spec_init(struct probe_spec *spec, const struct protocol_probe *from,
+		    struct tls_store *authorities);
 void probe_spec_deinit(struct probe_spec *spec);
 
 /* May be called before the start function returns. The attempt is over then and its memory is its owner's again. */

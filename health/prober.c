@@ -12,6 +12,7 @@
 #include "health/probe-curl.h"
 #include "health/probe-exec.h"
 #include "health/schedule.h"
+#include "health/trust.h"
 #include "health/wakeup.h"
 
 /* New targets are first probed within this time, however long their interval. */
@@ -45,6 +46,7 @@ struct prober {
 	sd_event_source *timer;		/* owned */
 	struct attempt_engines engines; /* owned, but for the loop */
 	void *probes;			/* tsearch(3) tree by id; owned */
+	struct trust trust;
 	struct wakeup_queue queue;
 	usec_t armed_usec;
 	uint64_t load; /* what the schedule asks for in a grain, in 1/LOAD_ONE */
@@ -302,6 +304,7 @@ void prober_free(struct prober *pr)
 	probe_curl_engine_free(pr->engines.curl);
 	connector_free(pr->engines.connector);
 	probe_exec_engine_free(pr->engines.exec);
+	trust_deinit(&pr->trust);
 	wakeup_queue_deinit(&pr->queue);
 	sd_event_source_disable_unref(pr->timer);
 	sd_event_unref(pr->event);
@@ -310,10 +313,13 @@ void prober_free(struct prober *pr)
 
 int prober_set(struct prober *pr, const struct protocol_probe *probe)
 {
+	struct tls_store *authorities = trust_find(&pr->trust, probe->authorities);
 	usec_t now_usec = clock_monotonic_usec();
 	struct probe *p;
 	int r;
 
+	if (probe->authorities && !authorities)
+		return -ENOKEY;
 	prober_del(pr, probe->id);
 	r = wakeup_reserve(&pr->queue, pr->stats.probes + 1);
 	if (r < 0)
@@ -322,7 +328,7 @@ int prober_set(struct prober *pr, const struct protocol_probe *probe)
 	if (!p)
 		return -ENOMEM;
 	p->prober = pr;
-	r = probe_spec_init(&p->spec, probe);
+	r = probe_spec_init(&p->spec, probe, authorities);
 	if (r < 0 || !tsearch(p, &pr->probes, probe_cmp)) {
 		probe_free(p);
 		return -ENOMEM;
@@ -337,6 +343,17 @@ int prober_set(struct prober *pr, const struct protocol_probe *probe)
 	probe_requeue(p);
 	arm(pr);
 	return 0;
+}
+
+int prober_add_authority(struct prober *pr, uint64_t authorities, const void *certificate,
+			 size_t size)
+{
+	return trust_add(&pr->trust, authorities, certificate, size);
+}
+
+void prober_del_authorities(struct prober *pr, uint64_t authorities)
+{
+	trust_del(&pr->trust, authorities);
 }
 
 static struct probe **find(struct prober *pr, uint64_t id)

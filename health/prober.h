@@ -38,8 +38,16 @@ void prober_free(struct prober *p);
 /* Once: exec checks are run from now on (health/probe-exec.h); without, each is PROBE_INTERNAL_ERROR. */
 int prober_allow_programs(struct prober *p);
 
-/* Adds, or replaces what has this id; a running probe of the old specification is dropped. p passed protocol_check(). */
+/*
+ * Adds, or replaces what has this id; a running probe of the old specification is dropped. p passed protocol_check().
+ * -ENOKEY: it names authorities that are not known.
+ */
 int prober_set(struct prober *p, const struct protocol_probe *probe);
+
+/* The authorities that specifications name: health/trust.h. */
+int prober_add_authority(struct prober *p, uint64_t authorities, const void *certificate,
+			 size_t size);
+void prober_del_authorities(struct prober *p, uint64_t authorities);
 
 /* An unknown id is fine. */
 void prober_del(struct prober *p, uint64_t id);

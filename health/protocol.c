@@ -8,7 +8,7 @@
 #include "base/cleanup.h"
 #include "health/outcome.h"
 
-/* Least sizes; a specification is as long as its texts make it. */
+/* Least sizes; a specification is as long as its texts make it, an authority as its certificate. */
 static const size_t record_sizes[_PROTOCOL_KIND_MAX] = {
 	[PROTOCOL_HELLO] = sizeof(struct protocol_hello),
 	[PROTOCOL_PROBE_SET] = sizeof(struct protocol_probe),
@@ -16,6 +16,8 @@ static const size_t record_sizes[_PROTOCOL_KIND_MAX] = {
 	[PROTOCOL_RESULT] = sizeof(struct protocol_result),
 	[PROTOCOL_HEARTBEAT] = sizeof(struct protocol_heartbeat),
 	[PROTOCOL_PROBE_NOW] = sizeof(struct protocol_probe_now),
+	[PROTOCOL_AUTHORITY] = sizeof(struct protocol_authority) + 1,
+	[PROTOCOL_AUTHORITIES_DEL] = sizeof(struct protocol_authorities_del),
 };
 
 void protocol_init(struct protocol_header *h, enum protocol_kind kind, size_t size)
@@ -50,6 +52,15 @@ int protocol_probe_append(struct protocol_probe_record *r, enum protocol_text wh
 	p->text_size[which] = (uint16_t)size;
 	p->header.size += (uint32_t)size;
 	return 0;
+}
+
+void protocol_authority_init(struct protocol_authority_record *r, uint64_t authorities,
+			     const void *certificate, size_t size)
+{
+	assert(size > 0 && size <= sizeof(r->certificate));
+	r->authority.authorities = authorities;
+	memcpy(r->certificate, certificate, size);
+	protocol_init(&r->authority.header, PROTOCOL_AUTHORITY, sizeof(r->authority) + size);
 }
 
 const char *protocol_probe_text(const struct protocol_probe *p, enum protocol_text which)
@@ -153,6 +164,7 @@ static bool probe_is_sane(const struct protocol_probe *p, const char *texts, siz
 	       p->interval_usec <= PROTOCOL_INTERVAL_MAX_USEC && p->timeout_usec > 0 &&
 	       p->timeout_usec <= p->interval_usec && interface_is_sane(p->interface) &&
 	       (p->flags & ~(uint32_t)PROTOCOL_PROBE_FLAGS) == 0 &&
+	       (p->authorities == 0 || (p->flags & PROTOCOL_PROBE_VERIFY_CERTIFICATE)) &&
 	       texts_are_sane(p, texts, texts_size);
 }
 
@@ -169,6 +181,8 @@ static bool payload_is_sane(const void *record, size_t size, enum protocol_kind 
 		struct protocol_probe probe;
 		struct protocol_result result;
 		struct protocol_heartbeat heartbeat;
+		struct protocol_authority authority;
+		struct protocol_authorities_del authorities_del;
 	} u;
 
 	/* Copied because a datagram buffer need not be aligned. */
@@ -184,9 +198,21 @@ static bool payload_is_sane(const void *record, size_t size, enum protocol_kind 
 		memcpy(&u.heartbeat, record, sizeof(u.heartbeat));
 		return u.heartbeat.in_flight <= u.heartbeat.probes &&
 		       u.heartbeat.now_usec <= INT64_MAX;
+	case PROTOCOL_AUTHORITY:
+		memcpy(&u.authority, record, sizeof(u.authority));
+		return u.authority.authorities != 0 &&
+		       size <= sizeof(struct protocol_authority_record);
+	case PROTOCOL_AUTHORITIES_DEL:
+		memcpy(&u.authorities_del, record, sizeof(u.authorities_del));
+		return u.authorities_del.authorities != 0;
 	default:
 		return true;
 	}
+}
+
+static bool has_fixed_size(uint16_t kind)
+{
+	return kind != PROTOCOL_PROBE_SET && kind != PROTOCOL_AUTHORITY;
 }
 
 int protocol_check(const void *record, size_t size, enum protocol_kind *ret_kind)
@@ -201,7 +227,7 @@ int protocol_check(const void *record, size_t size, enum protocol_kind *ret_kind
 	if (h.kind == 0 || h.kind >= _PROTOCOL_KIND_MAX)
 		return -EBADMSG;
 	if (h.size != size || size < record_sizes[h.kind] ||
-	    (size > record_sizes[h.kind] && h.kind != PROTOCOL_PROBE_SET))
+	    (size > record_sizes[h.kind] && has_fixed_size(h.kind)))
 		return -EBADMSG;
 	if (!payload_is_sane(record, size, (enum protocol_kind)h.kind))
 		return -EBADMSG;

@@ -4,8 +4,16 @@
 /*
  * What the daemon and a health worker say to each other: records in datagrams of an AF_UNIX SOCK_SEQPACKET pair, same
  * machine and same binary, versioned because an upgraded daemon may find an old worker. The daemon sends one record in
- * a datagram, a worker one or more. Records have a fixed size, but for a specification, which is followed by its texts.
- * Pure. Neither side trusts the other: every record is validated by protocol_check().
+ * a datagram, a worker one or more. Records have a fixed size, but for a specification, which is followed by its texts,
+ * and an authority, which is followed by its certificate. Pure. Neither side trusts the other: every record is validated
+ * by protocol_check().
+ *
+ * The authorities of a target group reach a worker once, however many targets name them: as a set with a number, by one
+ * record for each certificate, ahead of the first specification with that number. A set never changes: other
+ * certificates have another number, which makes other specifications, so that no probe is judged by a part of a set, and
+ * no result of one set counts for another. The daemon takes a set back when no specification of this worker has its
+ * number any more. (A descriptor of a file in memory would be one record a set, but one that can not be checked as bytes,
+ * and the worker would have to take descriptors.)
  */
 
 #include <stdbool.h>
@@ -16,12 +24,13 @@
 #include "base/clock.h"
 
 enum {
-	PROTOCOL_VERSION = 2,
+	PROTOCOL_VERSION = 3,
 	PROTOCOL_PATH_MAX = 1024,
 	PROTOCOL_HOST_MAX = 255,
 	PROTOCOL_PAYLOAD_MAX = 1024,
 	PROTOCOL_COMMAND_MAX = 4096,
 	PROTOCOL_IFNAME_MAX = 16,
+	PROTOCOL_CERTIFICATE_MAX = 16384,
 	PROTOCOL_RESULTS_MAX = 128, /* in one datagram */
 	PROTOCOL_MATCHER_RANGES = 16,
 	PROTOCOL_TEXTS_MAX = PROTOCOL_PATH_MAX + 2 * PROTOCOL_HOST_MAX + 2 * PROTOCOL_PAYLOAD_MAX +
@@ -35,6 +44,8 @@ enum protocol_kind {
 	PROTOCOL_RESULT,    /* worker -> daemon */
 	PROTOCOL_HEARTBEAT, /* worker -> daemon, every PROTOCOL_HEARTBEAT_USEC */
 	PROTOCOL_PROBE_NOW, /* daemon -> worker: do not wait for the schedule, once */
+	PROTOCOL_AUTHORITY, /* daemon -> worker: one more certificate of a set, which the first one makes */
+	PROTOCOL_AUTHORITIES_DEL, /* daemon -> worker: no specification names this set from now on */
 	_PROTOCOL_KIND_MAX,
 };
 
@@ -104,6 +115,8 @@ struct protocol_probe {
 	uint32_t flags; /* PROTOCOL_PROBE_* */
 	uint64_t interval_usec;
 	uint64_t timeout_usec;
+	uint64_t
+		authorities; /* number of the set that verifies the certificate; 0 = the system's */
 	struct protocol_range matcher[PROTOCOL_MATCHER_RANGES];
 	char interface[PROTOCOL_IFNAME_MAX];
 	uint16_t text_size[_PROTOCOL_TEXT_MAX]; /* bytes; 0 = absent */
@@ -124,6 +137,22 @@ struct protocol_probe_del {
 struct protocol_probe_now {
 	struct protocol_header header;
 	uint64_t id; /* one that is not known is fine */
+};
+
+/* The certificate follows, in DER, up to the end of the record. */
+struct protocol_authority {
+	struct protocol_header header; /* .size includes it */
+	uint64_t authorities;	       /* number of the set, not 0 */
+};
+
+struct protocol_authority_record {
+	struct protocol_authority authority;
+	unsigned char certificate[PROTOCOL_CERTIFICATE_MAX];
+};
+
+struct protocol_authorities_del {
+	struct protocol_header header;
+	uint64_t authorities; /* one that is not known is fine */
 };
 
 struct protocol_result {
@@ -157,6 +186,10 @@ void protocol_init(struct protocol_header *h, enum protocol_kind kind, size_t si
 int protocol_probe_append(struct protocol_probe_record *r, enum protocol_text which,
 			  const char *text, size_t size);
 
+/* A whole record; size is 1 to PROTOCOL_CERTIFICATE_MAX. */
+void protocol_authority_init(struct protocol_authority_record *r, uint64_t authorities,
+			     const void *certificate, size_t size);
+
 /* Where the text begins in a checked record that is whole in memory; its length is p->text_size[which]. */
 const char *protocol_probe_text(const struct protocol_probe *p, enum protocol_text which);
 
@@ -174,7 +207,8 @@ size_t protocol_first_size(const void *datagram, size_t size);
 
 /*
  * Is this datagram a whole, sane record? Checks version, size, kind, enum ranges, address family, interval and timeout
- * (timeout <= interval), that the texts fill the record exactly, and that no byte of path, host and server name can
- * leave its place in a request. 0 and *ret_kind, -EPROTONOSUPPORT on another version, -EBADMSG otherwise.
+ * (timeout <= interval), that the texts fill the record exactly, that no byte of path, host and server name can
+ * leave its place in a request, and that authorities are named only where a certificate is verified; but not what is in
+ * a certificate. 0 and *ret_kind, -EPROTONOSUPPORT on another version, -EBADMSG otherwise.
  */
 int protocol_check(const void *record, size_t size, enum protocol_kind *ret_kind);

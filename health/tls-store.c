@@ -24,7 +24,9 @@
 	X(X509_STORE_add_cert)                                                                     \
 	X(X509_STORE_free)                                                                         \
 	X(X509_STORE_new)                                                                          \
-	X(X509_free)
+	X(X509_STORE_set_flags)                                                                    \
+	X(X509_free)                                                                               \
+	X(d2i_X509)
 
 static struct {
 #define MEMBER(name) __typeof__(name) *name;
@@ -38,6 +40,12 @@ static struct {
 	size_t size;
 	X509_STORE *store; /* owned; made when it is first used */
 } authorities;
+
+struct tls_store {
+	unsigned refs;
+	X509_STORE *store; /* owned; NULL where libcrypto is missing */
+	int error;	   /* what its use results in; 0 = nothing */
+};
 
 static bool map_file(const char *path)
 {
@@ -125,7 +133,58 @@ static int make_store(void)
 	return r;
 }
 
-int tls_store_use(void *ssl_ctx)
+struct tls_store *tls_store_new(void)
+{
+	struct tls_store *s = calloc(1, sizeof(*s));
+
+	if (!s)
+		return NULL;
+	s->refs = 1;
+	s->error = -ENOKEY;
+	if (!openssl.SSL_CTX_set1_cert_store) /* found last */
+		return s;
+	s->store = openssl.X509_STORE_new();
+	if (!s->store) {
+		free(s);
+		return NULL;
+	}
+	(void)openssl.X509_STORE_set_flags(s->store, X509_V_FLAG_PARTIAL_CHAIN);
+	return s;
+}
+
+struct tls_store *tls_store_ref(struct tls_store *s)
+{
+	s->refs++;
+	return s;
+}
+
+void tls_store_unref(struct tls_store *s)
+{
+	if (!s || --s->refs > 0)
+		return;
+	if (s->store)
+		openssl.X509_STORE_free(s->store);
+	free(s);
+}
+
+void tls_store_add(struct tls_store *s, const void *certificate, size_t size)
+{
+	const unsigned char *at = certificate;
+	X509 *x;
+
+	if (!s->store || s->error == -EKEYREJECTED)
+		return;
+	x = openssl.d2i_X509(NULL, &at, (long)size);
+	if (x && at == (const unsigned char *)certificate + size &&
+	    openssl.X509_STORE_add_cert(s->store, x) == 1)
+		s->error = 0;
+	else
+		s->error = -EKEYREJECTED;
+	openssl.X509_free(x);
+	openssl.ERR_clear_error();
+}
+
+static int use_system(void *ssl_ctx)
 {
 	int r;
 
@@ -138,4 +197,13 @@ int tls_store_use(void *ssl_ctx)
 	}
 	openssl.SSL_CTX_set1_cert_store(ssl_ctx, authorities.store);
 	return 0;
+}
+
+int tls_store_use(const struct tls_store *s, void *ssl_ctx)
+{
+	if (!s)
+		return use_system(ssl_ctx);
+	if (s->error == 0)
+		openssl.SSL_CTX_set1_cert_store(ssl_ctx, s->store);
+	return s->error;
 }

@@ -178,6 +178,19 @@ static void flush_within(struct worker *w, usec_t usec)
 	(void)sd_event_source_set_enabled(w->flush, SD_EVENT_ONESHOT);
 }
 
+static const char *remedy(const struct probe_spec *spec, int error)
+{
+	if (error == EPERM && spec->firewall_mark)
+		return " (a firewall mark needs CAP_NET_RAW: under systemd, the drop-in "
+		       "probe-marks.conf)";
+	if (error == EKEYREJECTED)
+		return " (OpenSSL does not take a certificate in its health-check-ca-file)";
+	if (error == ENOKEY)
+		return " (no file with the system's authorities: name one by "
+		       "health-check-ca-file)";
+	return "";
+}
+
 /* A target that cannot be probed keeps its state, so the operator must hear of it; one line for a crowd of them. */
 static void complain(struct worker *w, const struct probe_spec *spec, int error)
 {
@@ -189,10 +202,7 @@ static void complain(struct worker *w, const struct probe_spec *spec, int error)
 	w->complained_usec = now_usec;
 	log_err("health worker: cannot probe %s: %s%s",
 		addr_port_format(&spec->addr, spec->port, where), strerror(error),
-		error == EPERM && spec->firewall_mark
-			? " (a firewall mark needs CAP_NET_RAW: under systemd, the drop-in "
-			  "probe-marks.conf)"
-			: "");
+		remedy(spec, error));
 }
 
 static bool is_good_news(const struct protocol_result *result)
@@ -247,12 +257,25 @@ static int on_heartbeat(sd_event_source *s, uint64_t usec, void *userdata)
 	return 0;
 }
 
-/* record: aligned as the largest. */
-static int take_record(struct worker *w, const void *record, enum protocol_kind kind)
-{
+union record {
+	struct protocol_header header;
+	struct protocol_probe_record probe;
 	struct protocol_probe_del del;
 	struct protocol_probe_now now;
+	struct protocol_authority_record authority;
+	struct protocol_authorities_del authorities_del;
+};
 
+static int take_authority(struct worker *w, const struct protocol_authority_record *record)
+{
+	if (w->kind == WORKER_EXEC)
+		return -EPROTO;
+	return prober_add_authority(w->prober, record->authority.authorities, record->certificate,
+				    record->authority.header.size - sizeof(record->authority));
+}
+
+static int take_record(struct worker *w, const union record *record, enum protocol_kind kind)
+{
 	if (!w->greeted && kind != PROTOCOL_HELLO)
 		return -EPROTO;
 	switch (kind) {
@@ -261,16 +284,20 @@ static int take_record(struct worker *w, const void *record, enum protocol_kind 
 		return 0;
 	case PROTOCOL_PROBE_SET:
 		/* What comes from targets is never read where programs are started, and the other way round. */
-		if ((worker_kind_of(record) == WORKER_EXEC) != (w->kind == WORKER_EXEC))
+		if ((worker_kind_of(&record->probe.probe) == WORKER_EXEC) !=
+		    (w->kind == WORKER_EXEC))
 			return -EPROTO;
-		return prober_set(w->prober, record);
+		return prober_set(w->prober, &record->probe.probe);
 	case PROTOCOL_PROBE_DEL:
-		memcpy(&del, record, sizeof(del));
-		prober_del(w->prober, del.id);
+		prober_del(w->prober, record->del.id);
 		return 0;
 	case PROTOCOL_PROBE_NOW:
-		memcpy(&now, record, sizeof(now));
-		prober_now(w->prober, now.id);
+		prober_now(w->prober, record->now.id);
+		return 0;
+	case PROTOCOL_AUTHORITY:
+		return take_authority(w, &record->authority);
+	case PROTOCOL_AUTHORITIES_DEL:
+		prober_del_authorities(w->prober, record->authorities_del.authorities);
 		return 0;
 	default: /* a kind that only the worker sends */
 		return -EPROTO;
@@ -280,7 +307,7 @@ static int take_record(struct worker *w, const void *record, enum protocol_kind 
 /* 1 = a record was taken, 0 = none is there, or the loop ends. */
 static int receive_record(struct worker *w)
 {
-	struct protocol_probe_record record; /* the largest */
+	union record record;
 	enum protocol_kind kind = _PROTOCOL_KIND_MAX;
 	/* MSG_TRUNC: the true size of what is larger still. */
 	ssize_t n = recv(w->fd, &record, sizeof(record), MSG_DONTWAIT | MSG_TRUNC);

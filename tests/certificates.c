@@ -18,18 +18,23 @@ static const struct {
 	const char *names; /* subjectAltName */
 	long from_sec, to_sec;
 	bool self_signed;
+	enum certificate_authority authority;
 } kinds[_CERTIFICATE_MAX] = {
-	[CERTIFICATE_GOOD] = { "DNS:www.example.com,IP:127.0.0.1", -DAY_SEC, DAY_SEC, false },
-	[CERTIFICATE_EXPIRED] = { "DNS:www.example.com,IP:127.0.0.1", -2 * DAY_SEC, -DAY_SEC,
-				  false },
-	[CERTIFICATE_FUTURE] = { "DNS:www.example.com,IP:127.0.0.1", DAY_SEC, 2 * DAY_SEC, false },
-	[CERTIFICATE_WRONG_NAME] = { "DNS:other.example.com", -DAY_SEC, DAY_SEC, false },
-	[CERTIFICATE_SELF_SIGNED] = { "DNS:www.example.com,IP:127.0.0.1", -DAY_SEC, DAY_SEC, true },
+	[CERTIFICATE_GOOD] = { "DNS:www.example.com,IP:127.0.0.1", -DAY_SEC, DAY_SEC, false, 0 },
+	[CERTIFICATE_EXPIRED] = { "DNS:www.example.com,IP:127.0.0.1", -2 * DAY_SEC, -DAY_SEC, false,
+				  0 },
+	[CERTIFICATE_FUTURE] = { "DNS:www.example.com,IP:127.0.0.1", DAY_SEC, 2 * DAY_SEC, false,
+				 0 },
+	[CERTIFICATE_WRONG_NAME] = { "DNS:other.example.com", -DAY_SEC, DAY_SEC, false, 0 },
+	[CERTIFICATE_SELF_SIGNED] = { "DNS:www.example.com,IP:127.0.0.1", -DAY_SEC, DAY_SEC, true,
+				      0 },
+	[CERTIFICATE_OF_OTHER] = { "DNS:www.example.com,IP:127.0.0.1", -DAY_SEC, DAY_SEC, false,
+				   CERTIFICATE_AUTHORITY_OTHER },
 };
 
 static struct {
 	EVP_PKEY *key; /* owned, of all: whose key it is does not matter here */
-	X509 *authority;
+	X509 *authorities[_CERTIFICATE_AUTHORITY_MAX];
 	X509 *certificates[_CERTIFICATE_MAX];
 	SSL_CTX *servers[_CERTIFICATE_MAX];
 } made;
@@ -68,27 +73,31 @@ static void sign(X509 *x)
 	assert(size > 0);
 }
 
-static void make_authority(void)
+static X509 *authority(enum certificate_authority which)
 {
-	if (made.key)
-		return;
-	made.key = EVP_EC_gen("P-256");
+	static const char *const names[] = { "Test authority", "Another authority" };
+	X509 *x;
+
+	if (!made.key)
+		made.key = EVP_EC_gen("P-256");
 	assert(made.key);
-	made.authority = make("Test authority", NULL, 1, -30L * DAY_SEC, 30L * DAY_SEC);
-	add_extension(made.authority, made.authority, NID_basic_constraints, "critical,CA:TRUE");
-	sign(made.authority);
+	if (made.authorities[which])
+		return made.authorities[which];
+	x = make(names[which], NULL, 1, -30L * DAY_SEC, 30L * DAY_SEC);
+	add_extension(x, x, NID_basic_constraints, "critical,CA:TRUE");
+	sign(x);
+	return made.authorities[which] = x;
 }
 
 static X509 *certificate(enum certificate which)
 {
-	X509 *x;
+	X509 *issuer = authority(kinds[which].authority), *x;
 
-	make_authority();
 	if (made.certificates[which])
 		return made.certificates[which];
-	x = make("server", kinds[which].self_signed ? NULL : made.authority, 2 + (long)which,
+	x = make("server", kinds[which].self_signed ? NULL : issuer, 2 + (long)which,
 		 kinds[which].from_sec, kinds[which].to_sec);
-	add_extension(x, made.authority, NID_subject_alt_name, kinds[which].names);
+	add_extension(x, issuer, NID_subject_alt_name, kinds[which].names);
 	sign(x);
 	return made.certificates[which] = x;
 }
@@ -105,6 +114,38 @@ SSL_CTX *certificate_server(enum certificate which)
 	return made.servers[which] = ctx;
 }
 
+static size_t to_der(X509 *x, const unsigned char **ret)
+{
+	unsigned char *der = NULL;
+	int size = i2d_X509(x, &der);
+
+	assert(size > 0);
+	*ret = der;
+	return (size_t)size;
+}
+
+size_t certificate_der(enum certificate which, const unsigned char **ret)
+{
+	static const unsigned char *der[_CERTIFICATE_MAX];
+	static size_t sizes[_CERTIFICATE_MAX];
+
+	if (!der[which])
+		sizes[which] = to_der(certificate(which), &der[which]);
+	*ret = der[which];
+	return sizes[which];
+}
+
+size_t certificate_authority_der(enum certificate_authority which, const unsigned char **ret)
+{
+	static const unsigned char *der[_CERTIFICATE_AUTHORITY_MAX];
+	static size_t sizes[_CERTIFICATE_AUTHORITY_MAX];
+
+	if (!der[which])
+		sizes[which] = to_der(authority(which), &der[which]);
+	*ret = der[which];
+	return sizes[which];
+}
+
 static FILE *open_file(const char *path)
 {
 	FILE *f = fopen(path, "we");
@@ -115,10 +156,14 @@ static FILE *open_file(const char *path)
 
 void certificate_write_authority(const char *path)
 {
+	certificate_write_authority_of(CERTIFICATE_AUTHORITY, path);
+}
+
+void certificate_write_authority_of(enum certificate_authority which, const char *path)
+{
 	_cleanup_fclose_ FILE *f = open_file(path);
 
-	make_authority();
-	(void)PEM_write_X509(f, made.authority);
+	(void)PEM_write_X509(f, authority(which));
 }
 
 void certificate_write(enum certificate which, const char *certificate_path, const char *key_path)

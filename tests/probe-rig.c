@@ -72,7 +72,7 @@ void probe_rig_run(struct probe_rig *rig, usec_t timeout_usec, void (*serve)(voi
 	int r;
 
 	assert_int_equal(protocol_check(&rig->record, rig->record.probe.header.size, &kind), 0);
-	assert_int_equal(probe_spec_init(&spec, &rig->record.probe), 0);
+	assert_int_equal(probe_spec_init(&spec, &rig->record.probe, NULL), 0);
 	rig->done = false;
 	rig->weight_percent = -1;
 	rig->advice = PROBE_ADVICE_NONE;

@@ -224,7 +224,7 @@ static void test_in_flight(void **state)
 	rig_init(&rig);
 	probe_rig_spec(&rig, PROTOCOL_CHECK_EXEC, "127.0.0.1", 80);
 	probe_rig_text(&rig, PROTOCOL_TEXT_COMMAND, "/bin/sleep 1000", 15);
-	assert_int_equal(probe_spec_init(&spec, &rig.record.probe), 0);
+	assert_int_equal(probe_spec_init(&spec, &rig.record.probe, NULL), 0);
 	for (size_t i = 0; i < ARRAY_SIZE(running); i++)
 		assert_int_equal(probe_exec_start(rig.engines.exec, &spec, never_advise, never_done,
 						  NULL, &running[i]),

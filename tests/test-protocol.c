@@ -20,6 +20,8 @@ union record {
 	struct protocol_probe_del del;
 	struct protocol_result result;
 	struct protocol_heartbeat heartbeat;
+	struct protocol_authority_record authority;
+	struct protocol_authorities_del authorities_del;
 };
 
 static void append(union record *r, enum protocol_text which, const char *text)
@@ -36,6 +38,7 @@ static size_t make(enum protocol_kind kind, union record *r)
 		[PROTOCOL_RESULT] = sizeof(r->result),
 		[PROTOCOL_HEARTBEAT] = sizeof(r->heartbeat),
 		[PROTOCOL_PROBE_NOW] = sizeof(r->del),
+		[PROTOCOL_AUTHORITIES_DEL] = sizeof(r->authorities_del),
 	};
 
 	memset(r, 0, sizeof(*r));
@@ -59,6 +62,12 @@ static size_t make(enum protocol_kind kind, union record *r)
 		r->heartbeat.now_usec = 1000;
 		r->heartbeat.probes = 2;
 		r->heartbeat.in_flight = 2;
+		break;
+	case PROTOCOL_AUTHORITY:
+		protocol_authority_init(&r->authority, 1, "certificate", 11);
+		return r->header.size;
+	case PROTOCOL_AUTHORITIES_DEL:
+		r->authorities_del.authorities = 1;
 		break;
 	default:
 		break;
@@ -160,6 +169,10 @@ static void test_values(void **state)
 		PROBE(text_size[PROTOCOL_TEXT_COMMAND], UINT16_MAX),
 		PROBE(check, PROTOCOL_CHECK_EXEC), /* without a command */
 		PROBE(interface[0], ' '),
+		PROBE(authorities, 1), /* where nothing is verified */
+		{ PROTOCOL_AUTHORITY, offsetof(struct protocol_authority, authorities), 8, 0 },
+		{ PROTOCOL_AUTHORITIES_DEL, offsetof(struct protocol_authorities_del, authorities),
+		  8, 0 },
 		RESULT(outcome, _PROBE_OUTCOME_MAX),
 		RESULT(outcome, UINT32_MAX),
 		RESULT(detail, UINT32_MAX), /* -1 */
@@ -282,6 +295,31 @@ static void test_limits_that_pass(void **state)
 	assert_int_equal(protocol_check(&r, r.header.size, &kind), -EBADMSG);
 }
 
+static void test_authorities(void **state)
+{
+	char certificate[PROTOCOL_CERTIFICATE_MAX] = "";
+	char longer[sizeof(struct protocol_authority_record) + 1] = "";
+	union record r;
+	enum protocol_kind kind;
+
+	(void)state;
+	protocol_authority_init(&r.authority, UINT64_MAX, certificate, PROTOCOL_CERTIFICATE_MAX);
+	assert_int_equal(r.header.size, sizeof(struct protocol_authority) + 16384);
+	assert_int_equal(protocol_check(&r, r.header.size, &kind), 0);
+	r.header.size++;
+	memcpy(longer, &r, sizeof(longer) - 1);
+	assert_int_equal(protocol_check(longer, sizeof(longer), &kind), -EBADMSG);
+	protocol_authority_init(&r.authority, 1, certificate, 1);
+	assert_int_equal(protocol_check(&r, r.header.size, &kind), 0);
+	protocol_init(&r.header, PROTOCOL_AUTHORITY, sizeof(struct protocol_authority));
+	assert_int_equal(protocol_check(&r, r.header.size, &kind), -EBADMSG);
+	/* Named where a certificate is verified. */
+	(void)make(PROTOCOL_PROBE_SET, &r);
+	r.probe.flags = PROTOCOL_PROBE_VERIFY_CERTIFICATE;
+	r.probe.authorities = 7;
+	assert_int_equal(protocol_check(&r, r.header.size, &kind), 0);
+}
+
 static void test_outcomes(void **state)
 {
 	static const struct {
@@ -311,9 +349,10 @@ static void test_outcomes(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_sizes),	 cmocka_unit_test(test_header),
-		cmocka_unit_test(test_values),	 cmocka_unit_test(test_limits_that_pass),
-		cmocka_unit_test(test_outcomes), cmocka_unit_test(test_texts),
+		cmocka_unit_test(test_sizes),	    cmocka_unit_test(test_header),
+		cmocka_unit_test(test_values),	    cmocka_unit_test(test_limits_that_pass),
+		cmocka_unit_test(test_outcomes),    cmocka_unit_test(test_texts),
+		cmocka_unit_test(test_authorities),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -50,7 +50,7 @@ static void use_probe(const struct protocol_probe *p)
 
 	assert(phase < p->interval_usec);
 	assert(next >= p->id >> 1 && (next == phase || next - (p->id >> 1) < p->interval_usec));
-	assert(probe_spec_init(&spec, p) == 0);
+	assert(probe_spec_init(&spec, p, NULL) == 0);
 	assert(strlen(spec.text[PROTOCOL_TEXT_PATH]) == spec.text_size[PROTOCOL_TEXT_PATH]);
 	assert(strlen(spec.text[PROTOCOL_TEXT_COMMAND]) == spec.text_size[PROTOCOL_TEXT_COMMAND]);
 	for (size_t i = PROTOCOL_TEXT_PATH; i <= PROTOCOL_TEXT_SERVER_NAME; i++)
@@ -60,7 +60,19 @@ static void use_probe(const struct protocol_probe *p)
 	probe_spec_deinit(&spec);
 	assert(strlen(p->interface) < PROTOCOL_IFNAME_MAX);
 	assert(p->n_matcher <= PROTOCOL_MATCHER_RANGES);
+	assert(!p->authorities || (p->flags & PROTOCOL_PROBE_VERIFY_CERTIFICATE));
 	assert(strcmp(addr_port_format(&p->addr, p->port, where), "-") != 0);
+}
+
+/* As many bytes as the record has, and written again it is the same. */
+static void use_authority(const struct protocol_authority_record *r)
+{
+	size_t size = r->authority.header.size - sizeof(r->authority);
+	struct protocol_authority_record again;
+
+	assert(r->authority.authorities != 0 && size > 0 && size <= PROTOCOL_CERTIFICATE_MAX);
+	protocol_authority_init(&again, r->authority.authorities, r->certificate, size);
+	assert(memcmp(&again, r, r->authority.header.size) == 0);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -69,6 +81,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	union {
 		struct protocol_probe_record probe;
 		struct protocol_result result;
+		struct protocol_authority_record authority;
 	} u;
 
 	if (protocol_check(data, size, &kind) < 0)
@@ -79,5 +92,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		use_result(&u.result);
 	if (kind == PROTOCOL_PROBE_SET)
 		use_probe(&u.probe.probe);
+	if (kind == PROTOCOL_AUTHORITY)
+		use_authority(&u.authority);
 	return 0;
 }
