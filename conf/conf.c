@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "conf/authorities.h"
 #include "conf/keys.h"
 
 static void strings_free(char **strings, size_t n)
@@ -35,6 +36,8 @@ static void group_deinit(struct conf_group *g)
 	free(g->check.expect);
 	free(g->check.server_name);
 	free(g->check.command);
+	free(g->check.ca_file);
+	authorities_unref(g->check.authorities);
 }
 
 void conf_free(struct conf *c)

@@ -16,6 +16,7 @@
 #include "base/addr.h"
 #include "base/clock.h"
 
+struct authorities;
 struct diag_list;
 
 enum {
@@ -221,6 +222,8 @@ struct conf_health_check {
 	char *server_name; /* SNI; NULL = none */
 	char *command;	   /* exec */
 	bool verify_certificate;
+	char *ca_file;			 /* NULL = the system's authorities */
+	struct authorities *authorities; /* a reference; those of ca_file, after conf_load() */
 	bool tls;			 /* grpc: over TLS */
 	struct addr source;		 /* AF_UNSPEC = the kernel's choice */
 	char interface[CONF_IFNAME_MAX]; /* "" = any */

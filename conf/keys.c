@@ -371,6 +371,11 @@ static const struct key group_keys[] = {
 	  .type = KEY_BOOL, .fallback = "no",
 	  .help = "Whether the certificate of a target is verified in a tls, https or grpc probe. "
 		  "AWS does not verify it." },
+	{ GROUP(check.ca_file), .name = "health-check-ca-file", .type = KEY_FILE,
+	  .help = "With health-check-verify-certificate: the authorities that a target's "
+		  "certificate must come from, instead of the system's; a file of certificates in "
+		  "PEM, which is read at the start and with each reload. A relative path starts "
+		  "at the directory of the main configuration file. See HEALTH CHECKS." },
 	{ GROUP(check.source), .name = "health-check-source", .type = KEY_ADDRESS,
 	  .help = "The address that probes come from." },
 	{ GROUP(check.interface), .name = "health-check-interface", .type = KEY_INTERFACE,

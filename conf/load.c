@@ -12,6 +12,7 @@
 
 #include "base/cleanup.h"
 #include "base/fd.h"
+#include "conf/authorities.h"
 #include "conf/conf.h"
 #include "conf/diag.h"
 #include "conf/parse.h"
@@ -28,6 +29,7 @@ struct load_place {
 	const char *path;
 	unsigned line;
 	const char *prefix;
+	size_t size_max; /* 0 = FILE_SIZE_MAX; such a file must be a regular one, too */
 };
 
 static const char *remedy(int error)
@@ -52,6 +54,17 @@ static int report(const struct load_place *at, const char *file, int error)
 	return -EINVAL;
 }
 
+static void report_size(const struct load_place *at, const char *file)
+{
+	if (at->size_max)
+		diag_add(at->diags, DIAG_ERROR, at->path, at->line, "%s%s is larger than %zu KiB",
+			 at->prefix, file, at->size_max >> 10);
+	else
+		diag_add(at->diags, DIAG_ERROR, at->path, at->line,
+			 "%s%s is larger than 16 MiB; split it over conf.d or a targets-file",
+			 at->prefix, file);
+}
+
 /* -EINVAL has been reported; -ENOMEM. */
 static int read_file(const struct load_place *at, const char *path, char **ret, size_t *ret_len)
 {
@@ -59,7 +72,7 @@ static int read_file(const struct load_place *at, const char *path, char **ret, 
 	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	_cleanup_free_ char *text = NULL;
 	struct stat st;
-	size_t size, len = 0;
+	size_t size, len = 0, size_max = at->size_max ? at->size_max : FILE_SIZE_MAX;
 	int r;
 
 	if (fd < 0)
@@ -68,24 +81,22 @@ static int read_file(const struct load_place *at, const char *path, char **ret, 
 		return report(at, path, errno);
 	if (S_ISDIR(st.st_mode))
 		return report(at, path, EISDIR);
-	if (!S_ISREG(st.st_mode) && !S_ISCHR(st.st_mode)) {
+	if (!S_ISREG(st.st_mode) && (at->size_max || !S_ISCHR(st.st_mode))) {
 		diag_add(at->diags, DIAG_ERROR, at->path, at->line, "%s%s is not a regular file",
 			 at->prefix, path);
 		return -EINVAL;
 	}
 	/* one byte more than it says, so that a file that is growing is noticed */
-	size = S_ISREG(st.st_mode) && st.st_size < FILE_SIZE_MAX ? (size_t)st.st_size + 1
-								 : FILE_SIZE_MAX + 1;
+	size = S_ISREG(st.st_mode) && (size_t)st.st_size < size_max ? (size_t)st.st_size + 1
+								    : size_max + 1;
 	text = malloc(size);
 	if (!text)
 		return -ENOMEM;
 	r = fd_read_all(fd, text, size, &len);
 	if (r < 0)
 		return report(at, path, -r);
-	if (len > FILE_SIZE_MAX || (len == size && st.st_size > FILE_SIZE_MAX)) {
-		diag_add(at->diags, DIAG_ERROR, at->path, at->line,
-			 "%s%s is larger than 16 MiB; split it over conf.d or a targets-file",
-			 at->prefix, path);
+	if (len > size_max || (len == size && (size_t)st.st_size > size_max)) {
+		report_size(at, path);
 		return -EINVAL;
 	}
 	if (len == size) {
@@ -100,7 +111,7 @@ static int read_file(const struct load_place *at, const char *path, char **ret, 
 
 static int load_file(struct parse *p, const char *path)
 {
-	struct load_place at = { p->diags, path, 0, "" };
+	struct load_place at = { p->diags, path, 0, "", 0 };
 	_cleanup_free_ char *text = NULL;
 	size_t len;
 	int r = read_file(&at, path, &text, &len);
@@ -133,7 +144,7 @@ static int compare_names(const struct dirent **a, const struct dirent **b)
 
 static int load_drop_ins(struct parse *p, const char *main_path, const char *directory)
 {
-	struct load_place at = { p->diags, main_path, 0, "" };
+	struct load_place at = { p->diags, main_path, 0, "", 0 };
 	_cleanup_free_ char *conf_d = NULL;
 	struct dirent **entries = NULL;
 	int n, r = 0;
@@ -163,16 +174,15 @@ static int load_drop_ins(struct parse *p, const char *main_path, const char *dir
 	return r;
 }
 
-/* From here on the group's key names the file that is read, and that the daemon watches. */
-static int resolve_targets_file(struct conf_group *g, const char *directory)
+/* From here on the key names the file that is read. directory: of the main file. */
+static int resolve(char **path, const char *directory)
 {
-	char *path = NULL;
+	char *resolved = NULL;
 
-	if (asprintf(&path, "%s%s", g->targets_file[0] == '/' ? "" : directory, g->targets_file) <
-	    0)
+	if (asprintf(&resolved, "%s%s", (*path)[0] == '/' ? "" : directory, *path) < 0)
 		return -ENOMEM;
-	free(g->targets_file);
-	g->targets_file = path;
+	free(*path);
+	*path = resolved;
 	return 0;
 }
 
@@ -180,7 +190,7 @@ static int load_targets_file(struct parse *p, const struct parse_section *s)
 {
 	const struct conf_group *g = &p->conf->groups[s->index];
 	struct load_place at = { p->diags, s->origin.path, parse_line_of(s, "targets-file"),
-				 "targets-file: " };
+				 "targets-file: ", 0 };
 	_cleanup_free_ char *text = NULL;
 	size_t len;
 	int r;
@@ -206,14 +216,84 @@ static int load_targets_files(struct parse *p, const char *directory, bool read)
 
 		if (s->kind != KEY_SECTION_GROUP || !p->conf->groups[s->index].targets_file)
 			continue;
-		r = resolve_targets_file(&p->conf->groups[s->index], directory);
+		r = resolve(&p->conf->groups[s->index].targets_file, directory);
 		if (r == 0 && read)
 			r = load_targets_file(p, s);
 	}
 	return r;
 }
 
-static int load_all(struct parse *p, const char *path, bool with_targets_files)
+/* A file that many groups name is read once. */
+static struct authorities *find_authorities(const struct conf *c, const char *path)
+{
+	for (size_t i = 0; i < c->n_groups; i++) {
+		const struct conf_health_check *check = &c->groups[i].check;
+
+		if (check->authorities && strcmp(check->ca_file, path) == 0)
+			return check->authorities;
+	}
+	return NULL;
+}
+
+static int read_authorities(const struct load_place *at, const char *path, struct authorities **ret)
+{
+	_cleanup_free_ char *text = NULL;
+	struct authorities_fault fault;
+	size_t len;
+	int r;
+
+	r = read_file(at, path, &text, &len);
+	if (r < 0)
+		return r;
+	r = authorities_parse(text, len, ret, &fault);
+	if (r == -EINVAL && fault.line)
+		diag_add(at->diags, DIAG_ERROR, at->path, at->line, "%s%s:%u: %s", at->prefix, path,
+			 fault.line, fault.what);
+	else if (r == -EINVAL)
+		diag_add(at->diags, DIAG_ERROR, at->path, at->line, "%s%s: %s", at->prefix, path,
+			 fault.what);
+	return r;
+}
+
+static int load_authorities(struct parse *p, const struct parse_section *s, const char *directory)
+{
+	struct conf_health_check *check = &p->conf->groups[s->index].check;
+	const struct load_place at = { p->diags, s->origin.path,
+				       parse_line_of(s, "health-check-ca-file"),
+				       "health-check-ca-file: ", AUTHORITIES_FILE_MAX };
+	struct authorities *known;
+	int r = resolve(&check->ca_file, directory);
+
+	if (r < 0)
+		return r;
+	known = find_authorities(p->conf, check->ca_file);
+	if (known) {
+		check->authorities = authorities_ref(known);
+		return 0;
+	}
+	r = read_authorities(&at, check->ca_file, &check->authorities);
+	return r == -EINVAL ? 0 : r;
+}
+
+static int load_all_authorities(struct parse *p, const char *directory)
+{
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < p->n_sections; i++) {
+		const struct parse_section *s = &p->sections[i];
+
+		if (s->kind == KEY_SECTION_GROUP && p->conf->groups[s->index].check.ca_file)
+			r = load_authorities(p, s, directory);
+	}
+	return r;
+}
+
+/* Which of the files that groups name are read. */
+struct load_parts {
+	bool targets, authorities;
+};
+
+static int load_all(struct parse *p, const char *path, struct load_parts parts)
 {
 	_cleanup_free_ char *directory = directory_of(path);
 	int r;
@@ -224,18 +304,20 @@ static int load_all(struct parse *p, const char *path, bool with_targets_files)
 	if (r == 0)
 		r = load_drop_ins(p, path, directory);
 	if (r == 0)
-		r = load_targets_files(p, directory, with_targets_files);
+		r = load_targets_files(p, directory, parts.targets);
+	if (r == 0 && parts.authorities)
+		r = load_all_authorities(p, directory);
 	return r < 0 ? r : validate(p);
 }
 
-static int load(const char *path, bool with_targets_files, struct conf **ret_conf,
+static int load(const char *path, struct load_parts parts, struct conf **ret_conf,
 		struct diag_list *diags)
 {
 	_cleanup_(parse_deinit) struct parse p = { 0 };
 	int r = parse_init(&p, diags);
 
 	if (r == 0)
-		r = load_all(&p, path, with_targets_files);
+		r = load_all(&p, path, parts);
 	diag_sort(diags);
 	if (r < 0)
 		return r;
@@ -249,18 +331,19 @@ static int load(const char *path, bool with_targets_files, struct conf **ret_con
 
 int conf_load(const char *path, struct conf **ret_conf, struct diag_list *diags)
 {
-	return load(path, true, ret_conf, diags);
+	return load(path, (struct load_parts){ true, true }, ret_conf, diags);
 }
 
-int conf_load_own(const char *path, struct conf **ret_conf, struct diag_list *diags)
+int conf_load_own(const char *path, bool authorities, struct conf **ret_conf,
+		  struct diag_list *diags)
 {
-	return load(path, false, ret_conf, diags);
+	return load(path, (struct load_parts){ false, authorities }, ret_conf, diags);
 }
 
 int load_targets(const struct conf *c, size_t group, const char *path, struct diag_list *diags,
 		 struct conf_target **ret, size_t *ret_n)
 {
-	struct load_place at = { diags, path, 0, "" };
+	struct load_place at = { diags, path, 0, "", 0 };
 	_cleanup_free_ char *text = NULL;
 	size_t len;
 	int r = read_file(&at, path, &text, &len);

@@ -3,9 +3,10 @@
 
 /*
  * Reads the configuration from disk: the main file, then DIR/conf.d/{*.conf} in name order beside it, then every
- * targets-file. The only I/O of this folder.
+ * targets-file and health-check-ca-file. The only I/O of this folder.
  */
 
+#include <stdbool.h>
 #include <stddef.h>
 
 struct conf;
@@ -19,10 +20,12 @@ struct diag_list;
 int conf_load(const char *path, struct conf **ret_conf, struct diag_list *diags);
 
 /*
- * The same without what the targets-files say: they are named and not read. So a daemon can start beside a bad one, and
- * who wants a key alone does not read them for nothing.
+ * The same without what the targets-files say: they are named and not read; nor is a health-check-ca-file, unless
+ * authorities is true. So a daemon can start beside a bad targets-file, and who wants a key alone does not read files
+ * for nothing.
  */
-int conf_load_own(const char *path, struct conf **ret_conf, struct diag_list *diags);
+int conf_load_own(const char *path, bool authorities, struct conf **ret_conf,
+		  struct diag_list *diags);
 
 /*
  * A targets-file anew, for a group of the configuration that runs. As targets_file_parse(), which also says who owns

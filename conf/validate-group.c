@@ -35,6 +35,7 @@ static const struct {
 	{ "health-check-expect", CHECK(HTTP) | CHECK(HTTPS) | CHECK(UDP) | CHECK(DNS) },
 	{ "health-check-server-name", CHECK(TLS) | CHECK(HTTPS) | CHECK(GRPC) },
 	{ "health-check-verify-certificate", CHECK(TLS) | CHECK(HTTPS) | CHECK(GRPC) },
+	{ "health-check-ca-file", CHECK(TLS) | CHECK(HTTPS) | CHECK(GRPC) },
 	{ "health-check-tls", CHECK(GRPC) },
 	{ "health-check-command", CHECK(EXEC) },
 	{ "health-check-port", ~(CHECK(NONE) | CHECK(ICMP)) },
@@ -121,6 +122,26 @@ static void check_server_name(const struct parse *p, const struct parse_section 
 			 parse_line_of(s, "health-check-server-name"),
 			 "health-check-server-name: %s is not the name of a server, without a port",
 			 g->check.server_name);
+}
+
+/* Who names authorities believes that they are asked. */
+static void check_ca_file(const struct parse *p, const struct parse_section *s,
+			  const struct conf_group *g)
+{
+	unsigned line = parse_line_of(s, "health-check-ca-file");
+	bool grpc = g->check.protocol == CONF_CHECK_GRPC;
+
+	if (!line ||
+	    (!grpc && g->check.protocol != CONF_CHECK_TLS && g->check.protocol != CONF_CHECK_HTTPS))
+		return;
+	if (!g->check.verify_certificate)
+		diag_add(p->diags, DIAG_ERROR, s->origin.path, line,
+			 "health-check-ca-file needs health-check-verify-certificate = yes: "
+			 "without it no certificate is looked at");
+	else if (grpc && !g->check.tls)
+		diag_add(p->diags, DIAG_ERROR, s->origin.path, line,
+			 "health-check-ca-file needs health-check-tls = yes: without it grpc "
+			 "probes go in the clear");
 }
 
 static void check_http_codes(const struct parse *p, const struct parse_section *s,
@@ -239,6 +260,7 @@ static int check_health(const struct parse *p, const struct parse_section *s, st
 	check_timeout(p, s, g);
 	check_via_vip(p, s, g);
 	check_server_name(p, s, g);
+	check_ca_file(p, s, g);
 	r = check_kind(p, s, g);
 	return r;
 }

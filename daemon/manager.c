@@ -172,18 +172,26 @@ static struct protocol_probe *copy_record(const struct protocol_probe_record *re
 
 int manager_sync_probes(struct manager *m)
 {
+	_cleanup_free_ struct worker_authorities *authorities = NULL;
 	struct protocol_probe_record record;
 	struct protocol_probe **probes;
-	size_t n = 0;
+	size_t n = 0, n_authorities = 0;
 	int r = 0;
 
+	authorities = calloc(m->registry.n + 1, sizeof(*authorities));
 	probes = reallocarray(NULL, count_checked(&m->registry) + 1,
 			      sizeof(struct protocol_probe *));
-	if (!probes)
+	if (!probes || !authorities) {
+		free(probes);
 		return -ENOMEM;
+	}
 	for (size_t i = 0; i < m->registry.n && r == 0; i++) {
 		const struct target_group *g = &m->registry.groups[i];
 
+		if (g->authorities)
+			authorities[n_authorities++] =
+				(struct worker_authorities){ g->authorities,
+							     g->conf->check.authorities };
 		for (size_t j = 0; j < g->n && r == 0; j++) {
 			if (!registry_probe(g, &g->targets[j], &record))
 				continue;
@@ -192,7 +200,9 @@ int manager_sync_probes(struct manager *m)
 		}
 	}
 	if (r == 0)
-		r = worker_pool_sync(m->workers, m->conf->global.health_workers, probes, n);
+		r = worker_pool_sync(m->workers, m->conf->global.health_workers,
+				     &(struct worker_task){ probes, n, authorities,
+							    n_authorities });
 	if (r == 0)
 		r = checks_sync(m->checks, clock_monotonic_usec());
 	while (n > 0)
@@ -423,7 +433,7 @@ static int load_configuration(struct manager *m)
 
 	r = conf_load(m->options.config_path, &m->conf, &diags);
 	reload_log_diags(&diags, DIAG_NOTE);
-	if (r == -EINVAL && conf_load_own(m->options.config_path, &m->conf, &own) == 0) {
+	if (r == -EINVAL && conf_load_own(m->options.config_path, true, &m->conf, &own) == 0) {
 		log_err("starting without the targets-files that have errors");
 		return 0;
 	}

@@ -139,6 +139,8 @@ bool registry_probe(const struct target_group *g, const struct target *t,
 		.interval_usec = check->interval_usec,
 		.timeout_usec = check->timeout_usec,
 	};
+	if (p->flags & PROTOCOL_PROBE_VERIFY_CERTIFICATE)
+		p->authorities = g->authorities;
 	protocol_init(&p->header, PROTOCOL_PROBE_SET, sizeof(*p));
 	memcpy(p->interface, check->interface, sizeof(p->interface));
 	if (is_request(check->protocol)) {

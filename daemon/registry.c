@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "conf/authorities.h"
 #include "daemon/registry-via.h"
 #include "daemon/roster.h"
 
@@ -392,6 +393,33 @@ static void set_listener_ports(struct registry *r, const struct conf *conf)
 	}
 }
 
+/* What these certificates are known by among the first n groups; 0 = not known. */
+static uint64_t find_authorities(const struct registry *r, size_t n, const struct authorities *a)
+{
+	for (size_t i = 0; i < n; i++)
+		if (r->groups[i].authorities &&
+		    authorities_eq(r->groups[i].conf->check.authorities, a))
+			return r->groups[i].authorities;
+	return 0;
+}
+
+static void number_authorities(struct registry *r, const struct registry *old)
+{
+	r->last_authorities = old->last_authorities;
+	for (size_t i = 0; i < r->n; i++) {
+		struct target_group *g = &r->groups[i];
+		const struct authorities *a = g->conf->check.authorities;
+
+		if (!a)
+			continue;
+		g->authorities = find_authorities(old, old->n, a);
+		if (!g->authorities)
+			g->authorities = find_authorities(r, i, a);
+		if (!g->authorities)
+			g->authorities = ++r->last_authorities;
+	}
+}
+
 /* Groups, too, mostly stand where they stood. */
 static const struct target_group *find_old_group(const struct registry *old, const char *name,
 						 size_t position)
@@ -436,6 +464,7 @@ int registry_build_from(const struct conf *conf, const struct roster *roster,
 			return r;
 	}
 	set_listener_ports(&built, conf);
+	number_authorities(&built, old);
 	r = registry_index(&built);
 	if (r < 0)
 		return r;

@@ -72,6 +72,11 @@ struct target_group {
 	size_t n;
 	struct weight_settings settings;
 	const char *own_zone; /* the gateway's; borrowed likewise */
+	/*
+	 * The number by which workers know conf->check.authorities; 0 = it has none of its own. The same certificates
+	 * keep their number from one registry to the next, and no others have it ever after.
+	 */
+	uint64_t authorities;
 	struct weight_summary summary;
 	bool dirty; /* a target or what it is judged by has changed since the weights were computed */
 	uint32_t *
@@ -95,6 +100,7 @@ struct registry {
 	/* By probe id: open addressing from the id's low bits, at least half of the slots empty. */
 	struct registry_slot *slots; /* owned */
 	size_t n_slots;		     /* a power of two */
+	uint64_t last_authorities;   /* the highest number so far */
 };
 
 #define REGISTRY_INIT ((struct registry){ 0 })

@@ -40,6 +40,7 @@ struct worker_link {
 	struct held *held; /* owned; sorted by id */
 	size_t n_held;
 	size_t next_unsent; /* none before this one is unsent */
+	struct worker_trust trust;
 	struct child_process process;
 	sd_event_source *timer; /* owned */
 	usec_t started_usec, heartbeat_usec, restart_at_usec, backoff_usec;
@@ -96,28 +97,35 @@ static ssize_t send_held(struct worker_link *l, const struct held *h)
 	return send(l->process.fd, &del, sizeof(del), MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
-/* Sends as much as the socket takes; the rest when it is writable again. */
-static void flush(struct worker_link *l)
+static int send_all_held(struct worker_link *l)
 {
 	for (; l->next_unsent < l->n_held; l->next_unsent++) {
 		struct held *h = &l->held[l->next_unsent];
 
-		if (!h->unsent)
-			continue;
-		if (l->process.fd < 0)
-			return;
-		if (send_held(l, h) < 0) {
-			if (errno == EAGAIN || errno == ENOBUFS)
-				watch_output(l, true);
-			else
-				drop_worker(l, "closed its socket");
-			return;
-		}
+		if (h->unsent && send_held(l, h) < 0)
+			return errno == ENOBUFS ? -EAGAIN : -errno;
 		h->unsent = false;
 	}
 	forget_removed(l);
-	if (l->process.fd >= 0)
-		watch_output(l, false);
+	return 0;
+}
+
+/* Sends as much as the socket takes; the rest when it is writable again. */
+static void flush(struct worker_link *l)
+{
+	int r;
+
+	if (l->process.fd < 0)
+		return;
+	r = worker_trust_send(&l->trust, l->process.fd);
+	if (r == 0)
+		r = send_all_held(l);
+	if (r == 0)
+		r = worker_trust_take_back(&l->trust, l->process.fd);
+	if (r == 0 || r == -EAGAIN)
+		watch_output(l, r < 0);
+	else
+		drop_worker(l, "closed its socket");
 }
 
 static struct held *find_held(const struct worker_link *l, uint64_t id)
@@ -300,6 +308,7 @@ static int start_worker(struct worker_link *l)
 	l->started_usec = l->heartbeat_usec = clock_monotonic_usec();
 	l->next_unsent = 0;
 	forget_removed(l);
+	worker_trust_restart(&l->trust);
 	for (size_t i = 0; i < l->n_held; i++)
 		l->held[i].unsent = true;
 	l->next_unsent = 0;
@@ -347,6 +356,7 @@ void worker_link_free(struct worker_link *l)
 	for (size_t i = 0; i < l->n_held; i++)
 		free(l->held[i].probe);
 	free(l->held);
+	worker_trust_deinit(&l->trust);
 	free(l->user);
 	sd_event_unref(l->event);
 	free(l);
@@ -394,16 +404,20 @@ static bool is_in_sync(const struct worker_link *l, struct protocol_probe *const
 	return true;
 }
 
-int worker_link_sync(struct worker_link *l, struct protocol_probe **probes, size_t n)
+int worker_link_sync(struct worker_link *l, const struct worker_task *task)
 {
+	struct protocol_probe **probes = task->probes;
+	size_t n = task->n, n_merged = n;
 	struct held *merged;
-	size_t n_merged = n;
 
 	if (is_in_sync(l, probes, n))
 		return 0;
 	merged = calloc(n + l->n_held + 1, sizeof(*merged));
-	if (!merged)
+	if (!merged ||
+	    worker_trust_want(&l->trust, probes, n, task->authorities, task->n_authorities) < 0) {
+		free(merged);
 		return -ENOMEM;
+	}
 	for (size_t i = 0; i < n; i++) {
 		const struct held *known = find_equal(l, probes[i]);
 

@@ -14,6 +14,7 @@
 #include <systemd/sd-event.h>
 
 #include "base/clock.h"
+#include "daemon/worker-trust.h"
 #include "health/protocol.h"
 #include "health/worker.h"
 
@@ -40,6 +41,14 @@ struct worker_status {
 	struct protocol_heartbeat last;
 };
 
+/* What is to run: specifications, and the authorities that they name. */
+struct worker_task {
+	struct protocol_probe **probes; /* each a whole record, texts included, on the heap */
+	size_t n;
+	const struct worker_authorities *authorities; /* borrowed */
+	size_t n_authorities;
+};
+
 /* The first process is started at once. */
 int worker_link_new(sd_event *event, const char *user, enum worker_kind kind, unsigned number,
 		    const struct worker_handlers *handlers, struct worker_link **ret);
@@ -48,11 +57,10 @@ int worker_link_new(sd_event *event, const char *user, enum worker_kind kind, un
 void worker_link_free(struct worker_link *l);
 
 /*
- * The probes that shall run, any order, ids unique; what is equal to what the worker has already is left alone.
- * Each is a whole record, texts included, on the heap; those that are taken over are NULL afterwards, the others stay
- * the caller's. -ENOMEM: nothing has changed.
+ * The probes that shall run, any order, ids unique; what is equal to what the worker has already is left alone. Those
+ * that are taken over are NULL afterwards, the others stay the caller's. -ENOMEM: nothing has changed.
  */
-int worker_link_sync(struct worker_link *l, struct protocol_probe **probes, size_t n);
+int worker_link_sync(struct worker_link *l, const struct worker_task *task);
 
 /*
  * The probe with this id is made at once, if this worker has it; lost when its socket is full. False: it has not.

@@ -159,23 +159,22 @@ static void divide(struct protocol_probe *const *probes, size_t n, unsigned n_ne
 		ret_parts[next[worker_pool_share(probes[i], n_network)]++] = probes[i];
 }
 
-static int sync_one(struct worker_pool *p, unsigned number, struct protocol_probe **probes,
-		    size_t n)
+static int sync_one(struct worker_pool *p, unsigned number, const struct worker_task *task)
 {
 	int r = 0;
 
 	if (kind_of_number(number) != WORKER_NETWORK) {
-		if (n == 0)
+		if (task->n == 0)
 			worker_link_free(take_ptr(p->links[number]));
 		else
 			r = start(p, number);
 	}
-	return r < 0 || !p->links[number] ? r : worker_link_sync(p->links[number], probes, n);
+	return r < 0 || !p->links[number] ? r : worker_link_sync(p->links[number], task);
 }
 
-int worker_pool_sync(struct worker_pool *p, unsigned n_network, struct protocol_probe **probes,
-		     size_t n)
+int worker_pool_sync(struct worker_pool *p, unsigned n_network, const struct worker_task *task)
 {
+	size_t n = task->n;
 	_cleanup_free_ struct protocol_probe **parts = calloc(n + 1, sizeof(*parts));
 	size_t begin[WORKER_POOL_MAX + 1];
 	int r;
@@ -183,18 +182,23 @@ int worker_pool_sync(struct worker_pool *p, unsigned n_network, struct protocol_
 	if (!parts)
 		return -ENOMEM;
 	if (n_network == 0)
-		n_network = worker_pool_needed(probes, n, count_processors());
+		n_network = worker_pool_needed(task->probes, n, count_processors());
 	r = set_network_count(p, MIN(n_network, (unsigned)WORKER_POOL_NETWORK_MAX));
 	if (r < 0)
 		return r;
-	divide(probes, n, p->n_network, parts, begin);
+	divide(task->probes, n, p->n_network, parts, begin);
 	for (unsigned w = 0; w < WORKER_POOL_MAX; w++) {
-		int failed = sync_one(p, w, parts + begin[w], begin[w + 1] - begin[w]);
+		struct worker_task part = *task;
+		int failed;
 
+		part.probes = parts + begin[w];
+		part.n = begin[w + 1] - begin[w];
+		failed = sync_one(p, w, &part);
 		if (failed < 0)
 			r = failed;
 	}
-	memcpy(probes, parts, n * sizeof(*probes)); /* those that were not taken are the caller's */
+	memcpy(task->probes, parts,
+	       n * sizeof(*parts)); /* those that were not taken are the caller's */
 	return r;
 }
 

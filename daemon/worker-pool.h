@@ -46,11 +46,10 @@ unsigned worker_pool_needed(struct protocol_probe *const *probes, size_t n, unsi
 unsigned worker_pool_share(const struct protocol_probe *p, unsigned n_network);
 
 /*
- * As worker_link_sync(), for all, on n_network processes (0 = as many as needed); changes their order. Where that
+ * As worker_link_sync(), for all, on n_network processes (0 = as many as needed); changes the probes' order. Where that
  * number changes, probes move to another worker and keep their phase. Negative errno: some may be as before.
  */
-int worker_pool_sync(struct worker_pool *p, unsigned n_network, struct protocol_probe **probes,
-		     size_t n);
+int worker_pool_sync(struct worker_pool *p, unsigned n_network, const struct worker_task *task);
 
 /* As worker_link_probe_now(), of the worker that has it. */
 void worker_pool_probe_now(struct worker_pool *p, uint64_t id);

@@ -32,6 +32,7 @@ static const struct span listener_derived[] = { SPAN(struct conf_listener, name)
 static const struct span group_derived[] = { SPAN(struct conf_group, name),
 					     SPAN(struct conf_group, origin),
 					     SPAN(struct conf_group, n_file_targets),
+					     SPAN(struct conf_group, check.authorities),
 					     SPAN(struct conf_group, in_use) };
 static const struct span security_derived[] = { SPAN(struct conf_security_group, name),
 						SPAN(struct conf_security_group, origin) };

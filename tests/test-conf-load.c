@@ -15,6 +15,7 @@
 #include <cmocka.h>
 
 #include "base/cleanup.h"
+#include "conf/authorities.h"
 #include "conf/conf.h"
 #include "conf/diag.h"
 #include "conf/load.h"
@@ -202,7 +203,7 @@ static void test_own(void **state)
 
 		if (bad[i])
 			write_file(*state, "more", bad[i]);
-		assert_int_equal(conf_load_own(path, &c, &diags), 0);
+		assert_int_equal(conf_load_own(path, true, &c, &diags), 0);
 		assert_int_equal(diags.n, 0);
 		assert_int_equal(c->groups[0].n_targets, 1);
 		assert_int_equal(c->groups[1].n_targets, 0);
@@ -217,6 +218,68 @@ static void test_own(void **state)
 			 "%s/a.conf:3: error: unknown key \"typo\" in [target-group]\n"));
 }
 
+#define GROUP(name, file)                                                                          \
+	"[target-group " name "]\ntargets = 10.0.0.1:443\nhealth-check-protocol = tls\n"           \
+	"health-check-verify-certificate = yes\nhealth-check-ca-file = " file "\n"
+
+/* The least that has a certificate's outer form: 30 07 30 00 30 00 03 01 00. */
+#define PEM "-----BEGIN CERTIFICATE-----\nMAcwADAAAwEA\n-----END CERTIFICATE-----\n"
+
+/* A relative path and an absolute one; a file that two groups name is there once. */
+static void test_ca_file(void **state)
+{
+	const struct fixture *f = *state;
+	_cleanup_free_ char *text = NULL, *path = path_of(f, "one.pem");
+	_cleanup_free_ char *main_path = path_of(f, "a.conf");
+	struct diag_list diags = { 0 };
+	struct conf *c;
+
+	write_file(f, "one.pem", PEM);
+	write_file(f, "two.pem", "A remark.\n" PEM PEM);
+	assert_true(
+		asprintf(&text,
+			 "[listener l]\naddress = 192.0.2.1\nport = 443\nforward = a b c\n" GROUP(
+				 "a", "one.pem") GROUP("b", "%s") GROUP("c", "two.pem"),
+			 path) > 0);
+	write_file(f, "a.conf", text);
+	c = load(f, "a.conf", 0, NULL);
+	assert_string_equal(c->groups[0].check.ca_file, path);
+	assert_string_equal(c->groups[1].check.ca_file, path);
+	assert_ptr_equal(c->groups[0].check.authorities, c->groups[1].check.authorities);
+	assert_int_equal(c->groups[0].check.authorities->n, 1);
+	assert_int_equal(c->groups[2].check.authorities->n, 2);
+	assert_false(
+		authorities_eq(c->groups[0].check.authorities, c->groups[2].check.authorities));
+	conf_free(c);
+	/* Where it does not matter a bad one does not, either. */
+	write_file(f, "one.pem", "");
+	assert_int_equal(conf_load_own(main_path, false, &c, &diags), 0);
+	assert_null(c->groups[0].check.authorities);
+	conf_free(c);
+	assert_int_equal(conf_load_own(main_path, true, &c, &diags), -EINVAL);
+	assert_int_equal(diags.n_errors, 2);
+	diag_list_deinit(&diags);
+}
+
+static void test_ca_file_size(void **state)
+{
+	_cleanup_free_ char *path = path_of(*state, "big.pem");
+	struct conf *c;
+
+	write_file(*state, "big.pem", PEM);
+	write_file(*state, "a.conf",
+		   "[listener l]\naddress = 192.0.2.1\nport = 443\nforward = a\n" GROUP("a",
+											"big.pem"));
+	assert_int_equal(truncate(path, 1 << 20), 0);
+	c = load(*state, "a.conf", 0, NULL);
+	assert_int_equal(c->groups[0].check.authorities->size, 9);
+	conf_free(c);
+	assert_int_equal(truncate(path, (1 << 20) + 1), 0);
+	assert_null(load(*state, "a.conf", -EINVAL,
+			 "%s/a.conf:9: error: health-check-ca-file: %s/big.pem is larger than 1024 "
+			 "KiB\n"));
+}
+
 #define loads(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -225,6 +288,7 @@ int main(void)
 		loads(test_missing),	   loads(test_directory),    loads(test_fifo),
 		loads(test_empty),	   loads(test_size_limit),   loads(test_conf_d_is_a_file),
 		loads(test_dangling_link), loads(test_targets_file), loads(test_own),
+		loads(test_ca_file),	   loads(test_ca_file_size),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -103,6 +103,8 @@ static void test_each_allocation(void **state)
 		{ "tests/data/conf/good/fastpath.conf", 0 },
 		{ "tests/data/conf/good/security-rules.conf", 0 },
 		{ "tests/data/conf/good/grpc.conf", 0 },
+		{ "tests/data/conf/good/ca-file.conf", 0 },
+		{ "tests/data/conf/bad/ca-file-cut.conf", -EINVAL },
 		{ "tests/data/conf/bad/drop-ins/ipvsd.conf", -EINVAL },
 		{ "tests/data/conf/bad/many-at-once.conf", -EINVAL },
 	};

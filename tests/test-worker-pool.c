@@ -151,7 +151,9 @@ static void sync_probes(struct rig *rig, unsigned n_workers, unsigned n)
 
 	for (unsigned i = 0; i < n; i++)
 		probes[i] = make_probe(rig, i);
-	assert_int_equal(worker_pool_sync(rig->pool, n_workers, probes, n), 0);
+	assert_int_equal(worker_pool_sync(rig->pool, n_workers,
+					  &(struct worker_task){ probes, n, NULL, 0 }),
+			 0);
 	for (unsigned i = 0; i < n; i++)
 		free(probes[i]);
 }
