@@ -174,8 +174,6 @@ static int run_request(struct manager *m, const struct control_request *r, json_
 		return *ret_report ? 0 : -ENOMEM;
 	case CONTROL_EVENTS:
 		return run_events(m, r, ret_report);
-	case CONTROL_DESCRIBE:
-		return inspect_describe(m, r->group, r->targets, ret_report);
 	case CONTROL_EXPLAIN:
 		return inspect_explain(m, r->group, r->target, ret_report);
 	case CONTROL_HISTORY:
@@ -195,7 +193,8 @@ static int run_request(struct manager *m, const struct control_request *r, json_
 	case CONTROL_FASTPATH_OFF:
 		return manager_fastpath_order(m, r->verb == CONTROL_FASTPATH_ON, r->force,
 					      ret_report);
-	case CONTROL_STATUS: /* answer_status() */
+	case CONTROL_STATUS: /* answer_text() */
+	case CONTROL_DESCRIBE:
 	case _CONTROL_VERB_MAX:
 		break;
 	}
@@ -251,14 +250,19 @@ static enum MHD_Result answer_out_of_memory(struct exchange *x)
 			     &(struct control_error){ .status = 500, .text = "out of memory" });
 }
 
-static enum MHD_Result answer_status(struct control *c, struct exchange *x)
+/* What may be about ten thousand targets. */
+static enum MHD_Result answer_text(struct control *c, struct exchange *x,
+				   const struct control_request *r)
 {
 	char *text;
 	size_t len;
+	int error = r->verb == CONTROL_STATUS
+			    ? manager_status(c->manager, &text, &len)
+			    : inspect_describe(c->manager, r->group, r->targets, &text, &len);
 
-	if (manager_status(c->manager, &text, &len) < 0)
+	if (error == -ENOMEM)
 		return answer_out_of_memory(x);
-	return respond_text(x->connection, 200, text, len);
+	return respond_text(x->connection, http_status(error, NULL), text, len);
 }
 
 static enum MHD_Result answer(struct control *c, struct exchange *x,
@@ -276,8 +280,8 @@ static enum MHD_Result answer(struct control *c, struct exchange *x,
 	if (wait_for_events(c, x, r))
 		return MHD_YES;
 
-	if (r->verb == CONTROL_STATUS)
-		return answer_status(c, x);
+	if (r->verb == CONTROL_STATUS || r->verb == CONTROL_DESCRIBE)
+		return answer_text(c, x, r);
 	error = run_request(c->manager, r, &report);
 	if (!report)
 		return answer_out_of_memory(x);

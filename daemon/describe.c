@@ -2,10 +2,11 @@
 
 /*
  * describe-target-health. Members and values are those of DescribeTargetHealth in the elbv2 API 2015-12-01; what AWS does
- * not tell stands in one member of our own, Ipvsd.
+ * not tell stands in one member of our own, Ipvsd. Written as text, as daemon/status.c is.
  */
 
 #include <errno.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -13,80 +14,100 @@
 #include "base/number.h"
 #include "conf/value.h"
 #include "daemon/inspect.h"
+#include "daemon/json-text.h"
 #include "daemon/manager.h"
 #include "daemon/rfc3339.h"
 
-DEFINE_CLEANUP(json_t *, json_decref)
-
-static json_t *time_to_json(usec_t wall_usec)
+static void add_time(struct json_text *j, const char *name, usec_t wall_usec)
 {
 	char text[RFC3339_MAX];
 
-	return wall_usec ? json_string(rfc3339_format(wall_usec, text)) : json_null();
+	json_text_member(j, name);
+	if (wall_usec)
+		json_text_string(j, rfc3339_format(wall_usec, text));
+	else
+		json_text_raw(j, "null");
 }
 
-static json_t *target_description(const struct addr *addr, uint16_t port, const char *zone)
+/* Left out when there is nothing to say, as AWS does. */
+static void add_optional(struct json_text *j, const char *name, const char *s)
 {
-	char id[ADDR_STR_MAX];
+	if (*s)
+		json_text_member_string(j, name, s);
+}
 
-	return json_pack("{s:s,s:I,s:s*}", "Id", addr_format(addr, id), "Port", (json_int_t)port,
-			 "AvailabilityZone", *zone ? zone : NULL);
+/* Begins a target's object. probed: 0 = no single port. */
+static void add_target(struct json_text *j, const struct addr *addr, uint16_t port,
+		       const char *zone, uint16_t probed)
+{
+	char text[ADDR_STR_MAX];
+
+	json_text_raw(j, "{\"Target\":{\"Id\":");
+	json_text_string(j, addr_format(addr, text));
+	json_text_member_int(j, "Port", port);
+	add_optional(j, "AvailabilityZone", zone);
+	json_text_raw(j, "}");
+	(void)snprintf(text, sizeof(text), "%u", probed);
+	json_text_member_string(j, "HealthCheckPort", probed ? text : "traffic-port");
 }
 
 /* A healthy target has neither reason nor description. */
-static json_t *health_description(const char *state, const char *reason, const char *description)
+static void add_health(struct json_text *j, enum target_state state, enum target_reason reason,
+		       const char *description)
 {
-	return json_pack("{s:s,s:s*,s:s*}", "State", state, "Reason", *reason ? reason : NULL,
-			 "Description", *description ? description : NULL);
+	json_text_member(j, "TargetHealth");
+	json_text_raw(j, "{\"State\":");
+	json_text_string(j, target_state_to_string(state));
+	add_optional(j, "Reason", target_reason_to_string(reason));
+	add_optional(j, "Description", description);
+	json_text_raw(j, "}");
 }
 
-static json_t *own_description(const struct target *t)
+static void add_own(struct json_text *j, const struct target *t)
 {
 	const struct target_health *h = &t->health;
 	char detail[PROBE_OUTCOME_TEXT_MAX] = "";
 
 	if (h->checked_usec)
 		(void)probe_outcome_describe(h->outcome, h->detail, detail);
-	return json_pack("{s:s,s:o,s:o,s:I,s:I,s:I,s:I}", "Detail", detail, "Since",
-			 time_to_json(h->since_usec), "Checked", time_to_json(h->checked_usec),
-			 "DurationUsec", (json_int_t)h->duration_usec, "Successes",
-			 (json_int_t)h->successes, "Failures", (json_int_t)h->failures, "Weight",
-			 (json_int_t)t->weight.weight);
+	json_text_member(j, "Ipvsd");
+	json_text_raw(j, "{\"Detail\":");
+	json_text_string(j, detail);
+	add_time(j, "Since", h->since_usec);
+	add_time(j, "Checked", h->checked_usec);
+	json_text_member_int(j, "DurationUsec", (int64_t)h->duration_usec);
+	json_text_member_int(j, "Successes", h->successes);
+	json_text_member_int(j, "Failures", h->failures);
+	json_text_member_int(j, "Weight", t->weight.weight);
+	json_text_raw(j, "}");
 }
 
-static json_t *port_text(uint16_t port)
-{
-	return port ? json_sprintf("%u", port) : json_string("traffic-port");
-}
-
-static json_t *describe(const struct target_group *g, const struct target *t)
+static void describe(struct json_text *j, const struct target_group *g, const struct target *t)
 {
 	const struct target_health *h = &t->health;
-	bool mitigated = g->conf->anomaly_mitigation && t->anomaly.steps > 0;
+	bool watched = g->conf->anomaly_mitigation;
 	char text[TARGET_DESCRIPTION_MAX];
 
-	return json_pack(
-		"{s:o,s:o,s:o,s:{s:s,s:s},s:o}", "Target",
-		target_description(&t->addr, t->port ? t->port : g->listener_port, t->zone),
-		"HealthCheckPort", port_text(registry_probe_port(g, t)), "TargetHealth",
-		health_description(target_state_to_string(h->state),
-				   target_reason_to_string(h->reason),
-				   target_health_describe(h, text)),
-		"AnomalyDetection", "MitigationInEffect", mitigated ? "yes" : "no", "Result",
-		g->conf->anomaly_mitigation && t->anomaly.anomalous ? "anomalous" : "normal",
-		"Ipvsd", own_description(t));
+	add_target(j, &t->addr, t->port ? t->port : g->listener_port, t->zone,
+		   registry_probe_port(g, t));
+	add_health(j, h->state, h->reason, target_health_describe(h, text));
+	json_text_member(j, "AnomalyDetection");
+	json_text_raw(j, "{\"MitigationInEffect\":");
+	json_text_string(j, watched && t->anomaly.steps > 0 ? "yes" : "no");
+	json_text_member_string(j, "Result",
+				watched && t->anomaly.anomalous ? "anomalous" : "normal");
+	json_text_raw(j, "}");
+	add_own(j, t);
+	json_text_raw(j, "}");
 }
 
-static json_t *describe_unknown(const struct target_group *g, const struct addr *addr,
-				uint16_t port)
+static void describe_unknown(struct json_text *j, const struct target_group *g,
+			     const struct addr *addr, uint16_t port)
 {
-	uint16_t probed = g->conf->check.port ? g->conf->check.port : port;
-
-	return json_pack("{s:o,s:o,s:o}", "Target", target_description(addr, port, ""),
-			 "HealthCheckPort", port_text(probed), "TargetHealth",
-			 health_description(target_state_to_string(TARGET_UNUSED),
-					    target_reason_to_string(TARGET_REASON_NOT_REGISTERED),
-					    target_reason_describe(TARGET_REASON_NOT_REGISTERED)));
+	add_target(j, addr, port, "", g->conf->check.port ? g->conf->check.port : port);
+	add_health(j, TARGET_UNUSED, TARGET_REASON_NOT_REGISTERED,
+		   target_reason_describe(TARGET_REASON_NOT_REGISTERED));
+	json_text_raw(j, "}");
 }
 
 /* "Id=10.0.0.1,Port=80", any order, or "10.0.0.1:80". Port 0 = the group's. */
@@ -110,49 +131,55 @@ static int parse_one(char *text, struct addr *ret_addr, uint16_t *ret_port)
 	return has_id ? 0 : -EINVAL;
 }
 
-/* Without a port an address stands for all its targets. */
-static int add_wanted(const struct target_group *g, const struct addr *addr, uint16_t port,
-		      json_t *list)
+/* In front of each of an array's items. */
+static void separate(struct json_text *j, size_t *n)
 {
-	bool found = false;
+	json_text_raw(j, (*n)++ ? "," : "");
+}
+
+/* Without a port an address stands for all its targets. */
+static void add_wanted(struct json_text *j, size_t *n, const struct target_group *g,
+		       const struct addr *addr, uint16_t port)
+{
+	size_t before = *n;
 
 	for (size_t i = 0; i < g->n; i++) {
 		const struct target *t = &g->targets[i];
 
 		if (!addr_eq(&t->addr, addr) || (port && t->port != port))
 			continue;
-		found = true;
-		if (json_array_append_new(list, describe(g, t)) < 0)
-			return -ENOMEM;
+		separate(j, n);
+		describe(j, g, t);
 	}
-	if (found)
-		return 0;
-	return json_array_append_new(list, describe_unknown(g, addr, port ? port : g->conf->port)) <
-			       0
-		       ? -ENOMEM
-		       : 0;
+	if (*n > before)
+		return;
+	separate(j, n);
+	describe_unknown(j, g, addr, port ? port : g->conf->port);
 }
 
-static int add_all(const struct target_group *g, json_t *list)
+static void add_all(struct json_text *j, const struct target_group *g)
 {
-	for (size_t i = 0; i < g->n; i++)
-		if (json_array_append_new(list, describe(g, &g->targets[i])) < 0)
-			return -ENOMEM;
-	return 0;
+	size_t n = 0;
+
+	for (size_t i = 0; i < g->n; i++) {
+		separate(j, &n);
+		describe(j, g, &g->targets[i]);
+	}
 }
 
-static int add_list(const struct target_group *g, const char *targets, json_t *list,
-		    json_t **ret_report)
+/* -EINVAL and *ret_bad, owned by the caller: one of them is none. */
+static int add_list(struct json_text *j, const struct target_group *g, const char *targets,
+		    char **ret_bad)
 {
 	_cleanup_free_ char *copy = strdup(targets), *quoted = NULL;
 	char *rest = copy, *one;
 	struct addr addr;
+	size_t n = 0;
 	uint16_t port;
-	int r = 0;
 
 	if (!copy)
 		return -ENOMEM;
-	while (r == 0 && (one = strsep(&rest, " \t\n"))) {
+	while ((one = strsep(&rest, " \t\n"))) {
 		if (!*one)
 			continue;
 		free(quoted);
@@ -160,32 +187,60 @@ static int add_list(const struct target_group *g, const char *targets, json_t *l
 		if (!quoted)
 			return -ENOMEM;
 		if (parse_one(one, &addr, &port) < 0) {
-			*ret_report = json_pack(
-				"{s:o}", "error",
-				json_sprintf("targets: \"%s\" is not Id=ADDRESS[,Port=N]", quoted));
+			*ret_bad = take_ptr(quoted);
 			return -EINVAL;
 		}
-		r = add_wanted(g, &addr, port, list);
+		add_wanted(j, &n, g, &addr, port);
 	}
-	return r;
+	return 0;
 }
 
-int inspect_describe(struct manager *m, const char *group, const char *targets, json_t **ret_report)
+/* In the place of what was written until now. */
+__attribute__((format(printf, 2, 3))) static void replace_by_error(struct json_text *j,
+								   const char *format, ...)
 {
-	_cleanup_(json_decref_p) json_t *list = json_array();
-	const struct target_group *g = registry_find_group(&m->registry, group);
+	_cleanup_free_ char *text = NULL;
+	va_list ap;
 	int r;
 
-	if (!g) {
-		*ret_report = json_pack("{s:o}", "error",
-					json_sprintf("%s: no such target group", group));
-		return -ENOENT;
+	va_start(ap, format);
+	r = vasprintf(&text, format, ap);
+	va_end(ap);
+	if (r < 0) {
+		text = NULL;
+		j->failed = true;
+		return;
 	}
-	if (!list)
-		return -ENOMEM;
-	r = targets ? add_list(g, targets, list, ret_report) : add_all(g, list);
+	j->len_bytes = 0;
+	json_text_raw(j, "{\"error\":");
+	json_text_string(j, text);
+	json_text_raw(j, "}\n");
+}
+
+int inspect_describe(struct manager *m, const char *group, const char *targets, char **ret_text,
+		     size_t *ret_len_bytes)
+{
+	const struct target_group *g = registry_find_group(&m->registry, group);
+	_cleanup_free_ char *bad = NULL;
+	struct json_text j;
+	int r = json_text_begin(&j), err;
+
 	if (r < 0)
 		return r;
-	*ret_report = json_pack("{s:O}", "TargetHealthDescriptions", list);
-	return *ret_report ? 0 : -ENOMEM;
+	json_text_raw(&j, "{\"TargetHealthDescriptions\":[");
+	if (!g)
+		r = -ENOENT;
+	else if (targets)
+		r = add_list(&j, g, targets, &bad);
+	else
+		add_all(&j, g);
+	json_text_raw(&j, "]}\n");
+	if (r == -ENOENT)
+		replace_by_error(&j, "%s: no such target group", group);
+	else if (r == -EINVAL)
+		replace_by_error(&j, "targets: \"%s\" is not Id=ADDRESS[,Port=N]", bad);
+	else if (r < 0)
+		j.failed = true;
+	err = json_text_finish(&j, ret_text, ret_len_bytes);
+	return err < 0 ? err : r;
 }

@@ -29,9 +29,12 @@ int inspect_select(const char *group, const char *target, struct inspect_selecto
 bool inspect_selects(const struct inspect_selector *s, const struct target_group *g,
 		     const struct target *t);
 
-/* {"TargetHealthDescriptions": [...]}: those in `targets` ("Id=ADDRESS,Port=N …"), or all when it is NULL. */
-int inspect_describe(struct manager *m, const char *group, const char *targets,
-		     json_t **ret_report);
+/*
+ * {"TargetHealthDescriptions": [...]}: those in `targets` ("Id=ADDRESS,Port=N …"), or all when it is NULL. The text is
+ * the caller's, also with -ENOENT and -EINVAL; then it says why. -ENOMEM: none.
+ */
+int inspect_describe(struct manager *m, const char *group, const char *targets, char **ret_text,
+		     size_t *ret_len_bytes);
 
 /* {"targets": [...]}: see ipvsd(8). */
 int inspect_explain(struct manager *m, const char *group, const char *target, json_t **ret_report);

@@ -17,14 +17,38 @@
 #include "daemon/reach.h"
 #include "tests/checks-rig.h"
 
+static json_t *describe(struct checks_rig *rig, const char *group, const char *targets, int r)
+{
+	_cleanup_free_ char *text = NULL;
+	json_t *report;
+	size_t len;
+
+	assert_int_equal(inspect_describe(&rig->manager, group, targets, &text, &len), r);
+	assert_int_equal(strlen(text), len);
+	assert_int_equal(text[len - 1], '\n');
+	report = json_loadb(text, len, JSON_REJECT_DUPLICATES, NULL);
+	assert_non_null(report);
+	return report;
+}
+
+static void assert_error(struct checks_rig *rig, const char *group, const char *targets, int r,
+			 const char *expected)
+{
+	json_t *report = describe(rig, group, targets, r);
+
+	assert_int_equal(json_object_size(report), 1);
+	assert_string_equal(json_string_value(json_object_get(report, "error")), expected);
+	json_decref(report);
+}
+
 /* The shape of DescribeTargetHealth's answer (elbv2 API 2015-12-01), with our member left out. */
 static void assert_described(struct checks_rig *rig, const char *targets, const char *expected)
 {
-	json_t *report = NULL, *d, *wanted = json_loads(expected, 0, NULL);
+	json_t *report = describe(rig, "a", targets, 0), *d,
+	       *wanted = json_loads(expected, 0, NULL);
 	size_t i;
 
 	assert_non_null(wanted);
-	assert_int_equal(inspect_describe(&rig->manager, "a", targets, &report), 0);
 	json_array_foreach (json_object_get(report, "TargetHealthDescriptions"), i, d)
 		(void)json_object_del(d, "Ipvsd");
 	if (!json_equal(report, wanted)) {
@@ -41,7 +65,7 @@ static void assert_described(struct checks_rig *rig, const char *targets, const 
 static void test_describe_is_awss_shape(void **state)
 {
 	struct checks_rig *rig = *state;
-	json_t *report = NULL;
+	json_t *report, *own;
 
 	strcpy(checks_rig_target(rig, 0, 0)->zone, "eu-1a");
 	checks_rig_result(rig, 0, 0, PROBE_OK, 0);
@@ -70,11 +94,15 @@ static void test_describe_is_awss_shape(void **state)
 			 "\"Port\":81},\"HealthCheckPort\":\"81\",\"TargetHealth\":"
 			 "{\"State\":\"unused\",\"Reason\":\"Target.NotRegistered\","
 			 "\"Description\":\"Target is not registered to the target group\"}}]}");
-	assert_int_equal(inspect_describe(&rig->manager, "a", "Id=x", &report), -EINVAL);
-	json_decref(report);
-	assert_int_equal(inspect_describe(&rig->manager, "z", NULL, &report), -ENOENT);
-	json_decref(report);
-	assert_int_equal(inspect_describe(&rig->manager, "a", NULL, &report), 0);
+	assert_error(rig, "a", "Id=x", -EINVAL, "targets: \"Id=x\" is not Id=ADDRESS[,Port=N]");
+	assert_error(rig, "a", "Id=10.0.0.1 \"", -EINVAL,
+		     "targets: \"\"\" is not Id=ADDRESS[,Port=N]");
+	assert_error(rig, "z", NULL, -ENOENT, "z: no such target group");
+	report = describe(rig, "a", NULL, 0);
+	own = json_object_get(
+		json_array_get(json_object_get(report, "TargetHealthDescriptions"), 1), "Ipvsd");
+	assert_int_equal(json_object_size(own), 7);
+	assert_int_equal(json_integer_value(json_object_get(own, "Failures")), 2);
 	assert_int_equal(json_array_size(json_object_get(report, "TargetHealthDescriptions")),
 			 CHECKS_RIG_TARGETS);
 	json_decref(report);
