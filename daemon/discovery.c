@@ -45,7 +45,7 @@ static bool item_is_usable(const struct discovery_item *i, uint16_t family)
 	       !(family == AF_INET6 && IN6_IS_ADDR_LINKLOCAL(&i->addr.in6));
 }
 
-/* A sorted copy without repetitions. */
+/* A sorted copy without repetitions; of several weights the greatest, whatever the order of the answer. */
 static int sort_items(const struct discovery *d, const struct discovery_item *items, size_t n,
 		      struct discovery_item **ret, size_t *ret_n)
 {
@@ -59,8 +59,11 @@ static int sort_items(const struct discovery *d, const struct discovery_item *it
 			sorted[n_usable++] = items[i];
 	qsort(sorted, n_usable, sizeof(*sorted), item_cmp);
 	for (size_t i = 0; i < n_usable; i++) {
-		if (n_sorted && item_cmp(&sorted[n_sorted - 1], &sorted[i]) == 0)
+		if (n_sorted && item_cmp(&sorted[n_sorted - 1], &sorted[i]) == 0) {
+			sorted[n_sorted - 1].weight =
+				MAX(sorted[n_sorted - 1].weight, sorted[i].weight);
 			continue;
+		}
 		sorted[n_sorted] = sorted[i];
 		sorted[n_sorted++].absent = 0;
 	}

@@ -261,6 +261,12 @@ static void test_ports_and_weights(void **state)
 	assert_int_equal(d.items[1].weight, 8);
 	assert_int_equal(discovery_take(&d, &usual, &a, 0, WALL, 0, &changed), 0);
 	assert_false(changed);
+	/* Name servers give their records by turns: a repetition with another weight must not flap. */
+	assert_int_equal(d.items[0].weight, 9);
+	items[1].weight = 9;
+	items[2].weight = 5;
+	assert_int_equal(discovery_take(&d, &usual, &a, 0, WALL, 0, &changed), 0);
+	assert_false(changed);
 	discovery_deinit(&d);
 }
 
