@@ -37,17 +37,10 @@ static bool do_register(struct manager *m, struct target_group *g, struct target
 			return false;
 		*t = &g->targets[g->n - 1];
 		changed = true;
-	} else if (!target_is_registered(*t)) {
-		(*t)->deregistered = false;
+	} else if (registry_readmit(g, *t, now)) {
 		/* One that the configuration has dropped would begin to drain again at the next reload. */
 		if (!is_configured(m, g, addr, port))
 			(*t)->origin = TARGET_FROM_REGISTER;
-		if ((*t)->health.state != TARGET_DRAINING) {
-			target_init(&fresh, g, addr, port, now);
-			(*t)->health = fresh.health;
-			(*t)->awaiting_first_result = true;
-		}
-		(void)target_health_undrain(&(*t)->health, now);
 		changed = true;
 	}
 	if (q->weight >= 0 && (*t)->configured_weight != (uint32_t)q->weight) {
@@ -60,16 +53,6 @@ static bool do_register(struct manager *m, struct target_group *g, struct target
 		changed = true;
 	}
 	return changed;
-}
-
-static bool do_deregister(const struct manager *m, struct target_group *g, struct target *t)
-{
-	if (!target_is_registered(t))
-		return false;
-	t->deregistered = t->origin == TARGET_FROM_CONFIG;
-	(void)target_health_drain(&t->health, g->conf->deregistration_delay_usec,
-				  manager_wall_usec(m));
-	return true;
 }
 
 static bool do_drain(struct target *t, bool drained)
@@ -135,7 +118,7 @@ static bool act(struct manager *m, enum manager_target_verb verb, struct target_
 	case MANAGER_REGISTER:
 		return do_register(m, g, t, q, addr, port);
 	case MANAGER_DEREGISTER:
-		return *t && do_deregister(m, g, *t);
+		return *t && registry_dismiss(g, *t, manager_wall_usec(m));
 	case MANAGER_DRAIN:
 		return *t && do_drain(*t, true);
 	default:

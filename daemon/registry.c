@@ -490,6 +490,32 @@ int registry_append(struct registry *r, struct target_group *g, const struct tar
 	return registry_index(r);
 }
 
+bool registry_readmit(struct target_group *g, struct target *t, usec_t now_wall_usec)
+{
+	if (target_is_registered(t))
+		return false;
+	if (!target_health_undrain(&t->health, now_wall_usec)) {
+		t->founder = !has_registered(g);
+		t->awaiting_first_result = true;
+		t->anomaly = (struct anomaly){ 0 };
+		t->advice = (struct target_advice){ 0 };
+		target_health_init(&t->health, group_use(g), now_wall_usec);
+	}
+	t->deregistered = false;
+	registry_touch(g);
+	return true;
+}
+
+bool registry_dismiss(struct target_group *g, struct target *t, usec_t now_wall_usec)
+{
+	if (!target_is_registered(t))
+		return false;
+	t->deregistered = t->origin == TARGET_FROM_CONFIG;
+	(void)target_health_drain(&t->health, g->conf->deregistration_delay_usec, now_wall_usec);
+	registry_touch(g);
+	return true;
+}
+
 int registry_finish_drains(struct registry *r, registry_connections_fn connections, void *userdata,
 			   usec_t now_wall_usec)
 {

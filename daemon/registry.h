@@ -143,6 +143,13 @@ static inline bool target_is_out(const struct target *t)
 	return t->deregistered && t->health.state != TARGET_DRAINING;
 }
 
+/*
+ * `ipvsd register` and `ipvsd deregister` for a target that the group has. One that drains is taken back as it is; one that
+ * was out is as new, but for what the operator said of it. False: nothing to do.
+ */
+bool registry_readmit(struct target_group *g, struct target *t, usec_t now_wall_usec);
+bool registry_dismiss(struct target_group *g, struct target *t, usec_t now_wall_usec);
+
 /* Appends; the group must not have it yet. -ENOMEM. Invalidates pointers to targets. */
 int registry_append(struct registry *r, struct target_group *g, const struct target *t);
 

@@ -112,11 +112,8 @@ void life_deregister(struct life *l, size_t i)
 {
 	struct target *t = life_find(l, i);
 
-	if (!t || !target_is_registered(t))
-		return;
-	t->deregistered = t->origin == TARGET_FROM_CONFIG;
-	(void)target_health_drain(&t->health, l->group.deregistration_delay_usec, l->now);
-	registry_touch(&l->registry.groups[0]);
+	if (t)
+		(void)registry_dismiss(&l->registry.groups[0], t, l->now);
 }
 
 void life_register(struct life *l, size_t i)
@@ -131,15 +128,7 @@ void life_register(struct life *l, size_t i)
 		assert_int_equal(registry_append(&l->registry, g, &fresh), 0);
 		return;
 	}
-	if (target_is_registered(t))
-		return;
-	t->deregistered = false;
-	if (t->health.state != TARGET_DRAINING) {
-		t->health = fresh.health;
-		t->awaiting_first_result = true;
-	}
-	(void)target_health_undrain(&t->health, l->now);
-	registry_touch(g);
+	(void)registry_readmit(g, t, l->now);
 }
 
 void life_set_drained(struct life *l, size_t i, bool drained)

@@ -89,6 +89,7 @@ static void ref_register(struct group *g, size_t i)
 		*t = (struct ref){ .there = true, .founder = founder };
 		be_new(t);
 	} else if (t->out) {
+		t->founder = !anybody_registered(g);
 		t->out = false;
 		be_new(t);
 	}

@@ -164,6 +164,8 @@ static void test_slow_start(void **state)
 		{ "a+ b+ b- b- b+ b+ b+ @15 ?100,50 C1 bD ?100,0 =hd @3 bR =hh ?100,1 @15 "
 		  "?100,50" },
 		{ "a+ b+ C0 bD C0 =hn bR =hi ?100,0 b+ ?100,1" },
+		/* the first of an empty group is its founder, whoever is healthy before */
+		{ "a+ b+ C0 aD bD C0 =nn aR bR b+ ?100,100 a+ ?100,100" },
 		/* an operator's drain is a break, too */
 		{ "a+ b+ bX ?100,0 @60 bO ?100,1 @30 ?100,100" },
 		/* neither a reload nor a restart disturbs it */
@@ -333,6 +335,42 @@ static void test_unhealthy_draining_follows_the_configuration(void **state)
 	}
 }
 
+/* A target that was out is as new: nobody knows what stands at its address now. */
+static void test_as_new(void **state)
+{
+	const struct registry_result drains = { .report = { .outcome = PROBE_OK },
+						.advice = PROBE_ADVICE_DRAIN,
+						.weight_percent = 10 };
+	struct target *t;
+	struct life l;
+
+	(void)state;
+	life_init(&l, 2);
+	l.group.check.protocol = CONF_CHECK_AGENT;
+	l.group.anomaly_mitigation = true;
+	life_begin(&l);
+	(void)life_result(&l, 0, PROBE_OK);
+	t = life_find(&l, 1);
+	(void)registry_report(&l.registry.groups[0], t, &drains, l.now);
+	t->anomaly.steps = 2;
+	life_compute(&l);
+	check_weights(&l, "its agent takes it out", "?100,0,-,-");
+	/* It only drains: the agent's word holds. */
+	life_deregister(&l, 1);
+	life_register(&l, 1);
+	life_compute(&l);
+	check_weights(&l, "taken back", "?100,0,-,-");
+	life_deregister(&l, 1);
+	life_finish_drains(&l, 0);
+	check_states(&l, "out", "=hn");
+	life_register(&l, 1);
+	check_states(&l, "again", "=hi");
+	(void)life_result(&l, 1, PROBE_OK);
+	life_compute(&l);
+	check_weights(&l, "again", "?100,100,-,-");
+	life_deinit(&l);
+}
+
 /* What a target that drains meanwhile comes back to is what its group is by then. */
 static void test_back_from_a_drain(void **state)
 {
@@ -455,6 +493,7 @@ int main(void)
 		cmocka_unit_test(test_endings),
 		cmocka_unit_test(test_advice),
 		cmocka_unit_test(test_unhealthy_draining_follows_the_configuration),
+		cmocka_unit_test(test_as_new),
 		cmocka_unit_test(test_back_in_use),
 		cmocka_unit_test(test_back_from_a_drain),
 		cmocka_unit_test(test_costs),
