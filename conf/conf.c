@@ -120,6 +120,29 @@ bool conf_check_has_port(enum conf_check check)
 	return check != CONF_CHECK_NONE && check != CONF_CHECK_ICMP && check != CONF_CHECK_EXEC;
 }
 
+bool conf_forwarding_is_tunnel(enum conf_forwarding f)
+{
+	return f == CONF_FORWARDING_IPIP || f == CONF_FORWARDING_GUE || f == CONF_FORWARDING_GRE;
+}
+
+bool conf_forwarding_translates_ports(enum conf_forwarding f)
+{
+	return f == CONF_FORWARDING_NAT || f == CONF_FORWARDING_FULL_NAT;
+}
+
+uint16_t conf_listener_single_port(const struct conf_listener *l)
+{
+	return !l->firewall_mark && l->ports.low == l->ports.high ? l->ports.low : 0;
+}
+
+bool conf_listener_forwards_to(const struct conf_listener *l, size_t group)
+{
+	for (size_t i = 0; i < l->n_forwards; i++)
+		if (l->forwards[i].group == group)
+			return true;
+	return false;
+}
+
 const char *conf_check_to_string(enum conf_check c)
 {
 	return choice_name(key_checks, c);

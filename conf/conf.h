@@ -334,5 +334,14 @@ const char *conf_forwarding_to_string(enum conf_forwarding f);
 /* Does it probe a port? */
 bool conf_check_has_port(enum conf_check check);
 
+/* Tunnels reach targets of both address families. */
+bool conf_forwarding_is_tunnel(enum conf_forwarding f);
+bool conf_forwarding_translates_ports(enum conf_forwarding f);
+
+/* The only port that it takes packets for, or 0 when it takes several. */
+uint16_t conf_listener_single_port(const struct conf_listener *l);
+/* group: its index. */
+bool conf_listener_forwards_to(const struct conf_listener *l, size_t group);
+
 const char *conf_check_to_string(enum conf_check c);
 const char *conf_stop_to_string(enum conf_stop s);

@@ -20,17 +20,6 @@ struct pair {
 	diag_add((pair)->p->diags, DIAG_ERROR, (pair)->listener->origin.path, (pair)->line,        \
 		 __VA_ARGS__)
 
-static bool is_tunnel(enum conf_forwarding f)
-{
-	return f == CONF_FORWARDING_IPIP || f == CONF_FORWARDING_GUE || f == CONF_FORWARDING_GRE;
-}
-
-/* The only port that the listener takes packets for, or 0 when it takes several. */
-static uint16_t single_port(const struct conf_listener *l)
-{
-	return !l->firewall_mark && l->ports.low == l->ports.high ? l->ports.low : 0;
-}
-
 static uint16_t target_port(const struct conf_group *g, const struct conf_target *t)
 {
 	return t->port ? t->port : g->port;
@@ -64,7 +53,7 @@ static void check_family(struct diag_list *diags, const struct conf_listener *l,
 {
 	size_t fitting = 0;
 
-	if (is_tunnel(g->forwarding) || g->n_targets == 0 || g->discovery)
+	if (conf_forwarding_is_tunnel(g->forwarding) || g->n_targets == 0 || g->discovery)
 		return;
 	for (size_t i = 0; i < g->n_targets; i++)
 		fitting += g->targets[i].host || g->targets[i].addr.family == l->family;
@@ -78,7 +67,8 @@ static void check_family(struct diag_list *diags, const struct conf_listener *l,
 /* A probe of the traffic port needs to know one port. */
 static bool needs_ports(const struct conf_listener *l, const struct conf_group *g)
 {
-	return conf_check_has_port(g->check.protocol) && !g->check.port && !single_port(l);
+	return conf_check_has_port(g->check.protocol) && !g->check.port &&
+	       !conf_listener_single_port(l);
 }
 
 static void check_probe_port(struct diag_list *diags, const struct conf_listener *l,
@@ -179,7 +169,7 @@ static void check_stranded(const struct parse *p, const struct conf_group *g, un
 	for (size_t i = 0; i < g->n_targets; i++)
 		some_fit = some_fit || g->targets[i].host ||
 			   families & family_bit(g->targets[i].addr.family);
-	if (is_tunnel(g->forwarding) || !some_fit)
+	if (conf_forwarding_is_tunnel(g->forwarding) || !some_fit)
 		return;
 	for (size_t i = 0; i < g->n_targets; i++) {
 		const struct conf_target *t = &g->targets[i];
@@ -203,7 +193,7 @@ struct usage {
 static void check_one_port(const struct pair *pair, struct usage *u)
 {
 	const struct conf_group *g = pair->group;
-	uint16_t port = single_port(pair->listener);
+	uint16_t port = conf_listener_single_port(pair->listener);
 	bool differs = u->port && port && port != u->port;
 
 	if (!u->port)

@@ -111,12 +111,10 @@ int validate_targets(struct diag_list *diags, const struct conf_group *g)
 void validate_target_ports(struct diag_list *diags, const struct conf_listener *l,
 			   const struct conf_group *g)
 {
-	/* The only port that the listener takes packets for, or 0 when it takes several. */
-	uint16_t port = l->ports.low == l->ports.high ? l->ports.low : 0;
+	uint16_t port = conf_listener_single_port(l);
 	char text[TARGET_TEXT_MAX];
 
-	if (g->forwarding == CONF_FORWARDING_NAT || g->forwarding == CONF_FORWARDING_FULL_NAT ||
-	    l->firewall_mark)
+	if (conf_forwarding_translates_ports(g->forwarding) || l->firewall_mark)
 		return;
 	for (size_t i = 0; i < g->n_targets; i++) {
 		const struct conf_target *t = &g->targets[i];

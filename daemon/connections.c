@@ -23,14 +23,6 @@ void connection_table_deinit(struct connection_table *t)
 	*t = (struct connection_table){ 0 };
 }
 
-static bool forwards_to(const struct conf_listener *l, size_t group)
-{
-	for (size_t i = 0; i < l->n_forwards; i++)
-		if (l->forwards[i].group == group)
-			return true;
-	return false;
-}
-
 static int counts_cmp(const void *a, const void *b)
 {
 	const struct connection_counts *x = a, *y = b;
@@ -113,13 +105,13 @@ int connection_table_of_group(const struct conf *conf, const struct ipvs_ruleset
 	size_t n_dests = 0, n = 0;
 
 	for (size_t i = 0; i < conf->n_listeners; i++)
-		if (forwards_to(&conf->listeners[i], group))
+		if (conf_listener_forwards_to(&conf->listeners[i], group))
 			n_dests += count_dests(&conf->listeners[i], actual, protocol);
 	t.items = calloc(2 * n_dests + 1, sizeof(*t.items));
 	if (!t.items)
 		return -ENOMEM;
 	for (size_t i = 0; i < conf->n_listeners; i++)
-		if (forwards_to(&conf->listeners[i], group))
+		if (conf_listener_forwards_to(&conf->listeners[i], group))
 			push_dests(&t, &conf->listeners[i], actual, protocol);
 	qsort(t.items, t.n, sizeof(*t.items), counts_cmp);
 	for (size_t i = 0; i < t.n; i++) {
@@ -193,7 +185,7 @@ static void keep_connections(struct drain_counter *counter, const struct target_
 	    g->conf->deregistration_termination || g->conf->failover_on_deregistration)
 		return;
 	for (size_t i = 0; i < m->conf->n_listeners; i++) {
-		if (!forwards_to(&m->conf->listeners[i], group))
+		if (!conf_listener_forwards_to(&m->conf->listeners[i], group))
 			continue;
 		for (size_t j = 0; j < m->actual.n; j++)
 			if (desired_service_is_of(&m->conf->listeners[i],

@@ -75,12 +75,54 @@ static int parse_target(const struct target_group *g, const char *text, struct a
 	return 0;
 }
 
-static int check_request(const struct manager *m, const struct manager_target_request *q,
-			 struct target_group **ret_group, struct addr *ret_addr, uint16_t *ret_port,
-			 json_t **ret_report)
+/* Why a target of this port could not work behind the listener: the rules of conf/validate-*.c. NULL: it can. */
+static json_t *port_problem(const struct conf_listener *l, const struct conf_group *g,
+			    uint16_t port)
+{
+	if (port && !conf_forwarding_translates_ports(g->forwarding) && !l->firewall_mark &&
+	    port != conf_listener_single_port(l))
+		return json_sprintf("%s cannot translate ports, so the port must be that of "
+				    "[listener %s]; leave it out",
+				    conf_forwarding_to_string(g->forwarding), l->name);
+	if (!port && !g->check.port && conf_check_has_port(g->check.protocol) &&
+	    !conf_listener_single_port(l))
+		return json_sprintf("[listener %s] has no single port to probe: give one, or "
+				    "health-check-port in the group",
+				    l->name);
+	return NULL;
+}
+
+static json_t *problem_of(const struct manager *m, const struct target_group *g,
+			  const struct addr *addr, uint16_t port)
+{
+	bool crosses = conf_forwarding_is_tunnel(g->conf->forwarding);
+	bool used = false, fits = false;
+
+	for (size_t i = 0; i < m->conf->n_listeners; i++) {
+		const struct conf_listener *l = &m->conf->listeners[i];
+		json_t *problem;
+
+		if (!conf_listener_forwards_to(l, (size_t)(g - m->registry.groups)))
+			continue;
+		used = true;
+		fits = fits || crosses || l->family == addr->family;
+		problem = port_problem(l, g->conf, port);
+		if (problem)
+			return problem;
+	}
+	return !used || fits ? NULL
+			     : json_sprintf("no listener of the group is %s; only ipip, gue and "
+					    "gre cross address families",
+					    addr->family == AF_INET ? "IPv4" : "IPv6");
+}
+
+static int check_request(const struct manager *m, enum manager_target_verb verb,
+			 const struct manager_target_request *q, struct target_group **ret_group,
+			 struct addr *ret_addr, uint16_t *ret_port, json_t **ret_report)
 {
 	struct target_group *g = registry_find_group(&m->registry, q->group);
 	const struct target *t;
+	json_t *problem;
 
 	if (!g) {
 		*ret_report = refusal(q->group, q->target, "no such target group");
@@ -104,6 +146,12 @@ static int check_request(const struct manager *m, const struct manager_target_re
 	    strcmp(t->zone, q->zone) != 0) {
 		*ret_report = refusal(q->group, q->target,
 				      "the configuration names this target: change its zone there");
+		return -EINVAL;
+	}
+	problem = verb == MANAGER_REGISTER ? problem_of(m, g, ret_addr, *ret_port) : NULL;
+	if (problem) {
+		*ret_report = refusal(q->group, q->target, json_string_value(problem));
+		json_decref(problem);
 		return -EINVAL;
 	}
 	*ret_group = g;
@@ -143,7 +191,7 @@ int manager_target(struct manager *m, enum manager_target_verb verb,
 	bool changed;
 	int r;
 
-	r = check_request(m, q, &g, &addr, &port, ret_report);
+	r = check_request(m, verb, q, &g, &addr, &port, ret_report);
 	if (r < 0)
 		return r;
 	addr_port_format(&addr, port, name);
