@@ -71,21 +71,26 @@ static void dest_set_forwarding(struct ipvs_dest *d, const struct conf_group *g,
 }
 
 /* Only a tunnel carries one family inside the other (ipvs.md §1.4). */
-static bool target_fits(const struct desired_target *t, const struct ipvs_dest *d, uint16_t family)
+static bool target_fits(const struct desired_target *t, const struct conf_group *g, uint16_t family)
 {
 	return t->addr.family == family ||
-	       (t->addr.family != AF_UNSPEC && d->forward == IPVS_FORWARD_TUNNEL);
+	       (t->addr.family != AF_UNSPEC && conf_forwarding_is_tunnel(g->forwarding));
 }
 
 struct group_sums {
-	uint64_t sum, most, n; /* of the weights above 0 */
+	uint64_t sum, most, n; /* of the weights above 0, of targets that the listener can use */
 };
 
-static struct group_sums group_sums(const struct desired_group *g)
+static struct group_sums group_sums(const struct conf *conf, const struct conf_listener *l,
+				    const struct conf_forward *f,
+				    const struct desired_group *groups)
 {
+	const struct desired_group *g = &groups[f->group];
 	struct group_sums s = { 0 };
 
 	for (size_t i = 0; i < g->n; i++) {
+		if (!target_fits(&g->targets[i], &conf->groups[f->group], l->family))
+			continue;
 		s.sum += g->targets[i].weight;
 		s.most = MAX(s.most, (uint64_t)g->targets[i].weight);
 		s.n += g->targets[i].weight > 0;
@@ -124,7 +129,8 @@ static uint64_t forward_weights(const struct conf_listener *l)
  * What the groups' shares are parts of: more for many targets, and by doubling, so that single targets that come and
  * go do not move it; not so much that a weight would pass the greatest.
  */
-static uint64_t share_total(const struct conf_listener *l, const struct desired_group *groups)
+static uint64_t share_total(const struct conf *conf, const struct conf_listener *l,
+			    const struct desired_group *groups)
 {
 	uint64_t weights = forward_weights(l), total = SHARE_TOTAL, least = 0, densest = 0;
 	const uint64_t unit = UINT64_C(1) << 20;
@@ -133,7 +139,7 @@ static uint64_t share_total(const struct conf_listener *l, const struct desired_
 		return total;
 	for (size_t i = 0; i < l->n_forwards; i++) {
 		const struct conf_forward *f = &l->forwards[i];
-		struct group_sums s = group_sums(&groups[f->group]);
+		struct group_sums s = group_sums(conf, l, f, groups);
 
 		if (!f->weight || !s.n)
 			continue;
@@ -145,13 +151,14 @@ static uint64_t share_total(const struct conf_listener *l, const struct desired_
 	return total;
 }
 
-static struct share forward_share(const struct conf_listener *l, const struct conf_forward *f,
-				  const struct desired_group *g, uint64_t total)
+static struct share forward_share(const struct conf *conf, const struct conf_listener *l,
+				  const struct conf_forward *f, const struct desired_group *groups,
+				  uint64_t total)
 {
 	return (struct share){
 		.whole = l->n_forwards == 1,
 		.numerator = total * f->weight,
-		.denominator = forward_weights(l) * group_sums(g).sum,
+		.denominator = forward_weights(l) * group_sums(conf, l, f, groups).sum,
 	};
 }
 
@@ -166,14 +173,14 @@ struct sources {
 static size_t candidates_fill(const struct sources *from, const struct conf_listener *l,
 			      uint16_t port, bool ordered)
 {
-	uint64_t total = share_total(l, from->groups);
+	uint64_t total = share_total(from->conf, l, from->groups);
 	size_t n = 0;
 
 	for (size_t i = 0; i < l->n_forwards; i++) {
 		const struct conf_forward *f = &l->forwards[i];
 		const struct conf_group *g = &from->conf->groups[f->group];
 		const struct desired_group *dg = &from->groups[f->group];
-		struct share share = forward_share(l, f, dg, total);
+		struct share share = forward_share(from->conf, l, f, from->groups, total);
 		struct ipvs_dest d = {
 			.upper_threshold = g->max_connections,
 			.lower_threshold = g->min_connections,
@@ -183,7 +190,7 @@ static size_t candidates_fill(const struct sources *from, const struct conf_list
 		for (size_t k = 0; k < dg->n; k++) {
 			const struct desired_target *t = &dg->targets[k];
 
-			if (!target_fits(t, &d, l->family) || (t->ends && !ordered))
+			if (!target_fits(t, g, l->family) || (t->ends && !ordered))
 				continue;
 			d.addr = t->addr;
 			d.port = t->port ? t->port : port;

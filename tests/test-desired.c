@@ -296,6 +296,42 @@ static void test_shares_are_exact(void **state)
 	}
 }
 
+/* What a listener cannot use is no part of what its groups share: targets of the other family. */
+static void test_shares_of_two_families(void **state)
+{
+	static const struct {
+		enum conf_forwarding forwarding;
+		const char *expected;
+	} cases[] = {
+		{ CONF_FORWARDING_NAT,
+		  "tcp 203.0.113.10:80 wlc 10.0.0.2:80=1000 10.0.0.1:80=9000" },
+		{ CONF_FORWARDING_DIRECT,
+		  "tcp 203.0.113.10:80 wlc 10.0.0.2:80=1000 10.0.0.1:80=9000" },
+		{ CONF_FORWARDING_IPIP,
+		  "tcp 203.0.113.10:80 wlc 10.0.0.2:80=1000 [2001:db8::2]:80=6000 "
+		  "[2001:db8::1]:80=1500 10.0.0.1:80=1500" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		_cleanup_(fixture_deinit) struct fixture f;
+		char text[512];
+
+		fixture_init(&f);
+		f.listeners[0].n_forwards = 2;
+		f.forwards[0].weight = 9;
+		f.groups[0].forwarding = f.groups[1].forwarding = cases[i].forwarding;
+		add_target(&f, 0, "10.0.0.1", 80, 1);
+		add_target(&f, 0, "2001:db8::1", 80, 1);
+		add_target(&f, 0, "2001:db8::2", 80, 4);
+		add_target(&f, 1, "10.0.0.2", 80, 1);
+		compute(&f);
+		(void)snprintf(text, sizeof(text), "%s | fwmark 2147483647 ipv4 none",
+			       cases[i].expected);
+		assert_spelled(&f, text);
+	}
+}
+
 /* Left out from lists without order, so that the planes let go of its connections; weight 0 where the place counts. */
 static void test_ending_connections(void **state)
 {
@@ -585,6 +621,7 @@ int main(void)
 		cmocka_unit_test(test_shares_are_exact),
 		cmocka_unit_test(test_ending_connections),
 		cmocka_unit_test(test_shares),
+		cmocka_unit_test(test_shares_of_two_families),
 		cmocka_unit_test(test_shared_target),
 		cmocka_unit_test(test_sh_buckets),
 		cmocka_unit_test(test_forwarding),
