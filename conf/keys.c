@@ -445,12 +445,14 @@ static const struct key group_keys[] = {
 	  .help = "target_group_health.unhealthy_state_routing.minimum_healthy_targets.count: with "
 		  "fewer healthy targets the group fails open and all its targets get traffic. At "
 		  "least 1 "
-		  "is always in effect." },
+		  "is always in effect. IPv4 and IPv6 targets count by themselves, but for "
+		  "tunnels: "
+		  "a listener has one kind." },
 	{ GROUP(minimum_healthy_routing.percent),
 	  .name = "unhealthy-state-routing-minimum-percentage", .type = KEY_UINT, .zero = "off",
 	  .min = 1, .max = 100, .fallback = "off",
-	  .help = "The same as a percentage of the registered targets; the stricter of the two "
-		  "decides." },
+	  .help = "The same as a percentage of the registered targets that are not drained and "
+		  "have a weight; the stricter of the two decides." },
 	{ GROUP(minimum_healthy_dns.count), .name = "dns-failover-minimum-count", .type = KEY_UINT,
 	  .zero = "off", .min = 1, .max = 100000, .fallback = "1",
 	  .help = "target_group_health.dns_failover.minimum_healthy_targets.count: with fewer "

@@ -287,10 +287,56 @@ static int list_timed(struct target_group *g)
 	return 0;
 }
 
+/* Of g->by_family. */
+static unsigned family_of(const struct target_group *g, const struct target *t)
+{
+	return t->addr.family == AF_INET6 && !conf_forwarding_is_tunnel(g->conf->forwarding);
+}
+
+/* in: room for all. */
+static void weigh(struct target_group *g, unsigned family, struct weight_input *in,
+		  usec_t now_wall_usec)
+{
+	struct weight_summary *sum = &g->by_family[family];
+	size_t n = 0;
+
+	for (size_t i = 0; i < g->n; i++)
+		if (!target_is_out(&g->targets[i]) && family_of(g, &g->targets[i]) == family)
+			fill_input(g, &g->targets[i], now_wall_usec, &in[n++]);
+	weight_summarize(in, n, &g->settings, sum);
+	n = 0;
+	for (size_t i = 0; i < g->n; i++) {
+		struct target *t = &g->targets[i];
+
+		if (target_is_out(t))
+			t->weight = (struct weight_output){ 0 };
+		else if (family_of(g, t) == family)
+			weight_one(&in[n++], &g->settings, sum, &t->weight);
+	}
+}
+
+static void sum_families(struct target_group *g)
+{
+	const struct weight_summary *first = &g->by_family[0], *other = &g->by_family[1];
+	struct weight_summary *all = &g->summary;
+
+	*all = first->registered ? *first : *other;
+	if (!first->registered || !other->registered)
+		return;
+	all->registered += other->registered;
+	all->eligible += other->eligible;
+	all->healthy += other->healthy;
+	all->own_eligible += other->own_eligible;
+	all->own_healthy += other->own_healthy;
+	all->fail_open = all->fail_open || other->fail_open;
+	all->cold_start = all->cold_start || other->cold_start;
+	all->dns_healthy = all->dns_healthy && other->dns_healthy;
+	all->own_preferred = all->own_preferred || other->own_preferred;
+}
+
 static int compute_group(struct target_group *g, usec_t now_wall_usec)
 {
 	_cleanup_free_ struct weight_input *in = reallocarray(NULL, g->n + 1, sizeof(*in));
-	size_t n = 0;
 	int r;
 
 	if (!in)
@@ -303,19 +349,9 @@ static int compute_group(struct target_group *g, usec_t now_wall_usec)
 		r = list_timed(g);
 	if (r < 0)
 		return r;
-	for (size_t i = 0; i < g->n; i++)
-		if (!target_is_out(&g->targets[i]))
-			fill_input(g, &g->targets[i], now_wall_usec, &in[n++]);
-	weight_summarize(in, n, &g->settings, &g->summary);
-	n = 0;
-	for (size_t i = 0; i < g->n; i++) {
-		struct target *t = &g->targets[i];
-
-		if (target_is_out(t))
-			t->weight = (struct weight_output){ 0 };
-		else
-			weight_one(&in[n++], &g->settings, &g->summary, &t->weight);
-	}
+	for (unsigned family = 0; family < ARRAY_SIZE(g->by_family); family++)
+		weigh(g, family, in, now_wall_usec);
+	sum_families(g);
 	g->cold = g->summary.cold_start;
 	plan_next(g, now_wall_usec);
 	g->dirty = false;
@@ -343,7 +379,7 @@ static int advance_group(struct target_group *g, usec_t now_wall_usec)
 		     now_wall_usec >= t->slow_start_usec + g->settings.slow_start_usec))
 			return compute_group(g, now_wall_usec);
 		fill_input(g, t, now_wall_usec, &in);
-		weight_one(&in, &g->settings, &g->summary, &t->weight);
+		weight_one(&in, &g->settings, &g->by_family[family_of(g, t)], &t->weight);
 		if (t->weight.weight != before)
 			change = REGISTRY_RAMPED;
 	}

@@ -77,7 +77,9 @@ struct target_group {
 	 * keep their number from one registry to the next, and no others have it ever after.
 	 */
 	uint64_t authorities;
-	struct weight_summary summary;
+	/* IPv4, IPv6: a listener has the targets of its family alone. With tunnels all are in the first. */
+	struct weight_summary by_family[2];
+	struct weight_summary summary; /* of all, to be shown */
 	bool dirty; /* a target or what it is judged by has changed since the weights were computed */
 	uint32_t *
 		timed; /* owned; positions of the targets that time changes: slow start, unhealthy.draining */

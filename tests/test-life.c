@@ -335,6 +335,52 @@ static void test_unhealthy_draining_follows_the_configuration(void **state)
 	}
 }
 
+/* §1.4 fail open: a listener has targets of its family alone, whatever the others are. Tunnels reach both. */
+static void test_two_families(void **state)
+{
+	static const struct {
+		enum conf_forwarding forwarding;
+		const char *word;
+	} cases[] = {
+		{ CONF_FORWARDING_NAT, "100 100 100 0" },
+		{ CONF_FORWARDING_DIRECT, "100 100 100 0" },
+		{ CONF_FORWARDING_GRE, "0 0 100 0" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		const struct registry_result good = { .report = { .outcome = PROBE_OK },
+						      .weight_percent = -1 };
+		const struct registry_result bad = { .report = { .outcome = PROBE_REFUSED },
+						     .weight_percent = -1 };
+		struct target_group *g;
+		char text[64];
+		struct life l;
+
+		life_init(&l, 4);
+		l.group.forwarding = cases[i].forwarding;
+		assert_int_equal(addr_parse("2001:db8::1", &l.targets[2].addr), 0);
+		assert_int_equal(addr_parse("2001:db8::2", &l.targets[3].addr), 0);
+		life_begin(&l);
+		g = &l.registry.groups[0];
+		for (size_t k = 0; k < 4; k++)
+			(void)registry_report(g, &g->targets[k], &good, l.now);
+		life_compute(&l);
+		for (size_t k = 0; k < 4; k++)
+			for (int n = 0; n < 2 && k != 2; n++)
+				(void)registry_report(g, &g->targets[k], &bad, l.now);
+		life_compute(&l);
+		(void)snprintf(text, sizeof(text), "%u %u %u %u", g->targets[0].weight.weight,
+			       g->targets[1].weight.weight, g->targets[2].weight.weight,
+			       g->targets[3].weight.weight);
+		assert_string_equal(text, cases[i].word);
+		assert_int_equal(g->summary.fail_open, cases[i].forwarding != CONF_FORWARDING_GRE);
+		assert_int_equal(g->summary.healthy, 1);
+		assert_int_equal(g->summary.registered, 4);
+		life_deinit(&l);
+	}
+}
+
 /* A target that was out is as new: nobody knows what stands at its address now. */
 static void test_as_new(void **state)
 {
@@ -493,6 +539,7 @@ int main(void)
 		cmocka_unit_test(test_endings),
 		cmocka_unit_test(test_advice),
 		cmocka_unit_test(test_unhealthy_draining_follows_the_configuration),
+		cmocka_unit_test(test_two_families),
 		cmocka_unit_test(test_as_new),
 		cmocka_unit_test(test_back_in_use),
 		cmocka_unit_test(test_back_from_a_drain),
