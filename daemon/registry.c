@@ -393,6 +393,15 @@ static void set_listener_ports(struct registry *r, const struct conf *conf)
 	}
 }
 
+/* Groups, too, mostly stand where they stood. */
+static const struct target_group *find_old_group(const struct registry *old, const char *name,
+						 size_t position)
+{
+	if (position < old->n && strcmp(old->groups[position].name, name) == 0)
+		return &old->groups[position];
+	return registry_find_group(old, name);
+}
+
 /* What these certificates are known by among the first n groups; 0 = not known. */
 static uint64_t find_authorities(const struct registry *r, size_t n, const struct authorities *a)
 {
@@ -409,24 +418,22 @@ static void number_authorities(struct registry *r, const struct registry *old)
 	for (size_t i = 0; i < r->n; i++) {
 		struct target_group *g = &r->groups[i];
 		const struct authorities *a = g->conf->check.authorities;
+		const struct target_group *known;
 
 		if (!a)
 			continue;
-		g->authorities = find_authorities(old, old->n, a);
+		/* Mostly it has what it had. */
+		known = find_old_group(old, g->name, i);
+		if (known && known->authorities &&
+		    authorities_eq(known->conf->check.authorities, a))
+			g->authorities = known->authorities;
+		if (!g->authorities)
+			g->authorities = find_authorities(old, old->n, a);
 		if (!g->authorities)
 			g->authorities = find_authorities(r, i, a);
 		if (!g->authorities)
 			g->authorities = ++r->last_authorities;
 	}
-}
-
-/* Groups, too, mostly stand where they stood. */
-static const struct target_group *find_old_group(const struct registry *old, const char *name,
-						 size_t position)
-{
-	if (position < old->n && strcmp(old->groups[position].name, name) == 0)
-		return &old->groups[position];
-	return registry_find_group(old, name);
 }
 
 int registry_build(const struct conf *conf, const struct registry *old, usec_t now_wall_usec,

@@ -212,6 +212,8 @@ static void swap_and_back(void)
 
 	run_script("cp /run/two.pem /run/next.pem && mv /run/next.pem /run/current.pem");
 	reload(0, NULL);
+	assert_true(gateway_log_has(f.gateway, "current: verified by other authorities from now "
+					       "on: /run/current.pem, certificates: 1"));
 	expect_unknown("current", A1);
 	run_script("cat /run/two.pem /run/one.pem > /run/current.pem");
 	reload(0, NULL);
