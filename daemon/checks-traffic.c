@@ -122,6 +122,17 @@ static void look_at(struct scan *s, struct target_group *g, struct target *t,
 	}
 }
 
+/* Its next window begins when it is healthy again, and what that finds is said again. */
+static void forget(struct scan *s, const struct target *t)
+{
+	struct record *r = records_find(&s->checks->records, t->id);
+
+	if (!r)
+		return;
+	passive_forget(&r->passive);
+	r->passive_said = PASSIVE_NOTHING;
+}
+
 static void look_at_group(struct scan *s, size_t index)
 {
 	_cleanup_(connection_table_deinit) struct connection_table table = { 0 };
@@ -136,8 +147,10 @@ static void look_at_group(struct scan *s, size_t index)
 		struct target *t = &g->targets[j];
 		const struct connection_counts *c;
 
-		if (t->health.state != TARGET_HEALTHY)
+		if (t->health.state != TARGET_HEALTHY) {
+			forget(s, t);
 			continue;
+		}
 		c = connection_table_find(&table, &t->addr, t->port);
 		if (c)
 			look_at(s, g, t, c);

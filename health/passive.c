@@ -16,6 +16,12 @@ static bool went_back(const struct passive_counters *before, const struct passiv
 	       c->out_packets < before->out_packets;
 }
 
+void passive_forget(struct passive_window *w)
+{
+	w->begun = false;
+	w->silent = 0;
+}
+
 enum passive_finding passive_feed(struct passive_window *w, const struct passive_counters *c,
 				  const struct passive_settings *s, usec_t now_usec)
 {
@@ -60,8 +66,7 @@ void passive_mark(struct passive_window *w, usec_t now_usec)
 
 	w->rest_usec = again ? MIN(2 * w->rest_usec, PASSIVE_REST_MAX_USEC) : PASSIVE_REST_MIN_USEC;
 	w->rest_until_usec = now_usec + w->rest_usec;
-	w->begun = false;
-	w->silent = 0;
+	passive_forget(w);
 }
 
 bool passive_rests(const struct passive_window *w, usec_t now_usec)

@@ -44,6 +44,9 @@ struct passive_window {
 		rest_until_usec; /* how long its good probes do not bring it back, until when */
 };
 
+/* What has been read says nothing about what comes: the target was down. The rest below goes on. */
+void passive_forget(struct passive_window *w);
+
 /* A reading. Counters that went back (the destination is a new one) begin a new window. */
 enum passive_finding passive_feed(struct passive_window *w, const struct passive_counters *c,
 				  const struct passive_settings *s, usec_t now_usec);

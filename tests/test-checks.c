@@ -3,7 +3,6 @@
 /* Results on their way to verdicts: a registry of two groups, the guard between, a simulated clock. */
 
 #include <errno.h>
-#include <netinet/in.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -322,51 +321,6 @@ static void test_a_failure_is_one_failure(void **state)
 	assert_int_equal(second->failures, 3); /* one that was good, then two */
 }
 
-/* The plane's counters of the first target of group a, as a dump has them. */
-static void look_at_traffic(struct checks_rig *rig, uint64_t conns)
-{
-	struct ipvs_dest *d = &rig->manager.actual.services[0].dests[0];
-
-	d->stats.conns = conns;
-	d->stats.in_packets = 3 * conns;
-	rig->now += USEC_PER_SEC;
-	checks_watch_traffic(rig->checks, rig->now);
-}
-
-static void test_unanswered_connections_are_one_failure(void **state)
-{
-	struct conf_forward forward = { .group = 0, .weight = 1 };
-	struct conf_listener listener = {
-		.family = AF_INET, .ports = { 80, 80 }, .forwards = &forward, .n_forwards = 1
-	};
-	struct ipvs_service_key key = { .family = AF_INET, .protocol = IPPROTO_TCP, .port = 80 };
-	struct checks_rig *rig = *state;
-	struct ipvs_dest dest = { .addr = checks_rig_target(rig, 0, 0)->addr, .port = 80 };
-	struct ipvs_service *s;
-
-	assert_int_equal(addr_parse("203.0.113.10", &listener.address), 0);
-	key.addr = listener.address;
-	s = ipvs_ruleset_append(&rig->manager.actual, &key);
-	assert_non_null(s);
-	assert_non_null(ipvs_service_append(s, &dest));
-	rig->conf.listeners = &listener;
-	rig->conf.n_listeners = 1;
-	rig->groups[0].anomaly_mitigation = true;
-	rig->groups[0].passive = CONF_PASSIVE_UNHEALTHY;
-	rig->groups[0].passive_min_connections = 5;
-	rig->groups[0].passive_percent = 50;
-	checks_rig_all_healthy(rig);
-	look_at_traffic(rig, 0);
-	look_at_traffic(rig, 10);
-	assert_int_equal(checks_rig_target(rig, 0, 0)->health.state, TARGET_HEALTHY);
-	assert_int_equal(checks_rig_target(rig, 0, 0)->anomaly.failures, 1);
-	look_at_traffic(rig, 20);
-	assert_int_equal(checks_rig_target(rig, 0, 0)->health.state, TARGET_UNHEALTHY);
-	assert_int_equal(checks_rig_target(rig, 0, 0)->anomaly.n, 3);
-	assert_int_equal(checks_rig_target(rig, 0, 0)->anomaly.failures, 3);
-	ipvs_ruleset_deinit(&rig->manager.actual);
-}
-
 static void test_reload_keeps_histories(void **state)
 {
 	struct checks_rig *rig = *state;
@@ -419,8 +373,6 @@ int main(void)
 						checks_rig_set_up, checks_rig_tear_down),
 		cmocka_unit_test_setup_teardown(test_a_failure_is_one_failure, checks_rig_set_up,
 						checks_rig_tear_down),
-		cmocka_unit_test_setup_teardown(test_unanswered_connections_are_one_failure,
-						checks_rig_set_up, checks_rig_tear_down),
 		cmocka_unit_test_setup_teardown(test_reload_keeps_histories, checks_rig_set_up,
 						checks_rig_tear_down),
 	};
