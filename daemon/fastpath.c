@@ -56,17 +56,28 @@ static void on_process_exit(const char *reason, void *userdata)
 	fastpath_handle(f, &(struct fastpath_event){ .kind = FASTPATH_EXITED, .reason = reason });
 }
 
+/*
+ * Each request would hold up the daemon for as long as it may take. A process that takes its ports answers when it has
+ * them.
+ */
+static bool is_stale(const struct fastpath *f)
+{
+	return f->machine.awaited == FASTPATH_ATTACH ||
+	       clock_monotonic_usec() > f->machine.beat_usec + STALE_USEC;
+}
+
 static void on_status(const struct private_status *s, void *userdata)
 {
 	struct fastpath *f = userdata;
 
-	if (f->unsynced)
-		manager_apply_within(f->manager, 0);
-	f->unsynced = false;
-
 	/* A record without ports is that of a process that holds them back still. */
 	fastpath_handle(f, &(struct fastpath_event){ .kind = FASTPATH_BEAT,
 						     .attached = s->n_ports > 0 });
+	if (!f->unsynced || is_stale(f))
+		return;
+	f->unsynced = false;
+	fastpath_refresh(f);
+	manager_apply_within(f->manager, 0);
 }
 
 static void on_attached(int error, void *userdata)
@@ -284,12 +295,6 @@ static bool is_programmed(const struct fastpath *f)
 	return f->plane.channel && !*f->trouble && fastpath_machine_is_programmed(&f->machine);
 }
 
-/* Each request would hold up the daemon for as long as it may take. */
-static bool is_stale(const struct fastpath *f)
-{
-	return clock_monotonic_usec() > f->machine.beat_usec + STALE_USEC;
-}
-
 int fastpath_apply(struct fastpath *f, const struct conf *conf, const struct registry *registry,
 		   struct reconcile_report *report)
 {
@@ -342,7 +347,11 @@ void fastpath_refresh(struct fastpath *f)
 {
 	int r = 0;
 
-	if (is_programmed(f))
+	if (!is_programmed(f))
+		return;
+	if (is_stale(f))
+		f->unsynced = true;
+	else
 		r = fastpath_plane_set_up(&f->plane, f->manager->channel, f->manager->conf);
 	if (r < 0)
 		note_trouble(f, "settings", r);
