@@ -98,6 +98,33 @@ int reconcile_desired(const struct conf *conf, const struct registry *registry,
 	return r < 0 ? r : desired_compute(conf, groups, DESIRED_KERNEL, ret);
 }
 
+static bool any_ends(const struct registry *r)
+{
+	for (size_t i = 0; i < r->n; i++)
+		for (size_t j = 0; j < r->groups[i].n; j++)
+			if (r->groups[i].targets[j].weight.ends)
+				return true;
+	return false;
+}
+
+/*
+ * Who is still there for the question who leaves: a target whose connections are to end is not in the plane, but it is
+ * taken out, which is no farewell. The result is `desired`, or what *ret_own owns. NULL: no memory.
+ */
+static const struct ipvs_ruleset *who_stays(const struct conf *conf,
+					    const struct registry *registry,
+					    const struct ipvs_ruleset *desired,
+					    struct ipvs_ruleset *ret_own)
+{
+	_cleanup_free_ struct desired_group *groups = NULL;
+
+	if (!any_ends(registry))
+		return desired;
+	if (registry_to_members(registry, &groups) < 0)
+		return NULL;
+	return desired_compute(conf, groups, DESIRED_KERNEL, ret_own) < 0 ? NULL : ret_own;
+}
+
 static int key_cmp(const void *a, const void *b)
 {
 	return ipvs_service_key_cmp(a, b);
@@ -373,14 +400,17 @@ static int apply_desired(struct manager *m, const struct conf *conf,
 }
 
 /* Who leaves is judged by its present connections: a dump that is some seconds old will not do. */
-static int note_farewells(struct manager *m, const struct ipvs_ruleset *desired)
+static int note_farewells(struct manager *m, const struct conf *conf,
+			  const struct registry *registry, const struct ipvs_ruleset *desired)
 {
-	int r = 0;
+	_cleanup_(ipvs_ruleset_deinit) struct ipvs_ruleset own = IPVS_RULESET_INIT;
+	const struct ipvs_ruleset *stay = who_stays(conf, registry, desired, &own);
+	int r = stay ? 0 : -ENOMEM;
 
-	if (linger_any_leaves(&m->desired, desired))
+	if (stay && linger_any_leaves(&m->desired, stay))
 		r = reconcile_dump(m);
 	return r < 0 ? r
-		     : linger_note(&m->linger, m->conf, &m->actual, &m->desired, desired,
+		     : linger_note(&m->linger, m->conf, &m->actual, &m->desired, stay,
 				   manager_wall_usec(m));
 }
 
@@ -413,7 +443,7 @@ int reconcile_apply(struct manager *m, const struct conf *conf, const struct reg
 	if (r == 0)
 		r = linger_set_copy(&m->linger, &lingered);
 	if (r == 0 && cause == RECONCILE_RELOAD)
-		r = note_farewells(m, &desired);
+		r = note_farewells(m, conf, registry, &desired);
 	if (r == 0)
 		r = own_desired(m, &desired);
 	if (r == 0)
@@ -472,14 +502,19 @@ static int op_impact(const struct plan_op *op, json_t *impact)
 static int desired_with_farewells(struct manager *m, const struct conf *conf,
 				  const struct registry *registry, struct ipvs_ruleset *ret)
 {
+	_cleanup_(ipvs_ruleset_deinit) struct ipvs_ruleset own = IPVS_RULESET_INIT;
 	_cleanup_(linger_set_deinit) struct linger_set linger = LINGER_SET_INIT;
 	int r = linger_set_copy(&m->linger, &linger);
+	const struct ipvs_ruleset *stay;
 
 	if (r == 0)
 		r = reconcile_desired(conf, registry, ret);
-	if (r == 0)
-		r = linger_note(&linger, m->conf, &m->actual, &m->desired, ret,
-				manager_wall_usec(m));
+	if (r < 0)
+		return r;
+	stay = who_stays(conf, registry, ret, &own);
+	r = stay ? linger_note(&linger, m->conf, &m->actual, &m->desired, stay,
+			       manager_wall_usec(m))
+		 : -ENOMEM;
 	return r < 0 ? r : linger_merge(&linger, &m->actual, ret);
 }
 

@@ -415,7 +415,7 @@ usec_t registry_next_change(const struct registry *r)
 	return next;
 }
 
-int registry_to_desired(const struct registry *r, struct desired_group **ret_groups)
+static int list_targets(const struct registry *r, bool with_ends, struct desired_group **ret_groups)
 {
 	struct desired_target *targets;
 	struct desired_group *groups;
@@ -439,7 +439,7 @@ int registry_to_desired(const struct registry *r, struct desired_group **ret_gro
 					.addr = t->addr,
 					.port = t->port,
 					.weight = t->weight.weight,
-					.ends = t->weight.ends,
+					.ends = with_ends && t->weight.ends,
 					.probe_mark = t->probe_mark,
 					.probe_family = registry_probe_family(g, t),
 					.probe_port = g->listener_port,
@@ -450,4 +450,14 @@ int registry_to_desired(const struct registry *r, struct desired_group **ret_gro
 	}
 	*ret_groups = groups;
 	return 0;
+}
+
+int registry_to_desired(const struct registry *r, struct desired_group **ret_groups)
+{
+	return list_targets(r, true, ret_groups);
+}
+
+int registry_to_members(const struct registry *r, struct desired_group **ret_groups)
+{
+	return list_targets(r, false, ret_groups);
 }

@@ -226,3 +226,6 @@ usec_t registry_next_change(const struct registry *r);
 
 /* The weights as desired_compute() wants them, in one block owned by the caller. -ENOMEM. */
 int registry_to_desired(const struct registry *r, struct desired_group **ret_groups);
+
+/* The same as if nobody's connections were to end: who is registered, or drains. */
+int registry_to_members(const struct registry *r, struct desired_group **ret_groups);

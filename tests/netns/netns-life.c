@@ -265,6 +265,34 @@ static void test_termination(void **state)
 	assert_int_equal(echoed.broken, ECHO_CONNECTIONS / 2);
 }
 
+static bool echo_is_gone(void *userdata)
+{
+	(void)userdata;
+	return gateway_weight(f.gateway, LAB_VIP, 7, A1) == -ENOENT;
+}
+
+/* A reload that asks for it ends those of a target that is unhealthy already. */
+static void test_termination_from_now_on(void **state)
+{
+	struct lab_echo_result echoed;
+	struct lab_echo *echo;
+
+	(void)state;
+	begin("", "unhealthy-connection-termination = no\n");
+	assert_int_equal(lab_wait_until(both_up, NULL, SOON_USEC), 0);
+	echo = fixture_echo(&f, ECHO_CONNECTIONS);
+	lab_server_order_health(&f.servers[0], 500);
+	assert_weight_soon(A1, 0);
+	lab_sleep(500 * USEC_PER_MSEC);
+	assert_int_equal(gateway_weight(f.gateway, LAB_VIP, 7, A1), 0);
+	configure("", "");
+	reload();
+	assert_int_equal(lab_wait_until(echo_is_gone, NULL, SOON_USEC), 0);
+	lab_sleep(500 * USEC_PER_MSEC);
+	echoed = lab_echo_stop(echo);
+	assert_int_equal(echoed.broken, ECHO_CONNECTIONS / 2);
+}
+
 /* unhealthy.draining keeps them for its interval. */
 static void test_unhealthy_draining(void **state)
 {
@@ -287,12 +315,6 @@ static void test_unhealthy_draining(void **state)
 	lab_sleep(USEC_PER_SEC);
 	echoed = lab_echo_stop(echo);
 	assert_int_equal(echoed.broken, ECHO_CONNECTIONS / 2);
-}
-
-static bool echo_is_gone(void *userdata)
-{
-	(void)userdata;
-	return gateway_weight(f.gateway, LAB_VIP, 7, A1) == -ENOENT;
 }
 
 /* Connections go on while the target that drains is healthy. */
@@ -381,6 +403,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test_setup(test_slow_start_and_the_clock, set_up),
 		cmocka_unit_test_setup(test_zones, set_up),
 		cmocka_unit_test_setup(test_termination, set_up),
+		cmocka_unit_test_setup(test_termination_from_now_on, set_up),
 		cmocka_unit_test_setup(test_unhealthy_draining, set_up),
 		cmocka_unit_test_setup(test_a_drain_ends_with_health, set_up),
 		cmocka_unit_test_setup_teardown(test_beyond_the_delay, set_up, tear_down),
