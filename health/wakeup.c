@@ -15,33 +15,44 @@ enum {
 void wakeup_queue_deinit(struct wakeup_queue *q)
 {
 	free(q->heap);
+	free(q->members);
+	free(q->places);
 	*q = (struct wakeup_queue){ 0 };
 }
 
-int wakeup_reserve(struct wakeup_queue *q, size_t n)
+int wakeup_reserve(struct wakeup_queue *q, uint32_t n)
 {
-	size_t n_new = MAX(q->n_allocated, (size_t)64);
+	uint32_t n_new = MAX(q->n_allocated, (uint32_t)64);
 	struct wakeup_entry *heap;
+	struct wakeup **members;
+	uint32_t *places;
 
 	if (n <= q->n_allocated)
 		return 0;
 	while (n_new < n)
 		n_new *= 2;
 	heap = reallocarray(q->heap, n_new, sizeof(*heap));
-	if (!heap)
+	if (heap)
+		q->heap = heap;
+	members = reallocarray(q->members, n_new, sizeof(*members));
+	if (members)
+		q->members = members;
+	places = reallocarray(q->places, n_new, sizeof(*places));
+	if (places)
+		q->places = places;
+	if (!heap || !members || !places)
 		return -ENOMEM;
-	q->heap = heap;
 	q->n_allocated = n_new;
 	return 0;
 }
 
-static void put(struct wakeup_queue *q, size_t i, struct wakeup_entry e)
+static void put(struct wakeup_queue *q, uint32_t i, struct wakeup_entry e)
 {
 	q->heap[i] = e;
-	e.member->place = i + 1;
+	q->places[e.index] = i;
 }
 
-static size_t sift_up(struct wakeup_queue *q, size_t i, usec_t at_usec)
+static uint32_t sift_up(struct wakeup_queue *q, uint32_t i, usec_t at_usec)
 {
 	while (i > 0 && at_usec < q->heap[(i - 1) / CHILDREN].at_usec) {
 		put(q, i, q->heap[(i - 1) / CHILDREN]);
@@ -50,10 +61,10 @@ static size_t sift_up(struct wakeup_queue *q, size_t i, usec_t at_usec)
 	return i;
 }
 
-static size_t sift_down(struct wakeup_queue *q, size_t i, usec_t at_usec)
+static uint32_t sift_down(struct wakeup_queue *q, uint32_t i, usec_t at_usec)
 {
 	for (;;) {
-		size_t child = CHILDREN * i + 1, end = MIN(child + CHILDREN, q->n), least = child;
+		uint32_t child = CHILDREN * i + 1, end = MIN(child + CHILDREN, q->n), least = child;
 
 		if (child >= q->n)
 			return i;
@@ -67,36 +78,58 @@ static size_t sift_down(struct wakeup_queue *q, size_t i, usec_t at_usec)
 	}
 }
 
-static void place(struct wakeup_queue *q, size_t i, struct wakeup_entry e)
+static void place(struct wakeup_queue *q, uint32_t i, struct wakeup_entry e)
 {
 	i = sift_up(q, i, e.at_usec);
 	put(q, sift_down(q, i, e.at_usec), e);
 }
 
+/* The indexes in use are not more than the members: one that is free is taken first. */
+static uint32_t take_index(struct wakeup_queue *q)
+{
+	uint32_t index = q->n_indexes;
+
+	if (q->n == q->n_indexes) {
+		q->n_indexes++;
+		return index;
+	}
+	index = q->first_free;
+	q->first_free = q->places[index];
+	return index;
+}
+
 void wakeup_set(struct wakeup_queue *q, struct wakeup *w, usec_t at_usec)
 {
-	if (w->place == 0) {
-		assert(q->n < q->n_allocated);
-		w->place = ++q->n;
-	}
+	uint32_t index = w->number - 1;
+
 	w->at_usec = at_usec;
-	place(q, w->place - 1, (struct wakeup_entry){ at_usec, w });
+	if (w->number == 0) {
+		assert(q->n < q->n_allocated);
+		index = take_index(q);
+		w->number = index + 1;
+		q->members[index] = w;
+		q->places[index] = q->n++;
+	}
+	place(q, q->places[index], (struct wakeup_entry){ at_usec, index });
 }
 
 void wakeup_remove(struct wakeup_queue *q, struct wakeup *w)
 {
-	size_t i = w->place - 1;
+	uint32_t index = w->number - 1, i;
 	struct wakeup_entry last;
 
-	if (w->place == 0)
+	if (w->number == 0)
 		return;
-	w->place = 0;
+	w->number = 0;
+	i = q->places[index];
 	last = q->heap[--q->n];
-	if (last.member != w)
+	if (last.index != index)
 		place(q, i, last);
+	q->places[index] = q->first_free;
+	q->first_free = index;
 }
 
 struct wakeup *wakeup_first(const struct wakeup_queue *q)
 {
-	return q->n > 0 ? q->heap[0].member : NULL;
+	return q->n > 0 ? q->members[q->heap[0].index] : NULL;
 }

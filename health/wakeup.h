@@ -6,30 +6,34 @@
  * Setting, moving and removing one costs O(log n), the earliest O(1). Pure.
  */
 
-#include <stddef.h>
+#include <stdint.h>
 
 #include "base/clock.h"
 
 /* Embedded in the object; zero-initialised = in no queue. */
 struct wakeup {
 	usec_t at_usec;
-	size_t place; /* 1 + index in the heap, 0 = not queued */
+	uint32_t number; /* 1 + its index in the queue's tables, 0 = not queued */
 };
 
 struct wakeup_entry {
-	usec_t at_usec;	       /* the member's, here because comparing must not touch the members */
-	struct wakeup *member; /* borrowed */
+	usec_t at_usec; /* the member's, here because sorting must not touch the members: they are cold */
+	uint32_t index;
 };
 
 struct wakeup_queue {
 	struct wakeup_entry *heap; /* owned */
-	size_t n, n_allocated;
+	struct wakeup **members;   /* owned table of borrowed ones */
+	uint32_t
+		*places; /* owned: of each member in the heap; of a free index, the next free one */
+	uint32_t n, n_allocated;
+	uint32_t n_indexes, first_free;
 };
 
 void wakeup_queue_deinit(struct wakeup_queue *q);
 
 /* Makes room for `n` members in all, so that wakeup_set() cannot fail up to there. 0 or -ENOMEM. */
-int wakeup_reserve(struct wakeup_queue *q, size_t n);
+int wakeup_reserve(struct wakeup_queue *q, uint32_t n);
 
 /* Queues or moves w. Room must have been reserved. */
 void wakeup_set(struct wakeup_queue *q, struct wakeup *w, usec_t at_usec);

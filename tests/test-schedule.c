@@ -108,15 +108,15 @@ static void test_wakeup_queue(void **state)
 		struct wakeup *first, *earliest = NULL;
 
 		if (rand_r(&seed) % 3 == 0) {
-			n_queued -= w->place > 0;
+			n_queued -= w->number > 0;
 			wakeup_remove(&queue, w);
-			assert_int_equal(w->place, 0);
+			assert_int_equal(w->number, 0);
 		} else {
-			n_queued += w->place == 0;
+			n_queued += w->number == 0;
 			wakeup_set(&queue, w, (usec_t)rand_r(&seed) % 1000);
 		}
 		for (size_t i = 0; i < N; i++)
-			if (members[i].place > 0 &&
+			if (members[i].number > 0 &&
 			    (!earliest || members[i].at_usec < earliest->at_usec))
 				earliest = &members[i];
 		first = wakeup_first(&queue);
