@@ -4,16 +4,18 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
-#include <sys/socket.h>
 
 #include "base/cleanup.h"
 #include "base/pattern.h"
 
 enum {
 	REQUEST_MAX = PROBE_PROXY_HEADER_LEN + PROTOCOL_PATH_MAX + PROTOCOL_HOST_MAX + 128,
-	READ_MAX = 8192,
 };
+
+static struct probe_http *probe_of(struct connection *c)
+{
+	return (struct probe_http *)((char *)c - offsetof(struct probe_http, connection));
+}
 
 static void finish(struct probe_http *p, enum probe_outcome outcome, int32_t detail)
 {
@@ -51,22 +53,6 @@ void probe_http_request_deinit(struct probe_http_request *r)
 {
 	free(r->bytes);
 	*r = (struct probe_http_request){ 0 };
-}
-
-/* What is left of it. 0, also when the socket takes no more now; negative errno. */
-static int send_request(struct probe_http *p)
-{
-	const struct probe_http_request *r = p->request;
-	ssize_t n;
-
-	if (p->sent == r->size)
-		return 0;
-	n = send(connection_fd(&p->connection), r->bytes + p->sent, r->size - p->sent,
-		 MSG_NOSIGNAL);
-	if (n < 0)
-		return errno == EAGAIN ? 0 : -errno;
-	p->sent += (size_t)n;
-	return 0;
 }
 
 static bool status_matches(const struct probe_spec *spec, unsigned status)
@@ -111,10 +97,14 @@ static void judge_too_large(struct probe_http *p)
 		finish(p, PROBE_TOO_LARGE, 0);
 }
 
-/* The answer is cut off, unless this is how its body ends. */
-static void take_end(struct probe_http *p, int error)
+/* Without an error the server has closed: the answer is cut off, unless this is how its body ends. */
+static void on_end(struct connection *c, int error)
 {
-	if (error == 0 && http_answer_end(&p->answer) == HTTP_DONE)
+	struct probe_http *p = probe_of(c);
+
+	if (error != 0 && c->sent < c->request_size)
+		finish(p, probe_outcome_from_errno(error), error);
+	else if (error == 0 && http_answer_end(&p->answer) == HTTP_DONE)
 		judge(p);
 	else
 		finish(p, PROBE_RESET, error);
@@ -129,9 +119,10 @@ static bool expects_body(struct probe_http *p)
 	return p->answer.body != NULL;
 }
 
-/* True when more may be read. */
-static bool take_bytes(struct probe_http *p, const char *bytes, size_t size)
+static bool on_bytes(struct connection *c, const char *bytes, size_t size)
 {
+	struct probe_http *p = probe_of(c);
+
 	if (!expects_body(p)) {
 		finish(p, PROBE_INTERNAL_ERROR, ENOMEM);
 		return false;
@@ -154,41 +145,6 @@ static bool take_bytes(struct probe_http *p, const char *bytes, size_t size)
 	}
 }
 
-/* Until nothing is there: the next event comes with new bytes only. The answer's limits bound this. */
-static void read_answer(struct probe_http *p)
-{
-	char bytes[READ_MAX];
-	ssize_t n;
-
-	do {
-		n = recv(connection_fd(&p->connection), bytes, sizeof(bytes), 0);
-		if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR)) {
-			take_end(p, n < 0 ? errno : 0);
-			return;
-		}
-	} while (n > 0 && take_bytes(p, bytes, (size_t)n));
-}
-
-static void on_event(struct connection *c, uint32_t events)
-{
-	struct probe_http *p =
-		(struct probe_http *)((char *)c - offsetof(struct probe_http, connection));
-	int r = 0;
-
-	if (!c->connected) {
-		r = connection_error(c, events);
-		if (r == -EAGAIN)
-			return;
-	}
-	if (r == 0)
-		r = send_request(p);
-	/* A server may answer and close before it has read all: what it said counts. */
-	if (r < 0 && (!c->connected || (r != -EPIPE && r != -ECONNRESET)))
-		finish(p, probe_outcome_from_errno(-r), -r);
-	else if (events & (EPOLLIN | EPOLLHUP | EPOLLERR))
-		read_answer(p);
-}
-
 void probe_http_start(struct probe_http *p, struct connector *connector,
 		      const struct probe_spec *spec, struct probe_http_request *request,
 		      probe_done_t done, void *userdata)
@@ -196,17 +152,19 @@ void probe_http_start(struct probe_http *p, struct connector *connector,
 	int r = 0;
 
 	*p = (struct probe_http){
-		.connection.on_event = on_event,
+		.connection = { .wants_answer = true, .on_bytes = on_bytes, .on_end = on_end },
 		.spec = spec,
-		.request = request,
 		.done = done,
 		.userdata = userdata,
 	};
 	http_answer_init(&p->answer, NULL);
 	if (!request->bytes)
 		r = make_request(spec, request);
-	if (r == 0)
+	if (r == 0) {
+		p->connection.request = request->bytes;
+		p->connection.request_size = request->size;
 		r = connection_open(&p->connection, connector, spec);
+	}
 	if (r < 0)
 		finish(p, probe_outcome_from_errno(-r), -r);
 }

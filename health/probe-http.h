@@ -25,8 +25,6 @@ struct probe_http {
 	probe_done_t done;
 	void *userdata; /* borrowed */
 	struct http_answer answer;
-	const struct probe_http_request *request; /* borrowed */
-	size_t sent;				  /* bytes of it */
 };
 
 /* request: of this specification's attempts. */

@@ -9,16 +9,9 @@ static void finish(struct probe_tcp *p, int error)
 	p->done(p->userdata, probe_outcome_from_errno(error), error);
 }
 
-static void on_event(struct connection *c, uint32_t events)
+static void on_end(struct connection *c, int error)
 {
-	struct probe_tcp *p =
-		(struct probe_tcp *)((char *)c - offsetof(struct probe_tcp, connection));
-	int r = connection_error(c, events);
-
-	if (r == 0 && p->proxy)
-		r = probe_socket_send_proxy_header(connection_fd(c));
-	if (r != -EAGAIN)
-		finish(p, -r);
+	finish((struct probe_tcp *)((char *)c - offsetof(struct probe_tcp, connection)), error);
 }
 
 void probe_tcp_start(struct probe_tcp *p, struct connector *connector,
@@ -27,11 +20,14 @@ void probe_tcp_start(struct probe_tcp *p, struct connector *connector,
 	int r;
 
 	*p = (struct probe_tcp){
-		.connection.on_event = on_event,
-		.proxy = spec->flags & PROTOCOL_PROBE_PROXY_V2,
+		.connection.on_end = on_end,
 		.done = done,
 		.userdata = userdata,
 	};
+	if (spec->flags & PROTOCOL_PROBE_PROXY_V2) {
+		p->connection.request = probe_proxy_header;
+		p->connection.request_size = PROBE_PROXY_HEADER_LEN;
+	}
 	r = connection_open(&p->connection, connector, spec);
 	if (r < 0)
 		finish(p, -r);

@@ -6,14 +6,11 @@
  * reset takes its place, so that the application behind the port is not woken for a connection that is gone.
  */
 
-#include <stdbool.h>
-
 #include "health/connector.h"
 
 /* Embedded by its owner; zero-initialised = not running. */
 struct probe_tcp {
 	struct connection connection;
-	bool proxy; /* begins with a PROXY header */
 	probe_done_t done;
 	void *userdata; /* borrowed */
 };

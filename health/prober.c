@@ -22,7 +22,7 @@
 #define GRAIN_USEC (10 * USEC_PER_MSEC)
 
 enum {
-	WAKES_PER_DISPATCH = 64, /* answers are not to wait behind a crowd of starts */
+	WAKES_PER_DISPATCH = 256, /* answers are not to wait behind a crowd of starts */
 	STARTS_PER_GRAIN = 64,	 /* or twice what the schedule asks for, where that is more */
 	GRAINS_MADE_UP = 25,	 /* of those in which this process did not get to run */
 	LOAD_ONE = 1 << 20,	 /* one start in a grain */
@@ -275,7 +275,7 @@ int prober_new(sd_event *event, prober_result_t on_result, void *userdata, struc
 	if (r >= 0)
 		r = sd_event_source_set_enabled(pr->timer, SD_EVENT_OFF);
 	if (r >= 0)
-		r = connector_new(event, &pr->engines.connector);
+		r = connector_new(event, CONNECTOR_ANY, &pr->engines.connector);
 	if (r >= 0)
 		r = probe_curl_engine_new(event, &pr->engines.curl);
 	if (r < 0) {
@@ -387,6 +387,12 @@ void prober_del(struct prober *pr, uint64_t id)
 	pr->stats.probes--;
 	pr->load -= probe_load(p);
 	probe_free(p);
+}
+
+void prober_rest(struct prober *pr, usec_t usec)
+{
+	if (pr->stats.in_flight > 0)
+		connector_rest(pr->engines.connector, usec);
 }
 
 void prober_read_stats(struct prober *pr, struct prober_stats *ret)

@@ -55,5 +55,8 @@ void prober_del(struct prober *p, uint64_t id);
 /* Its next probe is due now, unless one is running; those after it are on schedule. An unknown id is fine. */
 void prober_now(struct prober *p, uint64_t id);
 
+/* To be called before the loop waits: see connector_rest() in health/connector.h. */
+void prober_rest(struct prober *p, usec_t usec);
+
 void prober_read_stats(struct prober *p, struct prober_stats *ret);
 void prober_reset_lateness(struct prober *p);

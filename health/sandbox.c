@@ -159,6 +159,8 @@ static const int allowed[] = {
 	SCMP_SYS(sendmsg),
 	SCMP_SYS(recvmsg),
 	SCMP_SYS(shutdown),
+	/* what is asked of a ring that is open, and restricted to requests such as these (health/connector-ring.c) */
+	SCMP_SYS(io_uring_enter),
 	/* descriptors that are open */
 	SCMP_SYS(read),
 	SCMP_SYS(write),

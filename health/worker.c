@@ -4,7 +4,6 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -33,7 +32,7 @@ enum {
  * Before it waits for more this process lets so much time pass, so that what comes in a crowd is taken in a crowd: a
  * wake-up costs as much as a check. Durations are as exact as that.
  */
-#define REST_MSEC 1
+#define REST_USEC (2 * USEC_PER_MSEC)
 
 /* At most one line about probes that could not be made in this time. */
 #define COMPLAINT_USEC (30 * USEC_PER_SEC)
@@ -407,7 +406,7 @@ static int worker_run(struct worker *w)
 	while (r >= 0 && sd_event_get_state(w->event) != SD_EVENT_FINISHED) {
 		r = sd_event_prepare(w->event);
 		if (r == 0) {
-			(void)poll(NULL, 0, REST_MSEC);
+			prober_rest(w->prober, REST_USEC);
 			r = sd_event_wait(w->event, UINT64_MAX);
 		}
 		if (r > 0)

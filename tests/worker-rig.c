@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <dirent.h>
 #include <errno.h>
 #include <inttypes.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -10,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -17,11 +21,52 @@
 
 #include <cmocka.h>
 
+#include "base/cleanup.h"
 #include "tests/worker-rig.h"
 
 void rig_init(struct rig *rig)
 {
 	rig_init_kind(rig, WORKER_NETWORK);
+}
+
+static bool rings_refused;
+
+void rig_refuse_rings(void)
+{
+	rings_refused = true;
+}
+
+static int refuse_rings(void)
+{
+	struct sock_filter code[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_io_uring_setup, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	struct sock_fprog program = { ARRAY_SIZE(code), code };
+
+	return prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program);
+}
+
+bool rig_has_ring(const struct rig *rig)
+{
+	char directory[64], target[64];
+	bool found = false;
+	struct dirent *entry;
+	DIR *dir;
+
+	(void)snprintf(directory, sizeof(directory), "/proc/%d/fd", (int)rig->pid);
+	dir = opendir(directory);
+	assert_non_null(dir);
+	while ((entry = readdir(dir))) {
+		ssize_t n = readlinkat(dirfd(dir), entry->d_name, target, sizeof(target) - 1);
+
+		target[n > 0 ? n : 0] = '\0';
+		found = found || strcmp(target, "anon_inode:[io_uring]") == 0;
+	}
+	(void)closedir(dir);
+	return found;
 }
 
 void rig_init_kind(struct rig *rig, enum worker_kind kind)
@@ -37,6 +82,8 @@ void rig_init_kind(struct rig *rig, enum worker_kind kind)
 	assert_true(rig->pid >= 0);
 	if (rig->pid == 0) {
 		(void)dup2(rig->stderr_fd, STDERR_FILENO);
+		if (rings_refused && refuse_rings() < 0)
+			_exit(EXIT_FAILURE);
 		_exit(worker_main(pair[1], "nobody", rig->kind));
 	}
 	(void)close(pair[1]);

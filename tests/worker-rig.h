@@ -39,6 +39,12 @@ struct rig {
 void rig_init(struct rig *rig);
 void rig_init_kind(struct rig *rig, enum worker_kind kind);
 
+/* Workers that are started from now on get no io_uring, as in a container whose seccomp profile refuses it. */
+void rig_refuse_rings(void);
+
+/* Does the worker have one? Once it has said hello. */
+bool rig_has_ring(const struct rig *rig);
+
 /* Closes the daemon's end; where the worker still runs, expects that it exits with 0. */
 void rig_deinit(struct rig *rig);
 

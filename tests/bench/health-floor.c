@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The system calls of a tcp or http check and nothing else: the least that a program which makes a new connection for
- * each check can take, on this kernel.
+ * The system calls of a tcp or http check and nothing else: the least that a program with epoll which makes a new
+ * connection for each check can take, on this kernel.
  *
  *   health-floor tcp|http PORT TARGETS INTERVAL_MSEC SECONDS
  *
- * The same targets, options, grid of starts and order of calls as bench-worker's: connect, send, recv, and
- * connect(AF_UNSPEC), which resets; and a millisecond of rest before each wait, as the worker takes it. No schedule,
+ * The same targets, options, grid of starts and order of calls as bench-worker's where it has no io_uring: connect,
+ * send, recv, and connect(AF_UNSPEC), which resets; and some rest before each wait, as the worker takes it. No schedule,
  * no deadline, no parsing, no result.
  */
 #include <arpa/inet.h>
@@ -135,7 +135,7 @@ static void run_slot(struct floor *f)
 		int n = epoll_wait(f->epoll_fd, events, EVENTS, 0);
 
 		if (n == 0) {
-			(void)poll(NULL, 0, 1);
+			(void)poll(NULL, 0, 2);
 			n = epoll_wait(f->epoll_fd, events, EVENTS, 1000);
 		}
 		if (n == 0) { /* no answer: reported as failed, and the slots after it are late */
