@@ -23,9 +23,9 @@
 
 enum {
 	WAKES_PER_DISPATCH = 256, /* answers are not to wait behind a crowd of starts */
-	STARTS_PER_GRAIN = 64,	 /* or twice what the schedule asks for, where that is more */
-	GRAINS_MADE_UP = 25,	 /* of those in which this process did not get to run */
-	LOAD_ONE = 1 << 20,	 /* one start in a grain */
+	STARTS_PER_GRAIN = 64,	  /* or twice what the schedule asks for, where that is more */
+	GRAINS_MADE_UP = 25,	  /* of those in which this process did not get to run */
+	LOAD_ONE = 1 << 20,	  /* one start in a grain */
 };
 
 struct probe {
