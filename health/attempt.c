@@ -19,7 +19,7 @@ int attempt_start(struct attempt *a, const struct attempt_engines *engines,
 {
 	switch (spec->check) {
 	case PROTOCOL_CHECK_TCP:
-		probe_tcp_start(&a->tcp, engines->connector, spec, done, userdata);
+		probe_tcp_start(&a->tcp, engines->handshakes, spec, done, userdata);
 		return 0;
 	case PROTOCOL_CHECK_HTTP:
 		if (!by_curl(spec)) {

@@ -17,6 +17,7 @@
 struct attempt_engines {
 	sd_event *event; /* borrowed, like the others */
 	struct connector *connector;
+	struct connector *handshakes; /* by epoll: those that want no answer (health/connector.h) */
 	struct probe_curl_engine *curl;
 	struct probe_exec_engine *exec; /* NULL: this process runs no programs */
 };

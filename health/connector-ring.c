@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
 /*
- * By io_uring: connect, send and receive (or, without an answer, reset) are linked, and one completion comes of each
+ * By io_uring: connect, send and receive are linked, and one completion comes of each
  * chain, whatever becomes of it: the steps before the last are silent while they succeed, and the one that fails
  * silences those after it (REQ_F_SKIP_LINK_CQES in the kernel's io_uring).
  *
@@ -46,7 +46,6 @@ enum step {
 	STEP_CONNECT,
 	STEP_SEND,
 	STEP_RECEIVE,
-	STEP_RESET,
 	STEP_CANCEL,
 	STEP_MASK = 7,
 };
@@ -65,7 +64,6 @@ struct ring_socket {
 	struct connector_socket base;
 	bool busy;	/* a completion of its chain will come */
 	bool cancelled; /* and one of the request to end that */
-	bool is_reset;
 	struct sockaddr_storage to;
 	char *buffer; /* owned: the request, then the first part of the answer */
 	size_t buffer_size;
@@ -97,14 +95,12 @@ static void queue_step(struct io_uring_sqe *sqe, struct ring_socket *s, enum ste
 	sqe->user_data = step == STEP_QUIET ? 0 : (uintptr_t)s | step;
 }
 
-static void queue_reset(struct ring_connector *k, struct ring_socket *s, enum step step,
-			unsigned flags)
+static void queue_reset(struct ring_connector *k, struct ring_socket *s)
 {
 	struct io_uring_sqe *sqe = io_uring_get_sqe(&k->ring);
 
 	io_uring_prep_connect(sqe, s->base.fd, &connector_nowhere, sizeof(connector_nowhere));
-	queue_step(sqe, s, step, flags);
-	s->is_reset = true;
+	queue_step(sqe, s, STEP_QUIET, IOSQE_CQE_SKIP_SUCCESS);
 }
 
 /* What more comes, after what did not fill the answer. */
@@ -171,9 +167,9 @@ static void on_chain(struct ring_connector *k, struct ring_socket *s, enum step 
 	struct connection *c = s->base.connection;
 
 	c->connected = step != STEP_CONNECT;
-	if (step == STEP_RECEIVE || step == STEP_RESET)
+	if (step == STEP_RECEIVE)
 		c->sent = c->request_size;
-	if (step == STEP_SEND && c->wants_answer && (result == -EPIPE || result == -ECONNRESET)) {
+	if (step == STEP_SEND && (result == -EPIPE || result == -ECONNRESET)) {
 		/* A server may answer and close before it has read all: what it said counts. */
 		c->sent = c->request_size;
 		if (connection_read(c))
@@ -181,8 +177,7 @@ static void on_chain(struct ring_connector *k, struct ring_socket *s, enum step 
 	} else if (step == STEP_RECEIVE && result > 0) {
 		take_answer(k, s, (size_t)result);
 	} else {
-		s->is_reset = step == STEP_RESET && result == 0;
-		c->on_end(c, step == STEP_RESET ? 0 : -result);
+		c->on_end(c, -result);
 	}
 }
 
@@ -360,7 +355,7 @@ static void ring_forget(struct connector_socket *s)
 /* With what is to be sent in it. */
 static int fill_buffer(struct ring_socket *s, const struct connection *c)
 {
-	size_t size = c->wants_answer ? MAX(c->request_size, (size_t)BUFFER_SIZE) : c->request_size;
+	size_t size = MAX(c->request_size, (size_t)BUFFER_SIZE);
 
 	if (s->buffer_size < size) {
 		char *buffer = realloc(s->buffer, size);
@@ -381,7 +376,7 @@ static int ring_start(struct connection *c, const struct sockaddr *to, socklen_t
 	struct ring_connector *k = engine_of(c->connector);
 	struct ring_socket *s = socket_of(c->socket);
 	struct io_uring_sqe *sqe;
-	int r = fill_buffer(s, c);
+	int r = c->wants_answer ? fill_buffer(s, c) : -EOPNOTSUPP;
 
 	if (r < 0)
 		return r;
@@ -391,16 +386,9 @@ static int ring_start(struct connection *c, const struct sockaddr *to, socklen_t
 	sqe = io_uring_get_sqe(&k->ring);
 	io_uring_prep_connect(sqe, s->base.fd, (struct sockaddr *)&s->to, len);
 	queue_step(sqe, s, STEP_CONNECT, silent);
-	s->is_reset = false;
 	if (c->request_size > 0)
 		queue_send(k, s, c->request_size);
-	if (c->wants_answer) {
-		queue_receive(k, s);
-	} else {
-		queue_reset(k, s, STEP_RESET, 0);
-		s->busy = true;
-		k->busy++;
-	}
+	queue_receive(k, s);
 	return 0;
 }
 
@@ -423,9 +411,8 @@ static void ring_release(struct connection *c, struct connector_socket *base)
 		c->connected = c->connected || is_connected(base);
 		k->given_up++;
 		give_up(k, s);
-	} else if (connector_may_reuse(c, base) && (s->is_reset || has_room(k, 1))) {
-		if (!s->is_reset)
-			queue_reset(k, s, STEP_QUIET, IOSQE_CQE_SKIP_SUCCESS);
+	} else if (connector_may_reuse(c, base) && has_room(k, 1)) {
+		queue_reset(k, s);
 		connector_put(base);
 	} else {
 		connector_socket_free(&k->base, base);

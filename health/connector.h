@@ -6,6 +6,9 @@
  * comes back. By io_uring where the kernel has what it takes (6.1, and no policy against it): then a whole check is one
  * chain of requests, hundreds of which take one system call. By epoll elsewhere. What targets see is the same.
  *
+ * Connections that want no answer are for epoll alone: on 6.12 a ring has told of one that was not there, of a target that
+ * answers a tunnel by an ICMP error. An answer cannot be there without a connection.
+ *
  * A socket without source address, interface and mark goes back to a pool: connect(AF_UNSPEC) ends its connection as a
  * close by reset does, but keeps the socket and its options. Its next connection has a port of its own and none of the
  * data of the last one. A socket whose connection failed is not used again: after a failed next hop some never told of

@@ -277,6 +277,8 @@ int prober_new(sd_event *event, prober_result_t on_result, void *userdata, struc
 	if (r >= 0)
 		r = connector_new(event, CONNECTOR_ANY, &pr->engines.connector);
 	if (r >= 0)
+		r = connector_new(event, CONNECTOR_EPOLL, &pr->engines.handshakes);
+	if (r >= 0)
 		r = probe_curl_engine_new(event, &pr->engines.curl);
 	if (r < 0) {
 		prober_free(pr);
@@ -303,6 +305,7 @@ void prober_free(struct prober *pr)
 	tdestroy(pr->probes, free_node);
 	probe_curl_engine_free(pr->engines.curl);
 	connector_free(pr->engines.connector);
+	connector_free(pr->engines.handshakes);
 	probe_exec_engine_free(pr->engines.exec);
 	trust_deinit(&pr->trust);
 	wakeup_queue_deinit(&pr->queue);
