@@ -165,7 +165,6 @@ static void epoll_rest(struct connector *k, usec_t usec)
 }
 
 const struct connector_engine connector_epoll = {
-	.kind = CONNECTOR_EPOLL,
 	.socket_size = sizeof(struct connector_socket),
 	.new = epoll_new,
 	.free = epoll_free,

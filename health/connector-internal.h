@@ -25,14 +25,13 @@ struct connector {
 };
 
 struct connector_engine {
-	enum connector_kind kind;
 	size_t socket_size;
 	int (*new)(sd_event *event, struct connector **ret);
 	/* All but the pools. */
 	void (*free)(struct connector *k);
 	/* A new socket: non-blocking, not connected. Negative errno. */
 	int (*adopt)(struct connector *k, struct connector_socket *s);
-	/* Undoes adopt and gives the memory back, but for the descriptor; NULL = free(). */
+	/* Undoes adopt and gives the memory back, but for the descriptor. */
 	void (*forget)(struct connector_socket *s);
 	/* c is connected with its socket, which is idle. Negative errno. */
 	int (*start)(struct connection *c, const struct sockaddr *to, socklen_t len);

@@ -37,6 +37,7 @@ enum {
 		1024, /* silent targets by the thousand have one each; most answers end in it */
 	CHAIN_MAX = 3,
 	FREE_TRIES = 100,
+	SILENT = IOSQE_IO_LINK | IOSQE_CQE_SKIP_SUCCESS, /* of all steps but the last */
 };
 
 #define FREE_WAIT_USEC (10 * USEC_PER_MSEC)
@@ -116,11 +117,10 @@ static void queue_receive(struct ring_connector *k, struct ring_socket *s)
 
 static void queue_send(struct ring_connector *k, struct ring_socket *s, size_t size)
 {
-	const unsigned silent = IOSQE_IO_LINK | IOSQE_CQE_SKIP_SUCCESS;
 	struct io_uring_sqe *sqe = io_uring_get_sqe(&k->ring);
 
 	io_uring_prep_send(sqe, s->base.fd, s->buffer, size, MSG_NOSIGNAL | MSG_WAITALL);
-	queue_step(sqe, s, STEP_SEND, silent);
+	queue_step(sqe, s, STEP_SEND, SILENT);
 }
 
 /* What the kernel does not take, or has just in hand, is asked for again when the answer to this has come. */
@@ -372,7 +372,6 @@ static int fill_buffer(struct ring_socket *s, const struct connection *c)
 
 static int ring_start(struct connection *c, const struct sockaddr *to, socklen_t len)
 {
-	const unsigned silent = IOSQE_IO_LINK | IOSQE_CQE_SKIP_SUCCESS;
 	struct ring_connector *k = engine_of(c->connector);
 	struct ring_socket *s = socket_of(c->socket);
 	struct io_uring_sqe *sqe;
@@ -385,7 +384,7 @@ static int ring_start(struct connection *c, const struct sockaddr *to, socklen_t
 	memcpy(&s->to, to, len);
 	sqe = io_uring_get_sqe(&k->ring);
 	io_uring_prep_connect(sqe, s->base.fd, (struct sockaddr *)&s->to, len);
-	queue_step(sqe, s, STEP_CONNECT, silent);
+	queue_step(sqe, s, STEP_CONNECT, SILENT);
 	if (c->request_size > 0)
 		queue_send(k, s, c->request_size);
 	queue_receive(k, s);
@@ -420,7 +419,6 @@ static void ring_release(struct connection *c, struct connector_socket *base)
 }
 
 const struct connector_engine connector_ring = {
-	.kind = CONNECTOR_RING,
 	.socket_size = sizeof(struct ring_socket),
 	.new = ring_new,
 	.free = ring_free,

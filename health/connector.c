@@ -20,11 +20,10 @@ const struct sockaddr connector_nowhere = { .sa_family = AF_UNSPEC };
 
 int connector_new(sd_event *event, enum connector_kind kind, struct connector **ret)
 {
-	int r = 0;
-
 	if (kind != CONNECTOR_EPOLL) {
-		r = connector_ring.new(event, ret);
-		if (r >= 0 || kind == CONNECTOR_RING)
+		int r = connector_ring.new(event, ret);
+
+		if (r >= 0)
 			return r;
 		log_debug("no io_uring (%s): connections by epoll", strerror(-r));
 	}
@@ -54,11 +53,6 @@ void connector_free(struct connector *k)
 	pool_deinit(k, &k->pool4);
 	pool_deinit(k, &k->pool6);
 	k->engine->free(k);
-}
-
-enum connector_kind connector_kind(const struct connector *k)
-{
-	return k->engine->kind;
 }
 
 void connector_rest(struct connector *k, usec_t usec)

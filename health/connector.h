@@ -46,19 +46,14 @@ struct connection {
 };
 
 enum connector_kind {
-	CONNECTOR_ANY,
+	CONNECTOR_ANY, /* where it is by io_uring, connections that want no answer get -EOPNOTSUPP */
 	CONNECTOR_EPOLL,
-	CONNECTOR_RING, /* io_uring */
 };
 
-/* -ENOSYS, -EPERM, -EINVAL, -ELIBACC and others of CONNECTOR_RING: there is no io_uring for us. */
 int connector_new(sd_event *event, enum connector_kind kind, struct connector **ret);
 
 /* No connection may be open. NULL is fine. */
 void connector_free(struct connector *k);
-
-/* CONNECTOR_EPOLL or CONNECTOR_RING. */
-enum connector_kind connector_kind(const struct connector *k);
 
 /*
  * Lets so much time pass, so that what comes in a crowd is taken in a crowd: to be called before the loop waits. Ends
