@@ -7,6 +7,9 @@
 #include <openssl/x509v3.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/cleanup.h"
 
@@ -164,6 +167,19 @@ void certificate_write_authority_of(enum certificate_authority which, const char
 	_cleanup_fclose_ FILE *f = open_file(path);
 
 	(void)PEM_write_X509(f, authority(which));
+}
+
+const char *certificate_trust(enum certificate_authority which)
+{
+	static char path[] = "/tmp/ipvsd-authority-XXXXXX";
+	int fd = mkstemp(path);
+
+	assert(fd >= 0);
+	(void)fchmod(fd, 0644); /* the worker is another user */
+	(void)close(fd);
+	certificate_write_authority_of(which, path);
+	(void)setenv("SSL_CERT_FILE", path, 1);
+	return path;
 }
 
 void certificate_write(enum certificate which, const char *certificate_path, const char *key_path)

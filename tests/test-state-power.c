@@ -22,9 +22,9 @@
 #include "daemon/state.h"
 #include "daemon/state-load.h"
 #include "daemon/state-store.h"
-#include "tests/temporary.h"
+#include "tests/state-rig.h"
 
-#define NOW (1795345971839060ULL)
+#define NOW STATE_RIG_NOW
 #define DOCUMENT "group-blue.json"
 #define OLD "group-blue.json.old"
 #define JOURNAL "group-blue.journal"
@@ -36,53 +36,18 @@ enum {
 	LARGE = 100, /* with one */
 };
 
-struct fixture {
-	char directory[TEMPORARY_MAX];
-	struct state_store store;
-	struct registry registry;
-	struct target_group group;
-	struct target targets[LARGE];
-};
-
 static int set_up(void **state)
 {
-	struct fixture *f = calloc(1, sizeof(*f));
-
-	assert_non_null(f);
-	assert_int_equal(temporary_make(f->directory), 0);
-	f->group = (struct target_group){ .name = "blue", .targets = f->targets, .n = SMALL };
-	f->registry = (struct registry){ .groups = &f->group, .n = 1 };
-	for (unsigned i = 0; i < LARGE; i++) {
-		struct target *t = &f->targets[i];
-
-		assert_int_equal(addr_parse("10.0.0.0", &t->addr), 0);
-		t->addr.bytes[3] = (uint8_t)i;
-		t->health = (struct target_health){ .state = TARGET_HEALTHY,
-						    .since_usec = NOW,
-						    .checked_usec = NOW };
-	}
-	assert_int_equal(state_store_open(&f->store, f->directory), 0);
-	*state = f;
-	return 0;
+	return state_rig_new(SMALL, state);
 }
 
-static int tear_down(void **state)
-{
-	struct fixture *f = *state;
-	int r = temporary_remove(f->directory);
-
-	state_store_deinit(&f->store);
-	free(f);
-	return r;
-}
-
-static void save(struct fixture *f, enum state_store_flags flags)
+static void save(struct state_rig *f, enum state_store_flags flags)
 {
 	assert_int_equal(state_store_save_groups(&f->store, &f->registry, flags, NOW), 0);
 }
 
 /* Returns the hash of the state as it was before. */
-static uint64_t change(struct fixture *f, unsigned i)
+static uint64_t change(struct state_rig *f, unsigned i)
 {
 	struct target *t = &f->targets[i];
 	uint64_t before = state_group_hash(&f->group);
@@ -91,7 +56,7 @@ static uint64_t change(struct fixture *f, unsigned i)
 	return before;
 }
 
-static const char *path_of(const struct fixture *f, const char *name)
+static const char *path_of(const struct state_rig *f, const char *name)
 {
 	static char path[256];
 
@@ -99,12 +64,12 @@ static const char *path_of(const struct fixture *f, const char *name)
 	return path;
 }
 
-static bool exists(const struct fixture *f, const char *name)
+static bool exists(const struct state_rig *f, const char *name)
 {
 	return access(path_of(f, name), F_OK) == 0;
 }
 
-static char *read_file(const struct fixture *f, const char *name, size_t *ret_len)
+static char *read_file(const struct state_rig *f, const char *name, size_t *ret_len)
 {
 	_cleanup_fclose_ FILE *in = fopen(path_of(f, name), "re");
 	char *text = malloc(1 << 20);
@@ -115,7 +80,7 @@ static char *read_file(const struct fixture *f, const char *name, size_t *ret_le
 	return text;
 }
 
-static void write_file(const struct fixture *f, const char *name, const char *text, size_t len)
+static void write_file(const struct state_rig *f, const char *name, const char *text, size_t len)
 {
 	_cleanup_fclose_ FILE *out = NULL;
 
@@ -142,7 +107,7 @@ static void on_trouble(const char *name, int error, size_t n_skipped, void *user
 }
 
 /* By the daemon after the next boot. The group's hash; 0 = it is not known. */
-static uint64_t load(struct fixture *f, struct troubles *troubles)
+static uint64_t load(struct state_rig *f, struct troubles *troubles)
 {
 	_cleanup_(state_deinit) struct state s = STATE_INIT;
 
@@ -153,7 +118,7 @@ static uint64_t load(struct fixture *f, struct troubles *troubles)
 	return s.registry.n ? state_group_hash(&s.registry.groups[0]) : 0;
 }
 
-static void assert_gone_back(struct fixture *f, const char *name, uint64_t expected)
+static void assert_gone_back(struct state_rig *f, const char *name, uint64_t expected)
 {
 	struct troubles troubles;
 
@@ -169,7 +134,7 @@ static void assert_gone_back(struct fixture *f, const char *name, uint64_t expec
 static void test_every_length(void **state)
 {
 	static const char *const tails[] = { "", "zeros", "\xff\x01{\"a\":[1,2", "}\n" };
-	struct fixture *f = *state;
+	struct state_rig *f = *state;
 	size_t len, len_old;
 	uint64_t before;
 
@@ -208,7 +173,7 @@ static void test_every_length(void **state)
 /* It is not the power that was lost: the new one is whole, and stands. */
 static void test_kill(void **state)
 {
-	struct fixture *f = *state;
+	struct state_rig *f = *state;
 	struct troubles troubles;
 
 	save(f, STATE_STORE_DURABLE);
@@ -224,7 +189,7 @@ static void test_kill(void **state)
 /* Of several quick saves in a row only the first stands beside one that is on the disk. */
 static void test_several(void **state)
 {
-	struct fixture *f = *state;
+	struct state_rig *f = *state;
 	uint64_t before;
 
 	save(f, STATE_STORE_DURABLE);
@@ -249,7 +214,7 @@ static void test_several(void **state)
 /* Without its journal the old document would be of an hour ago. */
 static void test_journal(void **state)
 {
-	struct fixture *f = *state;
+	struct state_rig *f = *state;
 	struct troubles troubles;
 	uint64_t before;
 
@@ -297,7 +262,7 @@ static void test_journal(void **state)
 
 static void test_removed(void **state)
 {
-	struct fixture *f = *state;
+	struct state_rig *f = *state;
 	struct troubles troubles;
 
 	save(f, STATE_STORE_DURABLE);
@@ -312,7 +277,7 @@ static void test_removed(void **state)
 	assert_false(exists(f, OLD));
 }
 
-static void save_global(struct fixture *f, enum state_store_flags flags, usec_t now)
+static void save_global(struct state_rig *f, enum state_store_flags flags, usec_t now)
 {
 	const struct linger_set linger = LINGER_SET_INIT;
 	const struct state_global_view v = { .linger = &linger };
@@ -322,7 +287,7 @@ static void save_global(struct fixture *f, enum state_store_flags flags, usec_t 
 
 static void test_global(void **state)
 {
-	struct fixture *f = *state;
+	struct state_rig *f = *state;
 	struct troubles troubles;
 
 	save_global(f, STATE_STORE_DURABLE, NOW - 2);
@@ -341,7 +306,7 @@ static void test_global(void **state)
 	assert_int_equal(troubles.error, -EBADMSG);
 }
 
-#define in_a_directory(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define in_a_directory(name) cmocka_unit_test_setup_teardown(name, set_up, state_rig_free)
 
 int main(void)
 {

@@ -29,9 +29,9 @@
 #include "daemon/state.h"
 #include "daemon/state-load.h"
 #include "daemon/state-store.h"
-#include "tests/temporary.h"
+#include "tests/state-rig.h"
 
-#define NOW (1795345971839060ULL)
+#define NOW STATE_RIG_NOW
 #define DOCUMENT "group-blue.json"
 #define JOURNAL "group-blue.journal"
 
@@ -41,53 +41,18 @@ enum {
 	KILL_AFTER_MAX = 200, /* saves */
 };
 
-struct fixture {
-	char directory[TEMPORARY_MAX];
-	struct state_store store;
-	struct registry registry;
-	struct target_group group;
-	struct target targets[N];
-};
-
 static int set_up(void **state)
 {
-	struct fixture *f = calloc(1, sizeof(*f));
-
-	assert_non_null(f);
-	assert_int_equal(temporary_make(f->directory), 0);
-	f->group = (struct target_group){ .name = "blue", .targets = f->targets, .n = N };
-	f->registry = (struct registry){ .groups = &f->group, .n = 1 };
-	for (unsigned i = 0; i < N; i++) {
-		struct target *t = &f->targets[i];
-
-		assert_int_equal(addr_parse("10.0.0.0", &t->addr), 0);
-		t->addr.bytes[3] = (uint8_t)i;
-		t->health = (struct target_health){ .state = TARGET_HEALTHY,
-						    .since_usec = NOW,
-						    .checked_usec = NOW };
-	}
-	assert_int_equal(state_store_open(&f->store, f->directory), 0);
-	*state = f;
-	return 0;
+	return state_rig_new(N, state);
 }
 
-static int tear_down(void **state)
-{
-	struct fixture *f = *state;
-	int r = temporary_remove(f->directory);
-
-	state_store_deinit(&f->store);
-	free(f);
-	return r;
-}
-
-static int try_save(struct fixture *f, enum state_store_flags flags)
+static int try_save(struct state_rig *f, enum state_store_flags flags)
 {
 	return state_store_save_groups(&f->store, &f->registry, flags, NOW);
 }
 
 /* Asserts how many documents and lines it wrote. */
-static void save(struct fixture *f, enum state_store_flags flags, size_t n_documents,
+static void save(struct state_rig *f, enum state_store_flags flags, size_t n_documents,
 		 size_t n_lines)
 {
 	size_t written = f->store.n_written, appended = f->store.n_appended;
@@ -98,7 +63,7 @@ static void save(struct fixture *f, enum state_store_flags flags, size_t n_docum
 }
 
 /* The k-th change; a second one takes the first one back. */
-static void change(struct fixture *f, unsigned k)
+static void change(struct state_rig *f, unsigned k)
 {
 	struct target *t = &f->targets[k * 7 % N];
 
@@ -106,7 +71,7 @@ static void change(struct fixture *f, unsigned k)
 	t->health.since_usec = NOW + k;
 }
 
-static const char *path_of(const struct fixture *f, const char *name)
+static const char *path_of(const struct state_rig *f, const char *name)
 {
 	static char path[256];
 
@@ -114,12 +79,12 @@ static const char *path_of(const struct fixture *f, const char *name)
 	return path;
 }
 
-static bool exists(const struct fixture *f, const char *name)
+static bool exists(const struct state_rig *f, const char *name)
 {
 	return access(path_of(f, name), F_OK) == 0;
 }
 
-static size_t size_of(const struct fixture *f, const char *name)
+static size_t size_of(const struct state_rig *f, const char *name)
 {
 	struct stat st;
 
@@ -145,7 +110,7 @@ static void on_trouble(const char *name, int error, size_t n_skipped, void *user
 }
 
 /* A second daemon. */
-static void load(struct fixture *f, struct troubles *troubles, struct state *ret)
+static void load(struct state_rig *f, struct troubles *troubles, struct state *ret)
 {
 	*troubles = (struct troubles){ 0 };
 	assert_int_equal(state_store_open(&f->store, f->directory), 0);
@@ -153,13 +118,13 @@ static void load(struct fixture *f, struct troubles *troubles, struct state *ret
 			 0);
 }
 
-static bool is_restored(const struct fixture *f, const struct state *s)
+static bool is_restored(const struct state_rig *f, const struct state *s)
 {
 	return s->registry.n == 1 &&
 	       state_group_hash(&s->registry.groups[0]) == state_group_hash(&f->group);
 }
 
-static void assert_restored(struct fixture *f, size_t n_troubles)
+static void assert_restored(struct state_rig *f, size_t n_troubles)
 {
 	_cleanup_(state_deinit) struct state s = STATE_INIT;
 	struct troubles troubles;
@@ -172,7 +137,7 @@ static void assert_restored(struct fixture *f, size_t n_troubles)
 /* A change costs a line; so many lines cost a document. */
 static void test_costs(void **state)
 {
-	struct fixture *f = *state;
+	struct state_rig *f = *state;
 	size_t document, line;
 
 	save(f, STATE_STORE_QUICK, 1, 0);
@@ -202,7 +167,7 @@ static void test_costs(void **state)
 
 static void test_durable(void **state)
 {
-	struct fixture *f = *state;
+	struct state_rig *f = *state;
 
 	save(f, STATE_STORE_DURABLE, 1, 0);
 	assert_true(f->store.files[0].durable && f->store.directory_durable);
@@ -225,7 +190,7 @@ static void test_durable(void **state)
 
 static void test_removed(void **state)
 {
-	struct fixture *f = *state;
+	struct state_rig *f = *state;
 	int fd;
 
 	save(f, STATE_STORE_QUICK, 1, 0);
@@ -249,7 +214,7 @@ static void test_removed(void **state)
 	assert_false(exists(f, JOURNAL));
 }
 
-static void copy(const struct fixture *f, const char *from, const char *to)
+static void copy(const struct state_rig *f, const char *from, const char *to)
 {
 	char command[256];
 
@@ -261,7 +226,7 @@ static void copy(const struct fixture *f, const char *from, const char *to)
 /* A crash after a new document, before its predecessor's journal was removed: old verdicts stay old. */
 static void test_stale_journal(void **state)
 {
-	struct fixture *f = *state;
+	struct state_rig *f = *state;
 
 	save(f, STATE_STORE_QUICK, 1, 0);
 	change(f, 1);
@@ -294,7 +259,7 @@ static void test_damage(void **state)
 		{ "sed -i '2s/a/b/' $j", -EBADMSG, false },
 		{ "mv $j $j.x && mkdir $j", -EBADMSG, false },
 	};
-	struct fixture *f = *state;
+	struct state_rig *f = *state;
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		_cleanup_(state_deinit) struct state s = STATE_INIT;
@@ -347,7 +312,7 @@ static void limit_files(rlim_t bytes)
 static void test_full_disk(void **state)
 {
 	_cleanup_(state_deinit) struct state s = STATE_INIT;
-	struct fixture *f = *state;
+	struct state_rig *f = *state;
 	struct troubles troubles;
 
 	(void)signal(SIGXFSZ, SIG_IGN);
@@ -370,7 +335,7 @@ static void test_full_disk(void **state)
 }
 
 /* Changes and saves for ever; *ret: how many are over. The plane would get a change after its save. */
-static void save_until_killed(struct fixture *f, unsigned from, _Atomic unsigned *ret)
+static void save_until_killed(struct state_rig *f, unsigned from, _Atomic unsigned *ret)
 {
 	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
 	for (unsigned k = from;; k++) {
@@ -388,7 +353,7 @@ static void test_kill(void **state)
 {
 	_Atomic unsigned *done = mmap(NULL, sizeof(*done), PROT_READ | PROT_WRITE,
 				      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	struct fixture *f = *state;
+	struct state_rig *f = *state;
 	unsigned seed = 20261122, k = 0, torn = 0, in_between = 0;
 
 	assert_true(done != MAP_FAILED);
@@ -429,13 +394,13 @@ static void test_kill(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_costs, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_durable, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_removed, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_stale_journal, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_damage, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_full_disk, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_kill, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_costs, set_up, state_rig_free),
+		cmocka_unit_test_setup_teardown(test_durable, set_up, state_rig_free),
+		cmocka_unit_test_setup_teardown(test_removed, set_up, state_rig_free),
+		cmocka_unit_test_setup_teardown(test_stale_journal, set_up, state_rig_free),
+		cmocka_unit_test_setup_teardown(test_damage, set_up, state_rig_free),
+		cmocka_unit_test_setup_teardown(test_full_disk, set_up, state_rig_free),
+		cmocka_unit_test_setup_teardown(test_kill, set_up, state_rig_free),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -326,8 +326,6 @@ static void test_refusals(void **state)
 	rig_deinit(&rig);
 }
 
-static char authority_path[] = "/tmp/ipvsd-authority-XXXXXX";
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -336,18 +334,13 @@ int main(void)
 		cmocka_unit_test(test_sessions),
 		cmocka_unit_test(test_refusals),
 	};
-	int fd, r;
+	const char *authority;
+	int r;
 
 	log_init(LOG_INFO);
 	(void)signal(SIGPIPE, SIG_IGN); /* of the servers */
-	fd = mkstemp(authority_path);
-	if (fd < 0)
-		return EXIT_FAILURE;
-	(void)fchmod(fd, 0644); /* the worker is another user */
-	(void)close(fd);
-	certificate_write_authority_of(CERTIFICATE_AUTHORITY_OTHER, authority_path);
-	(void)setenv("SSL_CERT_FILE", authority_path, 1);
+	authority = certificate_trust(CERTIFICATE_AUTHORITY_OTHER);
 	r = cmocka_run_group_tests(tests, NULL, NULL);
-	(void)unlink(authority_path);
+	(void)unlink(authority);
 	return r;
 }

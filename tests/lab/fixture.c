@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "base/addr.h"
+#include "base/clock.h"
 
 DEFINE_CLEANUP(json_t *, json_decref)
 
@@ -119,6 +120,21 @@ const char *fixture_state(struct fixture *f, const char *group, const char *addr
 	(void)snprintf(buf, FIXTURE_STATE_MAX, "%s",
 		       fixture_text(f, group, address, "state", text));
 	return buf;
+}
+
+void fixture_wait_state(struct fixture *f, const char *group, const char *address,
+			const char *state)
+{
+	usec_t end = clock_monotonic_usec() + 20 * USEC_PER_SEC;
+	char buf[FIXTURE_STATE_MAX];
+
+	while (strcmp(fixture_state(f, group, address, buf), state) != 0) {
+		if (clock_monotonic_usec() > end) {
+			gateway_print_log(f->gateway);
+			fail_msg("%s of %s is %s, not %s", address, group, buf, state);
+		}
+		lab_sleep(50 * USEC_PER_MSEC);
+	}
 }
 
 void fixture_reload(struct fixture *f, int status, struct lab_result *ret)

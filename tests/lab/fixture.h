@@ -62,6 +62,10 @@ const char *fixture_text(struct fixture *f, const char *group, const char *addre
 const char *fixture_state(struct fixture *f, const char *group, const char *address,
 			  char buf[static FIXTURE_STATE_MAX]);
 
+/* Until it has this state, for 20 s at most; then fails, with the daemon's log. */
+void fixture_wait_state(struct fixture *f, const char *group, const char *address,
+			const char *state);
+
 /* Runs `ipvsd VERB` and demands this exit status; prints the output when it is another. */
 void fixture_reload(struct fixture *f, int status, struct lab_result *ret);
 

@@ -126,27 +126,13 @@ static int tear_down(void **state)
 	return 0;
 }
 
-static void wait_state(const char *group, const char *target, const char *state)
-{
-	usec_t end = clock_monotonic_usec() + SOON_USEC;
-	char buf[FIXTURE_STATE_MAX];
-
-	while (strcmp(fixture_state(&f, group, target, buf), state) != 0) {
-		if (clock_monotonic_usec() > end) {
-			gateway_print_log(f.gateway);
-			fail_msg("%s of %s is %s, not %s", target, group, buf, state);
-		}
-		lab_sleep(50 * USEC_PER_MSEC);
-	}
-}
-
 /* A guest that stalls may bring a probe to its timeout, so the last result is waited for. */
 static void expect_unknown(const char *group, const char *target)
 {
 	usec_t end = clock_monotonic_usec() + SOON_USEC;
 	char detail[FIXTURE_TEXT_MAX];
 
-	wait_state(group, target, "unhealthy");
+	fixture_wait_state(&f, group, target, "unhealthy");
 	while (strcmp(fixture_text(&f, group, target, "detail", detail), UNKNOWN) != 0) {
 		if (clock_monotonic_usec() > end)
 			fail_msg("%s of %s: %s", target, group, detail);
@@ -197,9 +183,9 @@ static void reload(int status, const char *says)
 static void test_who_is_well(void **state)
 {
 	(void)state;
-	wait_state("right", A1, "healthy");
-	wait_state("right", B1, "healthy");
-	wait_state("current", A1, "healthy");
+	fixture_wait_state(&f, "right", A1, "healthy");
+	fixture_wait_state(&f, "right", B1, "healthy");
+	fixture_wait_state(&f, "current", A1, "healthy");
 	expect_unknown("wrong", A1);
 	expect_unknown("system", B1);
 }
@@ -217,7 +203,7 @@ static void swap_and_back(void)
 	expect_unknown("current", A1);
 	run_script("cat /run/two.pem /run/one.pem > /run/current.pem");
 	reload(0, NULL);
-	wait_state("current", A1, "healthy");
+	fixture_wait_state(&f, "current", A1, "healthy");
 	assert_true(count_results() > before);
 	if (!gateway_log_has(f.gateway, "is late by more than")) /* in a guest that stalls */
 		assert_int_equal(worker_number("worker_pid"), pid);
@@ -256,11 +242,11 @@ static void test_broken_files(void **state)
 		assert_true(clock_monotonic_usec() < end);
 		lab_sleep(50 * USEC_PER_MSEC);
 	}
-	wait_state("current", A1, "healthy");
-	wait_state("right", A1, "healthy");
+	fixture_wait_state(&f, "current", A1, "healthy");
+	fixture_wait_state(&f, "right", A1, "healthy");
 	run_script("cp /run/one.pem /run/current.pem");
 	reload(0, NULL);
-	wait_state("current", A1, "healthy");
+	fixture_wait_state(&f, "current", A1, "healthy");
 }
 
 static void test_killed_worker(void **state)
@@ -277,7 +263,7 @@ static void test_killed_worker(void **state)
 	}
 	swap_and_back();
 	expect_unknown("wrong", A1);
-	wait_state("right", B1, "healthy");
+	fixture_wait_state(&f, "right", B1, "healthy");
 }
 
 int main(int argc, char **argv)

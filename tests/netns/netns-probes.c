@@ -118,20 +118,6 @@ static int tear_down(void **state)
 	return 0;
 }
 
-static void wait_state(const char *group, const char *target, const char *state)
-{
-	usec_t end = clock_monotonic_usec() + SOON_USEC;
-	char buf[FIXTURE_STATE_MAX];
-
-	while (strcmp(fixture_state(&f, group, target, buf), state) != 0) {
-		if (clock_monotonic_usec() > end) {
-			gateway_print_log(f.gateway);
-			fail_msg("%s of %s is %s, not %s", target, group, buf, state);
-		}
-		lab_sleep(50 * USEC_PER_MSEC);
-	}
-}
-
 static void wait_weight(uint16_t port, int64_t weight)
 {
 	usec_t end = clock_monotonic_usec() + SOON_USEC;
@@ -197,19 +183,19 @@ static void test_kinds(void **state)
 	assert_int_equal(lab_sysctl_set(&f.lab->gateway, "net/ipv4/ping_group_range", "1 0"), 0);
 	assert_int_equal(gateway_configure(f.gateway, "%s", kinds), 0);
 	assert_int_equal(gateway_start(f.gateway), 0);
-	wait_state("ping", A1, "healthy");
-	wait_state("ping", B1, "healthy");
-	wait_state("ping", NOBODY, "unhealthy");
-	wait_state("datagram", A1, "healthy");
-	wait_state("datagram", B1, "unhealthy");
-	wait_state("program", A1, "healthy");
-	wait_state("program", B1, "unhealthy");
-	wait_state("agent", A1, "healthy");
-	wait_state("agent", B1, "unhealthy");
-	wait_state("plain", A1, "healthy");
-	wait_state("plain", B1, "healthy");
-	wait_state("marked", A1, "healthy");
-	wait_state("marked", B1, "unhealthy");
+	fixture_wait_state(&f, "ping", A1, "healthy");
+	fixture_wait_state(&f, "ping", B1, "healthy");
+	fixture_wait_state(&f, "ping", NOBODY, "unhealthy");
+	fixture_wait_state(&f, "datagram", A1, "healthy");
+	fixture_wait_state(&f, "datagram", B1, "unhealthy");
+	fixture_wait_state(&f, "program", A1, "healthy");
+	fixture_wait_state(&f, "program", B1, "unhealthy");
+	fixture_wait_state(&f, "agent", A1, "healthy");
+	fixture_wait_state(&f, "agent", B1, "unhealthy");
+	fixture_wait_state(&f, "plain", A1, "healthy");
+	fixture_wait_state(&f, "plain", B1, "healthy");
+	fixture_wait_state(&f, "marked", A1, "healthy");
+	fixture_wait_state(&f, "marked", B1, "unhealthy");
 	/* What program and agent say of the weight. */
 	wait_weight(8003, 30);
 	wait_weight(8004, 25);
@@ -278,28 +264,28 @@ static void test_via_vip(void **state)
 	assert_int_equal(lab_address_add(a1, "lo", LAB_VIP6 "/128"), 0);
 	assert_int_equal(gateway_configure(f.gateway, "%s%s", through, tunnels), 0);
 	assert_int_equal(gateway_start(f.gateway), 0);
-	wait_state("direct", A1, "healthy");
-	wait_state("direct", B1, "unhealthy"); /* which answers at its own address */
-	wait_state("direct6", A1_6, "healthy");
-	wait_state("direct6", B1_6, "unhealthy");
-	wait_state("tunnel", A1, "healthy");
-	wait_state("tunnel", B1, "unhealthy");
+	fixture_wait_state(&f, "direct", A1, "healthy");
+	fixture_wait_state(&f, "direct", B1, "unhealthy"); /* which answers at its own address */
+	fixture_wait_state(&f, "direct6", A1_6, "healthy");
+	fixture_wait_state(&f, "direct6", B1_6, "unhealthy");
+	fixture_wait_state(&f, "tunnel", A1, "healthy");
+	fixture_wait_state(&f, "tunnel", B1, "unhealthy");
 
 	/* The services stay through a crash, and are the next daemon's. */
 	before = gateway_ipvsadm(f.gateway);
 	assert_non_null(strstr(before, "-A -f "));
 	assert_int_equal(gateway_stop(f.gateway, SIGKILL), 128 + SIGKILL);
 	assert_int_equal(gateway_start(f.gateway), 0);
-	wait_state("direct", A1, "healthy");
-	wait_state("direct", B1, "unhealthy");
+	fixture_wait_state(&f, "direct", A1, "healthy");
+	fixture_wait_state(&f, "direct", B1, "unhealthy");
 	after = gateway_ipvsadm(f.gateway);
 	assert_string_equal(before, after);
 
 	assert_int_equal(lab_address_add(b1, "lo", LAB_VIP "/32"), 0);
-	wait_state("direct", B1, "healthy");
+	fixture_wait_state(&f, "direct", B1, "healthy");
 	assert_int_equal(lab_address_remove(a1, "lo", LAB_VIP "/32"), 0);
-	wait_state("direct", A1, "unhealthy");
-	wait_state("tunnel", A1, "unhealthy");
+	fixture_wait_state(&f, "direct", A1, "unhealthy");
+	fixture_wait_state(&f, "tunnel", A1, "unhealthy");
 }
 
 /* Whatever a slow machine made of the first failure. */
@@ -308,7 +294,7 @@ static void wait_reason(const char *group, const char *target, const char *detai
 	usec_t end = clock_monotonic_usec() + SOON_USEC;
 	char buf[FIXTURE_TEXT_MAX];
 
-	wait_state(group, target, detail ? "unhealthy" : "healthy");
+	fixture_wait_state(&f, group, target, detail ? "unhealthy" : "healthy");
 	while (detail && strcmp(fixture_text(&f, group, target, "detail", buf), detail) != 0) {
 		if (clock_monotonic_usec() > end)
 			fail_msg("%s of %s: %s, not %s", target, group, buf, detail);
@@ -365,8 +351,8 @@ static void test_via_vip_ends(void **state)
 			 0);
 	fixture_reload(&f, 0, &r);
 	lab_result_deinit(&r);
-	wait_state("direct", A1, "healthy");
-	wait_state("direct", B1, "healthy");
+	fixture_wait_state(&f, "direct", A1, "healthy");
+	fixture_wait_state(&f, "direct", B1, "healthy");
 	table = gateway_ipvsadm(f.gateway);
 	assert_non_null(table);
 	for (const char *at = table; (at = strstr(at, "-A -f ")); at++)
