@@ -194,7 +194,7 @@ void exchange_start(struct exchange *x, sd_event *event, const struct exchange_p
 	*x = (struct exchange){ .plan = *plan, .event = event, .fd = -1 };
 	r = open_socket(x);
 	if (r < 0)
-		finish(x, PROBE_INTERNAL_ERROR, -r);
+		finish(x, probe_outcome_from_setup(-r), -r);
 	else if (r > 0)
 		finish_errno(x, r);
 	else if (x->connected)

@@ -33,6 +33,18 @@ enum probe_outcome probe_outcome_from_errno(int error)
 	}
 }
 
+enum probe_outcome probe_outcome_from_setup(int error)
+{
+	switch (error) {
+	case ENETUNREACH:
+	case EHOSTUNREACH:
+	case ENETDOWN:
+		return PROBE_UNREACHABLE;
+	default:
+		return PROBE_INTERNAL_ERROR;
+	}
+}
+
 bool probe_outcome_is_timeout(enum probe_outcome o)
 {
 	switch (o) {

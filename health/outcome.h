@@ -57,6 +57,9 @@ enum {
  */
 enum probe_outcome probe_outcome_from_errno(int error);
 
+/* The same of a socket that is not even connecting: nothing but the lack of a way says something about the target. */
+enum probe_outcome probe_outcome_from_setup(int error);
+
 /* No answer, or not all of it, in time. */
 bool probe_outcome_is_timeout(enum probe_outcome o);
 

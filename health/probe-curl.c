@@ -252,8 +252,12 @@ static int begin_connect(struct probe_curl *p)
 	socklen_t len = addr_to_sockaddr(&p->spec->addr, p->spec->port, &ss);
 
 	p->fd = probe_socket_open(p->spec);
-	if (p->fd < 0)
-		return p->fd;
+	if (p->fd < 0) {
+		int error = -p->fd;
+
+		finish(p, probe_outcome_from_setup(error), error);
+		return 0;
+	}
 	if (connect(p->fd, (struct sockaddr *)&ss, len) < 0 && errno != EINPROGRESS) {
 		int error = errno;
 

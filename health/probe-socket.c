@@ -42,7 +42,7 @@ static int find_source(const struct probe_spec *spec, struct addr *ret)
 		return -errno;
 	len = addr_to_sockaddr(&through, 9, &ss); /* any port but 0 */
 	if (connect(fd, (struct sockaddr *)&ss, len) < 0)
-		return -errno;
+		return probe_outcome_from_errno(errno) == PROBE_UNREACHABLE ? -ENETUNREACH : -errno;
 	len = sizeof(ss);
 	if (getsockname(fd, (struct sockaddr *)&ss, &len) < 0)
 		return -errno;

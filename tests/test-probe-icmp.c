@@ -80,6 +80,12 @@ static void test_failures(void **state)
 	probe_rig_run(&rig, PATIENCE_USEC, NULL, NULL);
 	assert_int_equal(rig.outcome, PROBE_UNREACHABLE);
 	assert_int_equal(rig.detail, ENETUNREACH);
+	/* To an address of this host through a target that there is no way to. */
+	probe_rig_spec(&rig, PROTOCOL_CHECK_UDP, "127.0.0.1", 9);
+	probe_rig_text(&rig, PROTOCOL_TEXT_THROUGH, "192.0.2.1", 9);
+	probe_rig_run(&rig, PATIENCE_USEC, NULL, NULL);
+	assert_int_equal(rig.outcome, PROBE_UNREACHABLE);
+	assert_int_equal(rig.detail, ENETUNREACH);
 	write_file("/proc/sys/net/ipv4/ping_group_range", "1 0");
 	if (!may_ping()) { /* what a mapped user may write is less */
 		probe_rig_spec(&rig, PROTOCOL_CHECK_ICMP, "127.0.0.1", 0);
