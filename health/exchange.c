@@ -79,6 +79,17 @@ static bool send_question(struct exchange *x)
 	return true;
 }
 
+/*
+ * EREMOTEIO is what a ping socket makes of a redirect and of a source quench (ping_err() in net/ipv4/ping.c): words of
+ * routers, which say nothing about the target. Until they are read epoll goes on telling of them.
+ */
+static void forget_errors(struct exchange *x, void *buffer, size_t size)
+{
+	for (unsigned i = 0; i < DATAGRAMS_PER_WAKE; i++)
+		if (recv(x->fd, buffer, size, MSG_ERRQUEUE) < 0)
+			return;
+}
+
 static void receive_datagrams(struct exchange *x)
 {
 	static uint8_t buffer[DATAGRAM_MAX]; /* of the one thread; only read within this call */
@@ -87,6 +98,10 @@ static void receive_datagrams(struct exchange *x)
 	for (unsigned i = 0; i < DATAGRAMS_PER_WAKE; i++) {
 		ssize_t n = recv(x->fd, buffer, sizeof(buffer), 0);
 
+		if (n < 0 && errno == EREMOTEIO) {
+			forget_errors(x, buffer, sizeof(buffer));
+			continue;
+		}
 		if (n < 0) {
 			if (!would_block(errno))
 				finish_errno(x, errno);

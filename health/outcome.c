@@ -25,6 +25,7 @@ enum probe_outcome probe_outcome_from_errno(int error)
 	case EHOSTDOWN:
 	case ENONET:
 	case ENOPROTOOPT: /* ICMP protocol unreachable */
+	case EPROTO:	  /* ICMP parameter problem */
 	case EACCES:	  /* ICMP administratively prohibited, route of type prohibit */
 	case EINVAL:	  /* route of type blackhole */
 		return PROBE_UNREACHABLE;

@@ -2,6 +2,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <net/if.h>
+#include <netinet/ip.h>
+#include <netinet/ip_icmp.h>
 #include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -10,6 +12,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -131,11 +134,116 @@ static void test_cancel(void **state)
 	probe_rig_deinit(&rig);
 }
 
+/* The network between the probe and its target, where the kernel does not answer echo requests itself. */
+struct network {
+	int fd;		    /* raw: sees each request, and says what it is told to */
+	uint8_t type, code; /* of the first answer to each request, an error */
+	bool answers;	    /* with an echo reply afterwards */
+};
+
+static uint16_t checksum(const void *bytes, size_t n)
+{
+	const uint8_t *p = bytes;
+	uint32_t sum = 0;
+
+	for (size_t i = 0; i < n; i++)
+		sum += i % 2 ? p[i] : (uint32_t)p[i] << 8;
+	while (sum >> 16)
+		sum = (sum & 0xffff) + (sum >> 16);
+	return htons((uint16_t)~sum);
+}
+
+static void say(const struct network *n, uint8_t type, uint8_t code, const void *bytes, size_t size)
+{
+	struct sockaddr_in to = { .sin_family = AF_INET,
+				  .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	struct {
+		struct icmphdr head;
+		uint8_t bytes[256];
+	} message = { .head = { .type = type, .code = code } };
+
+	assert_true(size <= sizeof(message.bytes));
+	memcpy(message.bytes, bytes, size);
+	message.head.checksum = checksum(&message, sizeof(message.head) + size);
+	assert_return_code(sendto(n->fd, &message, sizeof(message.head) + size, 0,
+				  (struct sockaddr *)&to, sizeof(to)),
+			   errno);
+}
+
+static void carry(void *userdata)
+{
+	struct network *n = userdata;
+	uint8_t packet[256];
+	ssize_t size;
+
+	while ((size = recv(n->fd, packet, sizeof(packet), MSG_DONTWAIT)) > 0) {
+		size_t head = (size_t)(packet[0] & 0x0f) * 4;
+		struct icmphdr *request = (struct icmphdr *)(packet + head);
+
+		assert_true((size_t)size >= head + sizeof(*request));
+		if (request->type != ICMP_ECHO)
+			continue;
+		say(n, n->type, n->code, packet, (size_t)size);
+		if (!n->answers)
+			continue;
+		request->type = ICMP_ECHOREPLY;
+		request->checksum = 0;
+		request->checksum = checksum(request, (size_t)size - head);
+		assert_return_code(sendto(n->fd, request, (size_t)size - head, 0,
+					  (struct sockaddr *)&(struct sockaddr_in){
+						  .sin_family = AF_INET,
+						  .sin_addr.s_addr = htonl(INADDR_LOOPBACK) },
+					  sizeof(struct sockaddr_in)),
+				   errno);
+	}
+}
+
+/* A router's word that another way is shorter comes as an error, and is none; "I do not understand this" is one. */
+static void test_words_of_routers(void **state)
+{
+	static const struct {
+		uint8_t type, code;
+		bool answers;
+		enum probe_outcome outcome;
+		int32_t detail;
+	} cases[] = {
+		{ ICMP_REDIRECT, ICMP_REDIR_HOST, true, PROBE_OK, 0 },
+		{ ICMP_REDIRECT, ICMP_REDIR_HOST, false, PROBE_TIMEOUT, 0 },
+		{ ICMP_SOURCE_QUENCH, 0, true, PROBE_OK, 0 },
+		{ ICMP_DEST_UNREACH, ICMP_HOST_UNREACH, false, PROBE_UNREACHABLE, EHOSTUNREACH },
+		{ ICMP_PARAMETERPROB, 0, false, PROBE_UNREACHABLE, EPROTO },
+	};
+	struct network n = { .fd = socket(AF_INET, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_ICMP) };
+	struct probe_rig rig;
+
+	(void)state;
+	if (!may_ping() || n.fd < 0)
+		skip();
+	write_file("/proc/sys/net/ipv4/icmp_echo_ignore_all", "1");
+	probe_rig_init(&rig);
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		n.type = cases[i].type;
+		n.code = cases[i].code;
+		n.answers = cases[i].answers;
+		probe_rig_spec(&rig, PROTOCOL_CHECK_ICMP, "127.0.0.1", 0);
+		probe_rig_run(&rig,
+			      cases[i].outcome == PROBE_TIMEOUT ? 100 * USEC_PER_MSEC
+								: PATIENCE_USEC,
+			      carry, &n);
+		assert_int_equal(rig.outcome, cases[i].outcome);
+		assert_int_equal(rig.detail, cases[i].detail);
+	}
+	probe_rig_deinit(&rig);
+	(void)close(n.fd);
+	write_file("/proc/sys/net/ipv4/icmp_echo_ignore_all", "0");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_loopback),
 		cmocka_unit_test(test_cancel),
+		cmocka_unit_test(test_words_of_routers),
 		cmocka_unit_test(test_failures),
 	};
 
