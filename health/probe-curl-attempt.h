@@ -56,6 +56,9 @@ bool probe_curl_is_health_check(const struct probe_spec *spec);
 CURLcode probe_curl_set_constants(struct probe_curl *p);
 CURLcode probe_curl_set_request(struct probe_curl *p);
 
+/* Does the matcher accept this status, of HTTP or of gRPC? */
+bool probe_curl_has_matched(const struct probe_spec *spec, long status);
+
 /* What a finished transfer means. */
 enum probe_outcome probe_curl_judge(struct probe_curl *p, CURLcode code, int32_t *ret_detail);
 

@@ -12,7 +12,7 @@ enum {
 	WRONG_NAME = 62, /* X509_V_ERR_HOSTNAME_MISMATCH: libcurl looks at the name by itself */
 };
 
-static bool has_matched(const struct probe_spec *spec, long status)
+bool probe_curl_has_matched(const struct probe_spec *spec, long status)
 {
 	for (size_t i = 0; i < spec->n_matcher; i++)
 		if (status >= spec->matcher[i].low && status <= spec->matcher[i].high)
@@ -63,7 +63,7 @@ static enum probe_outcome judge_http(struct probe_curl *p, int32_t *ret_detail)
 	if ((p->spec->flags & PROTOCOL_PROBE_HTTP2) && version < CURL_HTTP_VERSION_2)
 		return PROBE_BAD_RESPONSE;
 	*ret_detail = (int32_t)status;
-	if (!has_matched(p->spec, status))
+	if (!probe_curl_has_matched(p->spec, status))
 		return PROBE_WRONG_STATUS;
 	return judge_body(p, ret_detail);
 }
@@ -96,7 +96,7 @@ static enum probe_outcome judge_grpc(struct probe_curl *p, int32_t *ret_detail)
 		return p->refusal == PROBE_CURL_BODY_TOO_LARGE ? PROBE_TOO_LARGE
 							       : PROBE_BAD_RESPONSE;
 	*ret_detail = p->grpc_status;
-	if (!has_matched(p->spec, p->grpc_status))
+	if (!probe_curl_has_matched(p->spec, p->grpc_status))
 		return PROBE_WRONG_STATUS;
 	return probe_curl_is_health_check(p->spec) && p->grpc_status == 0
 		       ? judge_serving(p, ret_detail)

@@ -117,6 +117,13 @@ static bool is_grpc_over(struct probe_curl *p, const char *line, size_t size, lo
 	return p->grpc_status >= 0 || (p->has_header && status != 200);
 }
 
+/* Of http(s): a wrong status is wrong whatever its body brings, or does not bring. */
+static bool is_wrong(const struct probe_curl *p, long status)
+{
+	return p->spec->check != PROTOCOL_CHECK_GRPC && p->has_header &&
+	       !probe_curl_has_matched(p->spec, status);
+}
+
 static size_t on_header(char *data, size_t size, size_t n, void *userdata)
 {
 	struct probe_curl *p = userdata;
@@ -128,7 +135,7 @@ static size_t on_header(char *data, size_t size, size_t n, void *userdata)
 		p->has_header = status >= 200;
 	if (p->header_bytes > PROBE_CURL_HEADER_MAX)
 		p->refusal = PROBE_CURL_HEADER_TOO_LARGE;
-	else if (is_grpc_over(p, data, size * n, status))
+	else if (is_grpc_over(p, data, size * n, status) || is_wrong(p, status))
 		p->refusal = PROBE_CURL_ENOUGH;
 	return p->refusal == PROBE_CURL_NOT_REFUSED ? size * n : 0;
 }

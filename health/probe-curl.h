@@ -6,7 +6,7 @@
  * proxy, no redirect, no other protocol, no name resolution.
  *
  *   http(s)  GET. The target is well when the whole answer arrives (of its body: up to PROBE_CURL_BODY_MAX) with a
- *            status that the matcher accepts, and the body has what is expected. HTTP/2, where it is asked for, is
+ *            status that the matcher accepts, and the body has what is expected; a wrong status is not waited with. HTTP/2, where it is asked for, is
  *            used at once: in the clear without an upgrade, over TLS by ALPN, and an answer in HTTP/1.1 is a failure.
  *   grpc     POST of an empty message, or for grpc.health.v1.Health/Check of its request for the service in the text
  *            SEND. The matcher is for grpc-status; that service must also say that it is serving.

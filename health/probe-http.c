@@ -140,7 +140,11 @@ static bool on_bytes(struct connection *c, const char *bytes, size_t size)
 		judge_too_large(p);
 		return false;
 	default:
-		finish(p, PROBE_BAD_RESPONSE, 0);
+		/* A wrong status says more, and is not to depend on whether the body came in the same segment. */
+		if (p->answer.has_header && !status_matches(p->spec, p->answer.status))
+			judge(p);
+		else
+			finish(p, PROBE_BAD_RESPONSE, 0);
 		return false;
 	}
 }

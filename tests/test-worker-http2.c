@@ -27,6 +27,7 @@
 #define STATUS_200_END "\0\0\x01\x01\x05\0\0\0\x01\x88"
 #define STATUS_404_END "\0\0\x01\x01\x05\0\0\0\x01\x8d"
 #define STATUS_200 "\0\0\x01\x01\x04\0\0\0\x01\x88"
+#define STATUS_404 "\0\0\x01\x01\x04\0\0\0\x01\x8d"
 #define GRPC_STATUS "\0\x0bgrpc-status"
 #define TRAILER_0                                                                                  \
 	"\0\0\x0f\x01\x05\0\0\0\x01" GRPC_STATUS "\x01"                                            \
@@ -94,6 +95,8 @@ static const struct {
 	  PROBE_HEADER_TIMEOUT, 0, true },
 	{ "h2, stops in the body", HTTP, "/", 200, "", SERVER_ANSWER_STAY,
 	  BYTES(SETTINGS STATUS_200), PROBE_BODY_TIMEOUT, 0, true },
+	{ "h2, 404, stops in the body", HTTP, "/", 200, "", SERVER_ANSWER_STAY,
+	  BYTES(SETTINGS STATUS_404), PROBE_WRONG_STATUS, 404, false },
 	/* gRPC: AWS's own check, of a method that nobody has; then the real one. */
 	{ "grpc, no such method", GRPC, OTHER, 12, "", SERVER_ANSWER_STAY,
 	  BYTES(SETTINGS TRAILERS_ONLY_12), PROBE_OK, 12, false },

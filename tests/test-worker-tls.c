@@ -153,6 +153,9 @@ static const struct tls_case {
 	  PROBE_HEADER_TIMEOUT, 0, true },
 	{ "stops in the body", HTTPS, GOOD, SERVER_ANSWER_STAY,
 	  OK_HEAD "Content-Length: 99\r\n\r\nok", NULL, 0, "", "", PROBE_BODY_TIMEOUT, 0, true },
+	{ "wrong status, stops in the body", HTTPS, GOOD, SERVER_ANSWER_STAY,
+	  "HTTP/1.1 503 No\r\nContent-Length: 99\r\n\r\nok", NULL, 0, "", "ok", PROBE_WRONG_STATUS,
+	  503, false },
 	{ "full backlog", HTTPS, PLAIN, SERVER_FULL_BACKLOG, NULL, NULL, 0, "", "",
 	  PROBE_CONNECT_TIMEOUT, 0, true },
 };
