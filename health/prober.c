@@ -49,8 +49,9 @@ struct prober {
 	struct trust trust;
 	struct wakeup_queue queue;
 	usec_t armed_usec;
-	uint64_t load; /* what the schedule asks for in a grain, in 1/LOAD_ONE */
-	usec_t grain;  /* the number of the present one */
+	bool stood_back; /* at the last wake-up */
+	uint64_t load;	 /* what the schedule asks for in a grain, in 1/LOAD_ONE */
+	usec_t grain;	 /* the number of the present one */
 	uint64_t starts_left;
 	prober_result_t on_result;
 	void *userdata; /* borrowed */
@@ -241,6 +242,18 @@ static void probe_wake(struct probe *p, usec_t now_usec)
 	probe_requeue(p);
 }
 
+/*
+ * Late, this process did not run when answers came in: they are read before a deadline is judged. sd-event dispatches
+ * what has been pending for longer first, so it is enough to stand in line again. Once: the others do not wait for ever.
+ */
+static bool stands_back(struct prober *pr, usec_t now_usec)
+{
+	pr->stood_back = !pr->stood_back && now_usec > pr->armed_usec + GRAIN_USEC;
+	if (pr->stood_back)
+		(void)sd_event_source_set_enabled(pr->timer, SD_EVENT_ONESHOT);
+	return pr->stood_back;
+}
+
 static int on_timer(sd_event_source *s, uint64_t usec, void *userdata)
 {
 	struct prober *pr = userdata;
@@ -249,6 +262,8 @@ static int on_timer(sd_event_source *s, uint64_t usec, void *userdata)
 
 	(void)s;
 	(void)usec;
+	if (stands_back(pr, now_usec))
+		return 0;
 	pr->armed_usec = USEC_NEVER;
 	for (unsigned n = 0; n < WAKES_PER_DISPATCH; n++) {
 		w = wakeup_first(&pr->queue);

@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include <errno.h>
+#include <netinet/in.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -223,6 +226,58 @@ static void test_timeout_meets_interval(void **state)
 	rig_deinit(&rig);
 }
 
+/* Answers that came in time, and a loop that stood still until after the deadline: nobody was too slow but we. */
+static void test_answers_before_a_stop(void **state)
+{
+	struct sockaddr_in sin = { .sin_family = AF_INET,
+				   .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	struct sockaddr_in from[N_IDS];
+	socklen_t len = sizeof(sin);
+	struct protocol_probe_record r;
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	static struct rig rig;
+	usec_t end = clock_monotonic_usec() + PATIENCE_SEC * USEC_PER_SEC, late;
+
+	(void)state;
+	rig_init(&rig);
+	assert_return_code(bind(fd, (struct sockaddr *)&sin, len), errno);
+	assert_return_code(getsockname(fd, (struct sockaddr *)&sin, &len), errno);
+	for (uint64_t id = 0; id < N_IDS; id++) {
+		r = (struct protocol_probe_record){
+			.probe = { .id = id,
+				   .check = PROTOCOL_CHECK_UDP,
+				   .port = ntohs(sin.sin_port),
+				   .interval_usec = 60 * USEC_PER_SEC,
+				   .timeout_usec = 100 * USEC_PER_MSEC,
+				   .flags = PROTOCOL_PROBE_HISTORY },
+		};
+		assert_int_equal(addr_parse("127.0.0.1", &r.probe.addr), 0);
+		protocol_init(&r.probe.header, PROTOCOL_PROBE_SET, sizeof(r.probe));
+		assert_int_equal(protocol_probe_append(&r, PROTOCOL_TEXT_EXPECT, "well", 4), 0);
+		assert_int_equal(prober_set(rig.prober, &r.probe), 0);
+		prober_now(rig.prober, id);
+	}
+	for (unsigned n = 0; n < N_IDS;) {
+		char byte;
+
+		len = sizeof(from[n]);
+		n += recvfrom(fd, &byte, 1, 0, (struct sockaddr *)&from[n], &len) >= 0;
+		step(&rig);
+		assert_true(clock_monotonic_usec() < end);
+	}
+	for (unsigned n = 0; n < N_IDS; n++)
+		assert_int_equal(sendto(fd, "well", 4, 0, (struct sockaddr *)&from[n], len), 4);
+	late = clock_monotonic_usec() + 150 * USEC_PER_MSEC;
+	while (clock_monotonic_usec() < late)
+		;
+	for (uint64_t id = 0; id < N_IDS; id++) {
+		wait_for(&rig, &rig.results[id], 1);
+		assert_int_equal(rig.outcome[id], PROBE_OK);
+	}
+	(void)close(fd);
+	rig_deinit(&rig);
+}
+
 /* An interval of a minute, and known from before: the schedule alone would let it wait. */
 static void test_probe_now(void **state)
 {
@@ -291,6 +346,7 @@ int main(void)
 		cmocka_unit_test(test_ends_of_an_attempt),
 		cmocka_unit_test(test_late_loop),
 		cmocka_unit_test(test_timeout_meets_interval),
+		cmocka_unit_test(test_answers_before_a_stop),
 		cmocka_unit_test(test_probe_now),
 		cmocka_unit_test(test_again),
 	};
