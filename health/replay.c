@@ -36,15 +36,22 @@ void replay_deinit(struct replay *r)
 	*r = REPLAY_INIT;
 }
 
+/* How long an unhealthy target keeps its connections is no matter of thresholds. */
+static enum target_state verdict_of(enum target_state s)
+{
+	return s == TARGET_UNHEALTHY_DRAINING ? TARGET_UNHEALTHY : s;
+}
+
 static enum target_state follow_record(const struct history *h, struct line *l)
 {
-	enum target_state state = h->base_state;
+	enum target_state state = verdict_of(h->base_state);
 
 	for (uint32_t i = 0; i < h->n; i++) {
 		const struct history_entry *e = history_get(h, i);
+		enum target_state next = verdict_of((enum target_state)e->state);
 
-		line_push(l, e, i, state, (enum target_state)e->state);
-		state = (enum target_state)e->state;
+		line_push(l, e, i, state, next);
+		state = next;
 	}
 	return state;
 }
@@ -68,7 +75,7 @@ static enum target_state live_again(const struct history *h, const struct replay
 				    struct line *l, size_t *n_unknown)
 {
 	struct target_health t = {
-		.state = h->base_state,
+		.state = verdict_of(h->base_state),
 		.successes = h->base_successes,
 		.failures = h->base_failures,
 	};
@@ -76,6 +83,7 @@ static enum target_state live_again(const struct history *h, const struct replay
 	for (uint32_t i = 0; i < h->n; i++) {
 		const struct history_entry *e = history_get(h, i);
 		enum target_state from = t.state;
+		struct target_thresholds thresholds = s->thresholds;
 		struct probe_report report = {
 			.outcome = judge(e, s->timeout_usec, n_unknown),
 			.detail = e->detail,
@@ -84,7 +92,10 @@ static enum target_state live_again(const struct history *h, const struct replay
 
 		if (e->note == HISTORY_NOT_COUNTED)
 			continue;
-		(void)target_health_report(&t, &s->thresholds, &report,
+		/* What connections say marks a target at once, whatever the threshold of its checks. */
+		if (report.outcome == PROBE_PASSIVE)
+			thresholds.unhealthy = 1;
+		(void)target_health_report(&t, &thresholds, &report,
 					   (usec_t)e->wall_msec * USEC_PER_MSEC);
 		line_push(l, e, i, from, t.state);
 	}

@@ -69,22 +69,32 @@ static void test_the_oldest_is_folded_into_the_base(void **state)
 	assert_int_equal(h.base_failures, 6);
 }
 
-/* A record as the state machine itself would have left it. `text`: one letter a result, + good, - bad, ~ not counted. */
-static void record(struct history *h, const char *text, unsigned healthy, unsigned unhealthy)
+/*
+ * A record as the state machine itself would have left it. `text`: one letter a result, + good, - bad, ~ not counted,
+ * ! marked down at once by what connections say, : the same as - after the interval of unhealthy.draining.
+ */
+static void record(struct history *h, const char *text, const struct target_thresholds *thresholds)
 {
-	const struct target_thresholds thresholds = { healthy, unhealthy };
+	const struct target_thresholds at_once = { thresholds->healthy, 1,
+						   thresholds->unhealthy_draining_usec };
 	struct target_health t;
 
 	target_health_init(&t, TARGET_USE_CHECKED, 0);
 	assert_int_equal(history_init(h, (uint32_t)strlen(text) + 1, t.state, 0, 0), 0);
 	for (const char *c = text; *c; c++) {
-		struct history_entry e = entry(*c == '+' ? PROBE_OK : PROBE_REFUSED, t.state);
-		struct probe_report report = { .outcome = (enum probe_outcome)e.outcome };
+		enum probe_outcome outcome = *c == '+'	 ? PROBE_OK
+					     : *c == '!' ? PROBE_PASSIVE
+							 : PROBE_REFUSED;
+		struct history_entry e = entry(outcome, t.state);
+		struct probe_report report = { .outcome = outcome };
 
+		if (*c == ':')
+			(void)target_health_expire(&t, USEC_NEVER);
 		if (*c == '~')
 			e.note = HISTORY_NOT_COUNTED;
 		else
-			(void)target_health_report(&t, &thresholds, &report, 0);
+			(void)target_health_report(&t, *c == '!' ? &at_once : thresholds, &report,
+						   0);
 		e.state = t.state;
 		history_add(h, &e);
 	}
@@ -140,6 +150,12 @@ static void test_examples(void **state)
 		{ "++-+++", { 2, 2 }, { 2, 1 }, "=0 +2 +4 " },
 		/* what we ourselves lost counts for neither */
 		{ "+-~-++", { 1, 2 }, { 1, 1 }, "=0 <3:1 =4 " },
+		/* no threshold is asked where connections get no answer, whatever it is */
+		{ "++!+++", { 3, 2 }, { 3, 2 }, "=0 =2 =5 " },
+		{ "++!+++", { 3, 2 }, { 2, 9 }, "=0 =2 <5:4 " },
+		/* how long a target that fails keeps its connections is no other verdict */
+		{ "+--:-+++", { 3, 2, 1 }, { 3, 2 }, "=0 =2 =7 " },
+		{ "+--+:+++", { 9, 2, 1 }, { 3, 2 }, "=0 =2 +7 " },
 		{ "", { 1, 1 }, { 2, 2 }, "" },
 	};
 
@@ -150,7 +166,7 @@ static void test_examples(void **state)
 		struct replay_settings s = { .thresholds = cases[i].would };
 		char text[256];
 
-		record(&h, cases[i].results, cases[i].were.healthy, cases[i].were.unhealthy);
+		record(&h, cases[i].results, &cases[i].were);
 		assert_int_equal(replay_run(&h, &s, &r), 0);
 		describe(&r, text, sizeof(text));
 		if (strcmp(text, cases[i].changes) != 0)
@@ -280,7 +296,9 @@ static void test_random_histories_against_the_definition(void **state)
 				c = "++-~"[rand_r(&seed) & 3];
 			text[i] = c;
 		}
-		record(&h, text, 1 + (unsigned)rand_r(&seed) % 5, 1 + (unsigned)rand_r(&seed) % 5);
+		record(&h, text,
+		       &(struct target_thresholds){ 1 + (unsigned)rand_r(&seed) % 5,
+						    1 + (unsigned)rand_r(&seed) % 5 });
 		assert_int_equal(history_resize(&h, 1 + (unsigned)rand_r(&seed) % LENGTH_MAX), 0);
 		s = (struct replay_settings){ .thresholds = { 1 + (unsigned)rand_r(&seed) % 6,
 							      1 + (unsigned)rand_r(&seed) % 6 } };
