@@ -156,33 +156,51 @@ static void take_soa(struct dns_answer *a, const struct message *m, const struct
 		MIN(rec->ttl_sec, get32(m->bytes + rec->data + rec->data_len - sizeof(uint32_t)));
 }
 
+/* One pass over the answer, from where m stands. *ret_found: another alias of `wanted`, which is the name behind it now. */
+static int follow_alias(struct message m, unsigned n, char *wanted, struct dns_answer *a,
+			bool *ret_found)
+{
+	struct record rec;
+	size_t len;
+
+	*ret_found = false;
+	for (unsigned i = 0; i < n; i++) {
+		int r = next_record(&m, &rec);
+
+		if (r < 0)
+			return r;
+		if (rec.class != CLASS_IN || rec.type != DNS_TYPE_CNAME ||
+		    strcasecmp(rec.owner, wanted) != 0)
+			continue;
+		*ret_found = true;
+		a->ttl_sec = MIN(a->ttl_sec, rec.ttl_sec);
+		return expand(&m, rec.data, wanted, &len);
+	}
+	return 0;
+}
+
+/* Aliases are looked for first: servers need not put them in the order in which they lead to the addresses. */
 static int take_answers(struct message *m, unsigned n, uint16_t type, char *wanted,
 			struct dns_answer *a)
 {
-	unsigned aliases = 0;
 	struct record rec;
-	size_t len;
-	int r;
+	bool found = true;
+	int r = 0;
 
-	for (unsigned i = 0; i < n; i++) {
+	for (unsigned i = 0; i < ALIASES_MAX && found && r == 0; i++)
+		r = follow_alias(*m, n, wanted, a, &found);
+	for (unsigned i = 0; i < n && r == 0; i++) {
 		r = next_record(m, &rec);
 		if (r < 0)
 			return r;
-		if (rec.class != CLASS_IN || strcasecmp(rec.owner, wanted) != 0)
+		if (rec.class != CLASS_IN || rec.type != type || strcasecmp(rec.owner, wanted) != 0)
 			continue;
-		if (rec.type == DNS_TYPE_CNAME && aliases++ < ALIASES_MAX)
-			r = expand(m, rec.data, wanted, &len);
-		else if (rec.type != type)
-			continue;
-		else if (type == DNS_TYPE_SRV)
-			r = take_service(a, m, &rec);
-		else
-			r = take_address(a, m, &rec);
+		r = type == DNS_TYPE_SRV ? take_service(a, m, &rec) : take_address(a, m, &rec);
 		if (r < 0)
 			return r;
 		a->ttl_sec = MIN(a->ttl_sec, rec.ttl_sec);
 	}
-	return 0;
+	return r;
 }
 
 static int take_authority(struct message *m, unsigned n, struct dns_answer *a)

@@ -38,6 +38,11 @@ static const struct message alias =
 		"\0\5\0\1\0\0\0\5\0\4\1x" TO_QUESTION A("\1y\0", "\1", "\x0a\0\0\x9")
 			A("\1x" TO_QUESTION, "\x3c", "\x0a\0\0\1"));
 
+/* Servers may turn the records of an answer round: the address of the last name first, the first alias last. */
+static const struct message turned = MESSAGE(HEADER("\3", "\0") QUESTION("\1") A(
+	"\1z\0", "\x3c", "\x0a\0\0\1") "\1x" TO_QUESTION "\0\5\0\1\0\0\0\x14\0\3\1z\0" TO_QUESTION
+				       "\0\5\0\1\0\0\0\5\0\4\1x" TO_QUESTION);
+
 static const struct message ipv6 = MESSAGE(HEADER("\1", "\0") QUESTION(
 	"\x1c") TO_QUESTION "\0\x1c\0\1\0\0\0\7\0\x10\x20\1\x0d\xb8\0\0\0\0\0\0\0\0\0\0\0\1");
 
@@ -92,6 +97,17 @@ static void test_alias(void **state)
 	assert_address(&a, 0, "10.0.0.1");
 }
 
+static void test_turned(void **state)
+{
+	_cleanup_(dns_answer_deinit) struct dns_answer a = DNS_ANSWER_INIT;
+
+	(void)state;
+	assert_int_equal(parse(&turned, DNS_TYPE_A, &a), 0);
+	assert_int_equal(a.n_addresses, 1);
+	assert_int_equal(a.ttl_sec, 5);
+	assert_address(&a, 0, "10.0.0.1");
+}
+
 static void test_nothing(void **state)
 {
 	_cleanup_(dns_answer_deinit) struct dns_answer a = DNS_ANSWER_INIT;
@@ -129,11 +145,8 @@ static void test_other_type(void **state)
 static const struct {
 	const struct message *message;
 	uint16_t type;
-} all[] = { { &two_addresses, DNS_TYPE_A },
-	    { &alias, DNS_TYPE_A },
-	    { &ipv6, DNS_TYPE_AAAA },
-	    { &nothing, DNS_TYPE_A },
-	    { &services, DNS_TYPE_SRV } };
+} all[] = { { &two_addresses, DNS_TYPE_A }, { &alias, DNS_TYPE_A },   { &turned, DNS_TYPE_A },
+	    { &ipv6, DNS_TYPE_AAAA },	    { &nothing, DNS_TYPE_A }, { &services, DNS_TYPE_SRV } };
 
 static void test_cut_anywhere(void **state)
 {
@@ -182,10 +195,10 @@ static int load_cares(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_addresses),	 cmocka_unit_test(test_alias),
-		cmocka_unit_test(test_nothing),		 cmocka_unit_test(test_services),
-		cmocka_unit_test(test_other_type),	 cmocka_unit_test(test_cut_anywhere),
-		cmocka_unit_test(test_any_byte_changed),
+		cmocka_unit_test(test_addresses),    cmocka_unit_test(test_alias),
+		cmocka_unit_test(test_turned),	     cmocka_unit_test(test_nothing),
+		cmocka_unit_test(test_services),     cmocka_unit_test(test_other_type),
+		cmocka_unit_test(test_cut_anywhere), cmocka_unit_test(test_any_byte_changed),
 	};
 
 	return cmocka_run_group_tests(tests, load_cares, NULL);
