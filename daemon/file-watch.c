@@ -76,6 +76,9 @@ static int on_inotify(sd_event_source *s, const struct inotify_event *e, void *u
 	(void)s;
 	if (e->mask & (IN_Q_OVERFLOW | IN_IGNORED | IN_DELETE_SELF | IN_MOVE_SELF | IN_UNMOUNT)) {
 		w->moved = true;
+		/* That the writer has closed the file may be among what was lost; and if it has not, that is told yet. */
+		if (e->mask & IN_Q_OVERFLOW)
+			w->being_written = false;
 		settle(w);
 		return 0;
 	}

@@ -19,6 +19,10 @@
 #include "tests/temporary.h"
 
 #define LIMIT_USEC (10 * USEC_PER_SEC)
+enum {
+	EVENTS_KEPT = 16384, /* fs.inotify.max_queued_events, unless somebody has changed it */
+};
+
 #define QUIET_USEC (60 * USEC_PER_MSEC) /* three times what a change takes to be told */
 
 struct fixture {
@@ -204,6 +208,58 @@ static void test_rename_over_a_writer(void **state)
 	assert_int_equal(close(fd), 0);
 }
 
+/* A writer that is cut off from the name by its directory's, or a link's, end says nothing any more. */
+static void test_directory_over_a_writer(void **state)
+{
+	struct fixture *f = *state;
+	int fd;
+
+	assert_int_equal(mkdir("way", 0700), 0);
+	write_whole("way/file", "one");
+	assert_int_equal(mkdir("fresh", 0700), 0);
+	write_whole("fresh/file", "three");
+	begin(f);
+	fd = open("way/file", O_WRONLY | O_TRUNC | O_CLOEXEC);
+	assert_int_equal(write(fd, "tw", 2), 2);
+	expect_nothing(f);
+	assert_int_equal(rename("way", "old"), 0);
+	assert_int_equal(rename("fresh", "way"), 0);
+	expect(f, "three");
+	assert_false(file_watch_is_being_written(f->watch));
+	assert_int_equal(close(fd), 0);
+
+	/* What changes on the way, and is not the file, lets the writer go on. */
+	fd = open("way/file", O_WRONLY | O_TRUNC | O_CLOEXEC);
+	assert_int_equal(write(fd, "fo", 2), 2);
+	expect_nothing(f);
+	assert_int_equal(chmod("way", 0755), 0);
+	expect_nothing(f);
+	assert_int_equal(write(fd, "ur", 2), 2);
+	assert_int_equal(close(fd), 0);
+	expect(f, "four");
+}
+
+/* More events than the kernel keeps: that the writer has closed the file is not told. */
+static void test_flood_over_a_writer(void **state)
+{
+	struct fixture *f = *state;
+	int fd;
+
+	assert_int_equal(mkdir("way", 0700), 0);
+	write_whole("way/file", "one");
+	begin(f);
+	fd = open("way/file", O_WRONLY | O_TRUNC | O_CLOEXEC);
+	assert_int_equal(write(fd, "two", 3), 3);
+	expect_nothing(f);
+	for (unsigned i = 0; i < EVENTS_KEPT; i++) {
+		assert_int_equal(mkdir("way/other", 0700), 0);
+		assert_int_equal(rmdir("way/other"), 0);
+	}
+	assert_int_equal(close(fd), 0);
+	expect(f, "two");
+	assert_false(file_watch_is_being_written(f->watch));
+}
+
 static void test_links(void **state)
 {
 	struct fixture *f = *state;
@@ -320,6 +376,8 @@ int main(void)
 		watches(test_in_place),
 		watches(test_new_file_in_pieces),
 		watches(test_rename_over_a_writer),
+		watches(test_directory_over_a_writer),
+		watches(test_flood_over_a_writer),
 		watches(test_links),
 		watches(test_kubernetes),
 		watches(test_directories),
