@@ -176,7 +176,7 @@ int manager_sync_probes(struct manager *m)
 	struct protocol_probe_record record;
 	struct protocol_probe **probes;
 	size_t n = 0, n_authorities = 0;
-	int r = 0;
+	int r = 0, err;
 
 	authorities = calloc(m->registry.n + 1, sizeof(*authorities));
 	probes = reallocarray(NULL, count_checked(&m->registry) + 1,
@@ -203,8 +203,9 @@ int manager_sync_probes(struct manager *m)
 		r = worker_pool_sync(m->workers, m->conf->global.health_workers,
 				     &(struct worker_task){ probes, n, authorities,
 							    n_authorities });
-	if (r == 0)
-		r = checks_sync(m->checks, clock_monotonic_usec());
+	/* Whatever that came to: the age of verdicts is watched of those that cannot be probed, too. */
+	err = checks_sync(m->checks, clock_monotonic_usec());
+	r = r < 0 ? r : err;
 	while (n > 0)
 		free(probes[--n]);
 	free(probes);

@@ -250,6 +250,20 @@ static int on_child(sd_event_source *s, const siginfo_t *si, void *userdata)
 	return 0;
 }
 
+/* Without descriptors, memory or processes it is tried again. */
+static void try_to_start(struct worker_link *l)
+{
+	bool again = l->started_usec != 0;
+	int r = start_worker(l);
+
+	if (r < 0) {
+		log_err("health worker: cannot start: %s", strerror(-r));
+		back_off(l);
+	} else {
+		l->restarts += again;
+	}
+}
+
 static int on_timer(sd_event_source *s, uint64_t usec, void *userdata)
 {
 	struct worker_link *l = userdata;
@@ -260,16 +274,8 @@ static int on_timer(sd_event_source *s, uint64_t usec, void *userdata)
 	if (l->process.fd >= 0 && !worker_link_on_time(l, now) && receive_datagrams(l, INT_MAX) &&
 	    !worker_link_on_time(l, now))
 		drop_worker(l, "is late by more than 3 s");
-	if (l->process.fd < 0 && l->process.pid == 0 && now >= l->restart_at_usec) {
-		int r = start_worker(l);
-
-		if (r < 0) {
-			log_err("health worker: cannot start: %s", strerror(-r));
-			back_off(l);
-		} else {
-			l->restarts++;
-		}
-	}
+	if (l->process.fd < 0 && l->process.pid == 0 && now >= l->restart_at_usec)
+		try_to_start(l);
 	(void)sd_event_source_set_time(s, now + CHECK_USEC);
 	(void)sd_event_source_set_enabled(s, SD_EVENT_ONESHOT);
 	return 0;
@@ -337,12 +343,12 @@ int worker_link_new(sd_event *event, const char *user, enum worker_kind kind, un
 	}
 	r = sd_event_add_time_relative(event, &l->timer, CLOCK_MONOTONIC, CHECK_USEC, 0, on_timer,
 				       l);
-	if (r >= 0)
-		r = start_worker(l);
 	if (r < 0) {
 		worker_link_free(l);
 		return r;
 	}
+	l->heartbeat_usec = clock_monotonic_usec();
+	try_to_start(l);
 	*ret = l;
 	return 0;
 }

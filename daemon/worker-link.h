@@ -49,7 +49,7 @@ struct worker_task {
 	size_t n_authorities;
 };
 
-/* The first process is started at once. */
+/* The first process is started at once, or as soon as there is what it takes. */
 int worker_link_new(sd_event *event, const char *user, enum worker_kind kind, unsigned number,
 		    const struct worker_handlers *handlers, struct worker_link **ret);
 

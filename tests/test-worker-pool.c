@@ -388,6 +388,48 @@ static void test_no_descriptors(void **state)
 	rig_deinit(&rig);
 }
 
+/* The daemon has no descriptor left when a worker is needed for the first time: it comes when there is one. */
+static void test_no_descriptors_at_a_start(void **state)
+{
+	struct protocol_probe *probes[2];
+	struct rlimit limit, none;
+	static struct rig rig;
+	usec_t end;
+	int fd;
+
+	(void)state;
+	rig_init(&rig, 1);
+	wait_for_all(&rig, 1);
+	probes[0] = make_probe(&rig, 0);
+	probes[1] = make_probe(&rig, 1);
+	probes[1]->firewall_mark = 7;
+	probes[1]->interval_usec =
+		PROTOCOL_INTERVAL_MAX_USEC; /* whether it is probed is not asked */
+	probes[1]->flags = PROTOCOL_PROBE_HISTORY;
+	assert_return_code(getrlimit(RLIMIT_NOFILE, &limit), errno);
+	fd = dup(STDIN_FILENO);
+	assert_return_code(fd, errno);
+	none = (struct rlimit){ (rlim_t)fd, limit.rlim_max };
+	assert_return_code(close(fd), errno);
+	assert_return_code(setrlimit(RLIMIT_NOFILE, &none), errno);
+	assert_int_equal(worker_pool_sync(rig.pool, 1, &(struct worker_task){ probes, 2, NULL, 0 }),
+			 0);
+	assert_false(status(&rig, WORKER_POOL_MARK).alive);
+	assert_false(worker_pool_on_time(rig.pool, clock_monotonic_usec()));
+	assert_return_code(setrlimit(RLIMIT_NOFILE, &limit), errno);
+	end = clock_monotonic_usec() + PATIENCE_SEC * USEC_PER_SEC;
+	while (!status(&rig, WORKER_POOL_MARK).last.probes) {
+		step(&rig);
+		assert_true(clock_monotonic_usec() < end);
+	}
+	assert_int_equal(status(&rig, WORKER_POOL_MARK).last.probes, 1);
+	assert_int_equal(status(&rig, WORKER_POOL_MARK).restarts, 0);
+	assert_true(worker_pool_on_time(rig.pool, clock_monotonic_usec()));
+	for (unsigned i = 0; i < 2; i++)
+		free(probes[i]);
+	rig_deinit(&rig);
+}
+
 static pid_t start_spinner(const cpu_set_t *cpu)
 {
 	pid_t pid = fork();
@@ -469,9 +511,13 @@ static void test_needed(void **state)
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_needed),	       cmocka_unit_test(test_shares),
-		cmocka_unit_test(test_killed),	       cmocka_unit_test(test_stopped),
-		cmocka_unit_test(test_stopped_daemon), cmocka_unit_test(test_no_descriptors),
+		cmocka_unit_test(test_needed),
+		cmocka_unit_test(test_shares),
+		cmocka_unit_test(test_killed),
+		cmocka_unit_test(test_stopped),
+		cmocka_unit_test(test_stopped_daemon),
+		cmocka_unit_test(test_no_descriptors),
+		cmocka_unit_test(test_no_descriptors_at_a_start),
 		cmocka_unit_test(test_starved),
 	};
 
