@@ -241,8 +241,9 @@ static int assign_text(const struct key *key, void *member, char *value)
 			return -EINVAL;
 		if (len > key->max)
 			return -ERANGE;
+		/* Bytes above 0x7f are below the blank where char is signed, and beyond the tilde elsewhere. */
 		for (const char *p = value; *p; p++)
-			if (*p <= ' ' || *p == 0x7f) /* char may be signed: bytes above 0x7f too */
+			if (*p <= ' ' || *p > '~')
 				return -EINVAL;
 	}
 	return store_text(member, value);

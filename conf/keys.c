@@ -377,7 +377,8 @@ static const struct key group_keys[] = {
 		  "PEM, which is read at the start and with each reload. A relative path starts "
 		  "at the directory of the main configuration file. See HEALTH CHECKS." },
 	{ GROUP(check.source), .name = "health-check-source", .type = KEY_ADDRESS,
-	  .help = "The address that probes come from." },
+	  .help = "The address that probes come from. Those of targets of the other address "
+		  "family have the one that the kernel chooses." },
 	{ GROUP(check.interface), .name = "health-check-interface", .type = KEY_INTERFACE,
 	  .help = "The interface that probes leave by." },
 	{ GROUP(check.firewall_mark), .name = "health-check-firewall-mark", .type = KEY_UINT,

@@ -10,6 +10,8 @@
 #include "daemon/registry.h"
 #include "daemon/registry-via.h"
 
+_Static_assert((int)CONF_HOST_MAX + 6 <= (int)PROTOCOL_HOST_MAX, "with a port behind it");
+
 static const enum protocol_check checks[_CONF_CHECK_MAX] = {
 	[CONF_CHECK_TCP] = PROTOCOL_CHECK_TCP,	 [CONF_CHECK_TLS] = PROTOCOL_CHECK_TLS,
 	[CONF_CHECK_HTTP] = PROTOCOL_CHECK_HTTP, [CONF_CHECK_HTTPS] = PROTOCOL_CHECK_HTTPS,
@@ -133,7 +135,6 @@ bool registry_probe(const struct target_group *g, const struct target *t,
 		.check = (uint8_t)checks[check->protocol],
 		.addr = t->addr,
 		.port = registry_probe_port(g, t),
-		.source = check->source,
 		.firewall_mark = check->firewall_mark,
 		.flags = probe_flags(g->conf),
 		.interval_usec = check->interval_usec,
@@ -152,6 +153,9 @@ bool registry_probe(const struct target_group *g, const struct target *t,
 	append_texts(ret, g, t);
 	if (t->probe_mark)
 		go_through(ret, g, t);
+	/* A group may have targets of both families; those of the other one have the kernel's choice. */
+	if (check->source.family == p->addr.family)
+		p->source = check->source;
 	p->generation = record_hash(ret);
 	if (t->health.checked_usec != 0)
 		p->flags |= PROTOCOL_PROBE_HISTORY;

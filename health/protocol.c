@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "conf/value.h"
 #include "health/outcome.h"
 
 /* Least sizes; a specification is as long as its texts make it, an authority as its certificate. */
@@ -83,9 +84,8 @@ static bool is_visible(const char *text, size_t len)
 
 static bool interface_is_sane(const char *name)
 {
-	size_t len = strnlen(name, PROTOCOL_IFNAME_MAX);
-
-	return len < PROTOCOL_IFNAME_MAX && is_visible(name, len);
+	/* Of any bytes that the kernel takes: it goes into no text. */
+	return memchr(name, 0, PROTOCOL_IFNAME_MAX) && (!*name || value_is_interface(name));
 }
 
 static bool source_is_sane(const struct addr *source, const struct addr *target)

@@ -249,8 +249,8 @@ static void test_texts(void **state)
 static void test_limits_that_pass(void **state)
 {
 	static const size_t limits[_PROTOCOL_TEXT_MAX] = {
-		[PROTOCOL_TEXT_PATH] = 1024,	   [PROTOCOL_TEXT_HOST] = 255,
-		[PROTOCOL_TEXT_SERVER_NAME] = 255, [PROTOCOL_TEXT_SEND] = 1024,
+		[PROTOCOL_TEXT_PATH] = 1024,	   [PROTOCOL_TEXT_HOST] = 259,
+		[PROTOCOL_TEXT_SERVER_NAME] = 259, [PROTOCOL_TEXT_SEND] = 1024,
 		[PROTOCOL_TEXT_EXPECT] = 1024,	   [PROTOCOL_TEXT_COMMAND] = 4096,
 		[PROTOCOL_TEXT_THROUGH] = 45,
 	};
