@@ -124,24 +124,29 @@ static void check_server_name(const struct parse *p, const struct parse_section 
 			 g->check.server_name);
 }
 
-/* Who names authorities believes that they are asked. */
-static void check_ca_file(const struct parse *p, const struct parse_section *s,
-			  const struct conf_group *g)
+/* Who asks for verification, or names authorities, believes that certificates are looked at. */
+static void check_verification(const struct parse *p, const struct parse_section *s,
+			       const struct conf_group *g)
 {
-	unsigned line = parse_line_of(s, "health-check-ca-file");
-	bool grpc = g->check.protocol == CONF_CHECK_GRPC;
+	unsigned ca_file = parse_line_of(s, "health-check-ca-file");
+	unsigned server_name = parse_line_of(s, "health-check-server-name");
+	bool clear = g->check.protocol == CONF_CHECK_GRPC && !g->check.tls;
 
-	if (!line ||
-	    (!grpc && g->check.protocol != CONF_CHECK_TLS && g->check.protocol != CONF_CHECK_HTTPS))
+	if (g->check.protocol != CONF_CHECK_GRPC && g->check.protocol != CONF_CHECK_TLS &&
+	    g->check.protocol != CONF_CHECK_HTTPS)
 		return;
-	if (!g->check.verify_certificate)
-		diag_add(p->diags, DIAG_ERROR, s->origin.path, line,
+	if (ca_file && !g->check.verify_certificate)
+		diag_add(p->diags, DIAG_ERROR, s->origin.path, ca_file,
 			 "health-check-ca-file needs health-check-verify-certificate = yes: "
 			 "without it no certificate is looked at");
-	else if (grpc && !g->check.tls)
-		diag_add(p->diags, DIAG_ERROR, s->origin.path, line,
-			 "health-check-ca-file needs health-check-tls = yes: without it grpc "
-			 "probes go in the clear");
+	if (clear && g->check.verify_certificate)
+		diag_add(p->diags, DIAG_ERROR, s->origin.path,
+			 parse_line_of(s, "health-check-verify-certificate"),
+			 "health-check-verify-certificate needs health-check-tls = yes: without it "
+			 "grpc probes go in the clear");
+	else if (clear && server_name)
+		diag_add(p->diags, DIAG_WARNING, s->origin.path, server_name,
+			 "health-check-server-name has no effect without health-check-tls = yes");
 }
 
 static void check_http_codes(const struct parse *p, const struct parse_section *s,
@@ -260,7 +265,7 @@ static int check_health(const struct parse *p, const struct parse_section *s, st
 	check_timeout(p, s, g);
 	check_via_vip(p, s, g);
 	check_server_name(p, s, g);
-	check_ca_file(p, s, g);
+	check_verification(p, s, g);
 	r = check_kind(p, s, g);
 	return r;
 }
