@@ -143,6 +143,22 @@ bool conf_listener_forwards_to(const struct conf_listener *l, size_t group)
 	return false;
 }
 
+uint16_t conf_group_listener_port(const struct conf *c, size_t group)
+{
+	uint16_t found = 0;
+
+	for (size_t i = 0; i < c->n_listeners; i++) {
+		uint16_t port = conf_listener_single_port(&c->listeners[i]);
+
+		if (!conf_listener_forwards_to(&c->listeners[i], group))
+			continue;
+		if (!port || (found && port != found))
+			return 0;
+		found = port;
+	}
+	return found;
+}
+
 const char *conf_check_to_string(enum conf_check c)
 {
 	return choice_name(key_checks, c);

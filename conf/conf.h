@@ -340,6 +340,11 @@ bool conf_forwarding_translates_ports(enum conf_forwarding f);
 
 /* The only port that it takes packets for, or 0 when it takes several. */
 uint16_t conf_listener_single_port(const struct conf_listener *l);
+/*
+ * The port of a target that has none, nor its group: the only one of all listeners that forward to the group; 0 = they
+ * have several, or there are none. group: its index.
+ */
+uint16_t conf_group_listener_port(const struct conf *c, size_t group);
 /* group: its index. */
 bool conf_listener_forwards_to(const struct conf_listener *l, size_t group);
 

@@ -264,8 +264,9 @@ static const struct key group_keys[] = {
 	  .help = "The targets, each ADDRESS or ADDRESS:PORT (an IPv6 address in brackets before a "
 		  "port) or NAME or NAME:PORT, then optionally weight=N (0 to 65535, default 100) "
 		  "and zone=ZONE, which belong to what stands before them. The same address may "
-		  "appear with several ports. A host name stands for all its addresses; see HOST "
-		  "NAMES AND DISCOVERY." },
+		  "appear with several ports, but a target only once; one without a port has the "
+		  "group's, or else that of the listeners where they have the same one. A host "
+		  "name stands for all its addresses; see HOST NAMES AND DISCOVERY." },
 	{ GROUP(targets_file), .name = "targets-file", .type = KEY_FILE,
 	  .help = "A file with more targets, in the same form, line by line. A relative path "
 		  "starts "

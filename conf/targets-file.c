@@ -67,6 +67,8 @@ static int check(const struct conf *c, size_t group, const struct conf_group *g,
 {
 	int r = validate_targets(diags, g);
 
+	if (r == 0)
+		r = validate_listener_ports(diags, c, group, g);
 	if (r < 0)
 		return r;
 	for (size_t i = 0; i < c->n_listeners; i++)

@@ -242,6 +242,8 @@ int validate_forwards(struct parse *p)
 				 "weight",
 				 g->name);
 		check_stranded(p, g, usage[i].families);
+		if (validate_listener_ports(p->diags, c, i, g) < 0)
+			return -ENOMEM;
 	}
 	return 0;
 }

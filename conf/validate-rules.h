@@ -6,6 +6,9 @@
  * p->diags. Pure.
  */
 
+#include <stddef.h>
+
+struct conf;
 struct conf_group;
 struct conf_listener;
 struct diag_list;
@@ -26,6 +29,10 @@ void validate_zones(struct parse *p, const struct parse_section *s);
 
 /* Targets against each other, and their number. Also what a targets-file is checked by at run time. -ENOMEM. */
 int validate_targets(struct diag_list *diags, const struct conf_group *g);
+
+/* Those with a port and those without, which have the listeners'. After validate_targets(); also at run time. -ENOMEM. */
+int validate_listener_ports(struct diag_list *diags, const struct conf *c, size_t group,
+			    const struct conf_group *g);
 
 /* Ports of targets that this listener's packets would not reach. */
 void validate_target_ports(struct diag_list *diags, const struct conf_listener *l,

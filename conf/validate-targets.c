@@ -19,7 +19,7 @@ enum {
 
 struct placed {
 	const struct conf_target *target;
-	uint16_t port; /* with the group's default */
+	uint16_t port; /* or the default */
 };
 
 static int place_cmp(const struct placed *x, const struct placed *y)
@@ -40,18 +40,20 @@ static int placed_cmp(const void *a, const void *b)
 	return c ? c : (x->target > y->target) - (x->target < y->target);
 }
 
-static struct placed target_placed(const struct conf_group *g, size_t i)
+/* port: of those that have none. */
+static struct placed target_placed(const struct conf_group *g, uint16_t port, size_t i)
 {
 	const struct conf_target *t = &g->targets[i];
 
-	return (struct placed){ t, t->port ? t->port : g->port };
+	return (struct placed){ t, t->port ? t->port : port };
 }
 
 /* Targets that were written down in ascending order, as most are, cannot be repeated. */
-static bool targets_ascend(const struct conf_group *g)
+static bool targets_ascend(const struct conf_group *g, uint16_t port)
 {
 	for (size_t i = 1; i < g->n_targets; i++) {
-		const struct placed a = target_placed(g, i - 1), b = target_placed(g, i);
+		const struct placed a = target_placed(g, port, i - 1),
+				    b = target_placed(g, port, i);
 
 		if (place_cmp(&a, &b) >= 0)
 			return false;
@@ -71,27 +73,28 @@ static const char *target_format(const struct conf_target *t, uint16_t port,
 	return buf;
 }
 
-static int check_repeated(struct diag_list *diags, const struct conf_group *g)
+static int check_repeated(struct diag_list *diags, const struct conf_group *g, uint16_t port,
+			  const char *why)
 {
 	_cleanup_free_ struct placed *sorted = NULL;
 	char text[TARGET_TEXT_MAX];
 
-	if (targets_ascend(g))
+	if (targets_ascend(g, port))
 		return 0;
 	sorted = calloc(g->n_targets + 1, sizeof(*sorted));
 	if (!sorted)
 		return -ENOMEM;
 	for (size_t i = 0; i < g->n_targets; i++)
-		sorted[i] = target_placed(g, i);
+		sorted[i] = target_placed(g, port, i);
 	qsort(sorted, g->n_targets, sizeof(*sorted), placed_cmp);
 	for (size_t i = 1; i < g->n_targets; i++) {
 		const struct conf_target *a = sorted[i - 1].target, *b = sorted[i].target;
 
 		if (place_cmp(&sorted[i - 1], &sorted[i]) == 0)
 			diag_add(diags, DIAG_ERROR, b->origin.path, b->origin.line,
-				 "targets: %s was given already at %s:%u",
+				 "targets: %s was given already at %s:%u%s",
 				 target_format(b, sorted[i].port, text), a->origin.path,
-				 a->origin.line);
+				 a->origin.line, why);
 	}
 	return 0;
 }
@@ -105,7 +108,21 @@ int validate_targets(struct diag_list *diags, const struct conf_group *g)
 			 "targets: the kernel's mh takes %d at most, but [target-group %s] has %zu",
 			 MH_TABLE, g->name, g->n_targets);
 	}
-	return check_repeated(diags, g);
+	return check_repeated(diags, g, g->port, "");
+}
+
+int validate_listener_ports(struct diag_list *diags, const struct conf *c, size_t group,
+			    const struct conf_group *g)
+{
+	bool without = false, with = false;
+	uint16_t port;
+
+	for (size_t i = 0; i < g->n_targets; i++)
+		*(g->targets[i].port ? &with : &without) = true;
+	if (g->port || !with || !without)
+		return 0;
+	port = conf_group_listener_port(c, group);
+	return port ? check_repeated(diags, g, port, ": one without a port has the listener's") : 0;
 }
 
 void validate_target_ports(struct diag_list *diags, const struct conf_listener *l,

@@ -75,6 +75,22 @@ static int parse_target(const struct target_group *g, const char *text, struct a
 	return 0;
 }
 
+/*
+ * A target without a port is the one with the listener's, and the other way round. is_configured() and the state know it
+ * as it was registered.
+ */
+static uint16_t port_as_registered(const struct manager *m, const struct target_group *g,
+				   const struct addr *addr, uint16_t port)
+{
+	uint16_t sole = conf_group_listener_port(m->conf, (size_t)(g - m->registry.groups));
+	uint16_t other = port ? 0 : sole;
+
+	if (!sole || (port && port != sole) || registry_find_target(g, addr, port) ||
+	    !registry_find_target(g, addr, other))
+		return port;
+	return other;
+}
+
 /* Why a target of this port could not work behind the listener: the rules of conf/validate-*.c. NULL: it can. */
 static json_t *port_problem(const struct conf_listener *l, const struct conf_group *g,
 			    uint16_t port)
@@ -141,6 +157,7 @@ static int check_request(const struct manager *m, enum manager_target_verb verb,
 		*ret_report = refusal(q->group, q->target, "the zone's name is too long");
 		return -EINVAL;
 	}
+	*ret_port = port_as_registered(m, g, ret_addr, *ret_port);
 	t = registry_find_target(g, ret_addr, *ret_port);
 	if (q->zone && t && is_configured(m, g, ret_addr, *ret_port) &&
 	    strcmp(t->zone, q->zone) != 0) {

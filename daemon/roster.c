@@ -39,6 +39,7 @@ struct roster_families roster_families(const struct conf *c, size_t group)
 struct builder {
 	const struct conf_group *conf;
 	struct roster_group *group;
+	uint16_t port; /* of targets without one */
 	struct roster_families families;
 	const struct discovery *const *names;
 	size_t n_names;
@@ -137,11 +138,6 @@ struct placed {
 	size_t order;
 };
 
-static uint16_t port_of(const struct conf_group *conf, const struct conf_target *t)
-{
-	return t->port ? t->port : conf->port;
-}
-
 static int placed_cmp(const void *a, const void *b)
 {
 	const struct placed *x = a, *y = b;
@@ -163,7 +159,9 @@ static int drop_repeated(struct builder *b)
 	if (!sorted || !drop)
 		return -ENOMEM;
 	for (size_t i = 0; i < g->n; i++)
-		sorted[i] = (struct placed){ &g->targets[i], port_of(b->conf, &g->targets[i]), i };
+		sorted[i] = (struct placed){
+			&g->targets[i], g->targets[i].port ? g->targets[i].port : b->port, i
+		};
 	qsort(sorted, g->n, sizeof(*sorted), placed_cmp);
 	for (size_t i = 1; i < g->n; i++)
 		drop[sorted[i].order] =
@@ -227,8 +225,14 @@ static int build_all(struct roster *r, const struct conf *c, const struct roster
 				.n_written = g->n_targets - g->n_file_targets,
 			};
 		} else {
-			struct builder b = { g,	    &r->groups[i], roster_families(c, i),
-					     names, n_names,	   false };
+			struct builder b = {
+				.conf = g,
+				.group = &r->groups[i],
+				.port = g->port ? g->port : conf_group_listener_port(c, i),
+				.families = roster_families(c, i),
+				.names = names,
+				.n_names = n_names,
+			};
 
 			e = build_group(&b, &files[i]);
 		}
@@ -258,6 +262,11 @@ static const struct roster_source *source_of(const struct roster_group *g, size_
 	if (g->sources)
 		return &g->sources[i];
 	return i < g->n_written ? &written : &in_file;
+}
+
+static uint16_t port_of(const struct conf_group *conf, const struct conf_target *t)
+{
+	return t->port ? t->port : conf->port;
 }
 
 const struct roster_source *roster_find(const struct roster *r, const struct conf *c, size_t group,

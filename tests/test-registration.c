@@ -121,11 +121,52 @@ static void test_deregistration_is_not_refused(void **state)
 	rig_deinit(&rig);
 }
 
+/* With the listener's port or without one, it is the target that is there. */
+static void test_port_of_the_listener(void **state)
+{
+	static const struct {
+		uint16_t known;
+		const char *target, *named;
+	} cases[] = {
+		{ 0, "10.0.0.1:80", "10.0.0.1:0" },
+		{ 80, "10.0.0.1", "10.0.0.1:80" },
+		{ 0, "10.0.0.1", "10.0.0.1:0" },
+		{ 80, "10.0.0.1:80", "10.0.0.1:80" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		const struct manager_target_request q = { .group = "blue",
+							  .target = cases[i].target,
+							  .weight = -1 };
+		struct conf_target known = { .port = cases[i].known, .weight = 7 };
+		const struct registry none = REGISTRY_INIT;
+		const char *named = NULL;
+		json_t *report = NULL;
+		struct rig rig;
+
+		rig_init(&rig, CONF_FORWARDING_NAT, 80, 80);
+		rig_deinit(&rig);
+		assert_int_equal(addr_parse("10.0.0.1", &known.addr), 0);
+		rig.groups[0].targets = &known;
+		rig.groups[0].n_targets = 1;
+		assert_int_equal(registry_build(&rig.conf, &none, 1, &rig.manager.registry), 0);
+		assert_int_equal(manager_target(&rig.manager, MANAGER_REGISTER, &q, &report), 0);
+		assert_false(json_is_true(json_object_get(report, "changed")));
+		assert_int_equal(json_unpack(report, "{s:s}", "target", &named), 0);
+		assert_string_equal(named, cases[i].named);
+		assert_int_equal(rig.manager.registry.groups[0].n, 1);
+		json_decref(report);
+		rig_deinit(&rig);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_refusals),
 		cmocka_unit_test(test_deregistration_is_not_refused),
+		cmocka_unit_test(test_port_of_the_listener),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -4,6 +4,8 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -20,6 +22,7 @@
 DEFINE_CLEANUP(struct conf *, conf_free)
 
 #define LISTENER "[listener l]\naddress = 192.0.2.1\nport = 80\nforward = g\n"
+#define LISTENER81 "[listener m]\naddress = 192.0.2.1\nport = 81\nforward = g\n"
 #define LISTENER6 "[listener m]\naddress = 2001:db8::f\nport = 80\nforward = g\n"
 
 static struct conf *parse(const char *text, const char *file)
@@ -152,6 +155,39 @@ static void test_repeated(void **state)
 		      "10.0.0.2:0/2, 10.0.0.3:80/3, 10.0.0.4:0/4, 10.0.0.1:0/100");
 }
 
+/* A target without a port has that of the listeners, if that is one. */
+static void test_repeated_by_listener(void **state)
+{
+	static const struct {
+		const char *listeners, *expected;
+	} cases[] = {
+		{ LISTENER LISTENER6, "10.0.0.2:80/2, 10.0.0.2:81/100, 10.0.0.3:80/100" },
+		{ LISTENER LISTENER81,
+		  "10.0.0.2:80/2, 10.0.0.2:0/3, 10.0.0.2:81/100, 10.0.0.3:80/100" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		_cleanup_free_ char *text = NULL;
+		_cleanup_(conf_free_p) struct conf *c = NULL;
+		struct discovery names[] = {
+			name_with("_http._tcp.test", AF_INET,
+				  "10.0.0.2:80 10.0.0.2:81 10.0.0.3:80"),
+			name_with("a.test", AF_INET, "10.0.0.2"),
+		};
+
+		assert_true(asprintf(&text,
+				     "%s[target-group g]\ndiscovery = dns:_http._tcp.test\n"
+				     "health-check-port = 8080\n"
+				     "targets = 10.0.0.2:80 weight=2\n a.test weight=3\n",
+				     cases[i].listeners) > 0);
+		c = parse(text, NULL);
+		for (size_t k = 0; k < 3; k++)
+			names[0].items[k].weight = 100;
+		assert_roster(c, NULL, names, 2, cases[i].expected);
+	}
+}
+
 static void test_file_at_run_time(void **state)
 {
 	_cleanup_(conf_free_p) struct conf *c = parse(
@@ -182,6 +218,8 @@ static void test_bad_files(void **state)
 		  "targets: \"10.0.0.5:8o\" is not ADDRESS, ADDRESS:PORT, NAME or NAME:PORT" },
 		{ "10.0.0.4:80\n\n10.0.0.4:80\n", "targets: 10.0.0.4:80 was given already at t:1" },
 		{ "10.0.0.1:80\n", "targets: 10.0.0.1:80 was given already at f:6" },
+		{ "10.0.0.1\n", "targets: 10.0.0.1:80 was given already at f:6: one without a port "
+				"has the listener's" },
 		{ "a.test:80 weight=3\nA.test:80\n",
 		  "targets: A.test:80 was given already at t:1" },
 		{ "10.0.0.4:80 weight=high\n", "targets: \"weight=high\": a weight is 0 to 65535" },
@@ -245,6 +283,7 @@ int main(void)
 		cmocka_unit_test(test_families),
 		cmocka_unit_test(test_services),
 		cmocka_unit_test(test_repeated),
+		cmocka_unit_test(test_repeated_by_listener),
 		cmocka_unit_test(test_file_at_run_time),
 		cmocka_unit_test(test_bad_files),
 		cmocka_unit_test(test_port_of_a_direct_target),
