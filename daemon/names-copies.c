@@ -43,16 +43,16 @@ static const char *describe(int error)
 
 void names_copies_restore(struct targets_file *f, size_t group)
 {
-	const struct manager *m = f->names->manager;
+	const struct manager *m = f->file.names->manager;
 	_cleanup_free_ char *text = NULL;
 	char name[STATE_FILE_NAME_MAX];
 	struct conf_target *targets = NULL;
 	usec_t read_usec = 0;
 	size_t len = 0, n = 0;
-	int r = persist_read_file(m, name_of(f->group, name), &text, &len);
+	int r = persist_read_file(m, name_of(f->file.group, name), &text, &len);
 
 	if (r == 0)
-		r = targets_copy_parse(m->conf, group, f->path, text, len, &targets, &n,
+		r = targets_copy_parse(m->conf, group, f->file.path, text, len, &targets, &n,
 				       &read_usec);
 	if (r < 0) {
 		if (r != -ENOENT)
@@ -62,22 +62,23 @@ void names_copies_restore(struct targets_file *f, size_t group)
 	targets_file_free(f->targets, f->n);
 	f->targets = targets;
 	f->n = n;
-	f->read_wall_usec = read_usec;
+	f->file.read_wall_usec = read_usec;
 }
 
 static int save(const struct targets_file *f)
 {
-	const struct manager *m = f->names->manager;
+	const struct manager *m = f->file.names->manager;
 	_cleanup_free_ char *text = NULL, *there = NULL;
 	char name[STATE_FILE_NAME_MAX];
 	size_t len, len_there = 0;
 	int r;
 
-	r = targets_copy_format(f->path, f->targets, f->n, f->read_wall_usec, &text, &len);
+	r = targets_copy_format(f->file.path, f->targets, f->n, f->file.read_wall_usec, &text,
+				&len);
 	if (r < 0)
 		return r;
 	/* A start or a reload that finds everything as it was waits for no disk. */
-	if (persist_read_file(m, name_of(f->group, name), &there, &len_there) == 0 &&
+	if (persist_read_file(m, name_of(f->file.group, name), &there, &len_there) == 0 &&
 	    targets_copy_eq(there, len_there, text, len))
 		return 0;
 	return persist_write_file(m, name, text, len);
@@ -93,7 +94,7 @@ void names_copies_save(struct names *n)
 		if (r < 0)
 			log_err("cannot save the targets of %s: %s: a start beside a bad file "
 				"would have older ones, or none",
-				f->path, strerror(-r));
+				f->file.path, strerror(-r));
 	}
 }
 
@@ -102,7 +103,7 @@ static bool is_wanted(const struct names *n, const char *name)
 	char wanted[STATE_FILE_NAME_MAX];
 
 	for (size_t i = 0; i < n->n_files; i++)
-		if (strcmp(name_of(n->files[i]->group, wanted), name) == 0)
+		if (strcmp(name_of(n->files[i]->file.group, wanted), name) == 0)
 			return true;
 	return false;
 }

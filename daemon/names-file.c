@@ -19,10 +19,8 @@ static void file_free(struct targets_file *f)
 {
 	if (!f)
 		return;
-	file_watch_free(f->watch);
+	followed_file_deinit(&f->file);
 	targets_file_free(f->targets, f->n);
-	free(f->path);
-	free(f->error);
 	free(f);
 }
 
@@ -38,15 +36,15 @@ void names_free_files(struct names *n)
 const struct targets_file *names_find_file(const struct names *n, const struct conf_group *g)
 {
 	for (size_t i = 0; g->targets_file && i < n->n_files; i++)
-		if (strcmp(n->files[i]->group, g->name) == 0 &&
-		    strcmp(n->files[i]->path, g->targets_file) == 0)
+		if (strcmp(n->files[i]->file.group, g->name) == 0 &&
+		    strcmp(n->files[i]->file.path, g->targets_file) == 0)
 			return n->files[i];
 	return NULL;
 }
 
 bool names_file_is_kept(const struct targets_file *f, const struct conf_group *g)
 {
-	return f->n && (!g->n_file_targets || (f->watch && file_watch_is_being_written(f->watch)));
+	return f->n && (!g->n_file_targets || followed_file_is_being_written(&f->file));
 }
 
 static bool targets_eq(const struct conf_target *a, size_t n_a, const struct conf_target *b,
@@ -68,9 +66,9 @@ static void take(struct targets_file *f, struct conf_target *targets, size_t n)
 	targets_file_free(f->targets, f->n);
 	f->targets = targets;
 	f->n = n;
-	f->read_wall_usec = clock_wall_usec();
+	f->file.read_wall_usec = clock_wall_usec();
 	f->unsaved = true;
-	names_save_soon(f->names);
+	names_save_soon(f->file.names);
 }
 
 static int copy_targets(struct targets_file *f, const struct conf_target *targets, size_t n)
@@ -81,7 +79,7 @@ static int copy_targets(struct targets_file *f, const struct conf_target *target
 		return -ENOMEM;
 	for (size_t i = 0; i < n; i++) {
 		copy[i] = targets[i];
-		copy[i].origin.path = f->path;
+		copy[i].origin.path = f->file.path;
 		if (copy[i].host) {
 			copy[i].host = strdup(targets[i].host);
 			if (!copy[i].host) {
@@ -94,56 +92,28 @@ static int copy_targets(struct targets_file *f, const struct conf_target *target
 	return 0;
 }
 
-static char *describe(const struct targets_file *f, const struct diag_list *diags)
-{
-	const struct diag *d = NULL;
-	char *text = NULL;
-	size_t n_more = diags->n_errors ? diags->n_errors - 1 : 0;
-
-	for (size_t i = 0; i < diags->n && !d; i++)
-		if (diags->items[i].severity == DIAG_ERROR)
-			d = &diags->items[i];
-	return asprintf(&text, n_more ? "%s:%u: %s; and %zu more" : "%s:%u: %s",
-			d ? d->path : f->path, d ? d->line : 0, d ? d->message : strerror(ENOMEM),
-			n_more) < 0
-		       ? NULL
-		       : text;
-}
-
-/* Once for each thing that is wrong, however often the file is written. */
 static void complain(struct targets_file *f, const struct diag_list *diags)
 {
-	_cleanup_free_ char *text = describe(f, diags);
+	struct manager *m = f->file.names->manager;
 	char time[RFC3339_MAX];
 
-	if (!text || (f->error && strcmp(f->error, text) == 0))
+	if (!followed_file_condemn(&f->file, diags))
 		return;
-	free(f->error);
-	f->error = take_ptr(text);
 	if (f->n)
-		manager_event(f->names->manager, LOG_WARNING, "targets-file", f->group,
-			      "%s; its targets stay those of %s: %zu", f->error,
-			      rfc3339_format(f->read_wall_usec, time), f->n);
+		manager_event(m, LOG_WARNING, f->file.kind, f->file.group,
+			      "%s; its targets stay those of %s: %zu", f->file.error,
+			      rfc3339_format(f->file.read_wall_usec, time), f->n);
 	else
-		manager_event(f->names->manager, LOG_ERR, "targets-file", f->group,
-			      "%s; it gives no targets until it is good", f->error);
-}
-
-static void forgive(struct targets_file *f)
-{
-	if (f->error)
-		manager_event(f->names->manager, LOG_NOTICE, "targets-file", f->group,
-			      "%s is good again", f->path);
-	free(f->error);
-	f->error = NULL;
+		manager_event(m, LOG_ERR, f->file.kind, f->file.group,
+			      "%s; it gives no targets until it is good", f->file.error);
 }
 
 static void on_change(struct file_watch *w, void *userdata)
 {
 	_cleanup_(diag_list_deinit) struct diag_list diags = { 0 };
 	struct targets_file *f = userdata;
-	struct manager *m = f->names->manager;
-	const struct conf_group *g = conf_find_group(m->conf, f->group);
+	struct manager *m = f->file.names->manager;
+	const struct conf_group *g = conf_find_group(m->conf, f->file.group);
 	struct conf_target *targets;
 	size_t n;
 	int r;
@@ -151,19 +121,20 @@ static void on_change(struct file_watch *w, void *userdata)
 	(void)w;
 	if (!g || m->stopping)
 		return;
-	r = load_targets(m->conf, (size_t)(g - m->conf->groups), f->path, &diags, &targets, &n);
+	r = load_targets(m->conf, (size_t)(g - m->conf->groups), f->file.path, &diags, &targets,
+			 &n);
 	if (r < 0) {
 		complain(f, &diags);
 		return;
 	}
-	forgive(f);
+	followed_file_forgive(&f->file);
 	if (targets_eq(targets, n, f->targets, f->n)) {
-		f->read_wall_usec = clock_wall_usec();
+		f->file.read_wall_usec = clock_wall_usec();
 		targets_file_free(targets, n);
 		return;
 	}
 	take(f, targets, n);
-	names_apply_soon(f->names);
+	names_apply_soon(f->file.names);
 }
 
 /*
@@ -176,37 +147,28 @@ static void read_alone(struct targets_file *f, size_t group)
 	struct conf_target *targets;
 	size_t n;
 
-	if (load_targets(f->names->manager->conf, group, f->path, &diags, &targets, &n) == 0) {
+	if (load_targets(f->file.names->manager->conf, group, f->file.path, &diags, &targets, &n) ==
+	    0) {
 		take(f, targets, n);
 	} else {
 		names_copies_restore(f, group);
 		complain(f, &diags);
 	}
 	if (f->n) /* where this is no start, there is a roster already that lacks them */
-		names_apply_soon(f->names);
+		names_apply_soon(f->file.names);
 }
 
 static int file_new(struct names *names, const struct conf_group *g, struct targets_file **ret)
 {
 	struct targets_file *f = calloc(1, sizeof(*f));
-	int r;
 
 	if (!f)
 		return -ENOMEM;
-	f->names = names;
-	strcpy(f->group, g->name);
-	f->path = strdup(g->targets_file);
-	if (!f->path) {
+	if (followed_file_init(&f->file, names, "targets-file", g->name, g->targets_file, on_change,
+			       f) < 0) {
 		file_free(f);
 		return -ENOMEM;
 	}
-	r = file_watch_new(names->manager->event, f->path, on_change, f, &f->watch);
-	if (r < 0)
-		log_err("%s: cannot be watched: %s: a reload reads it (the limit may be "
-			"fs.inotify.max_user_watches)",
-			f->path, strerror(-r));
-	else
-		file_watch_check_soon(f->watch); /* it was read before it was watched */
 	if (!g->n_file_targets)
 		read_alone(f, (size_t)(g - names->manager->conf->groups));
 	*ret = f;
@@ -236,7 +198,7 @@ int names_follow_files(struct names *n)
 		f->unsaved = f->n > 0; /* the state directory may be another */
 		if (names_file_is_kept(f, g) || !g->n_file_targets)
 			continue;
-		forgive(f);
+		followed_file_forgive(&f->file);
 		if (copy_targets(f, g->targets + g->n_targets - g->n_file_targets,
 				 g->n_file_targets) < 0)
 			r = -ENOMEM;

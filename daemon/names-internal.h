@@ -10,6 +10,8 @@
 #include "daemon/names.h"
 #include "daemon/resolver-link.h"
 
+struct diag_list;
+
 struct lookup {
 	struct discovery discovery;
 	uint32_t id;		    /* of the question that is under way */
@@ -17,17 +19,23 @@ struct lookup {
 	enum discovery_status told; /* what the last event said of it */
 };
 
-/* One group's targets-file. */
-struct targets_file {
+/* A file that a target group names. */
+struct followed_file {
 	struct names *names; /* borrowed */
+	const char *kind;    /* of its events; static */
 	char group[CONF_NAME_MAX + 1];
-	char *path;		     /* owned; lives as long as targets, which borrow it */
-	struct conf_target *targets; /* owned */
-	size_t n;
+	char *path;		  /* owned */
 	struct file_watch *watch; /* owned; NULL = it could not be watched */
 	char *error;		  /* owned; why the file on disk is not in effect; NULL = it is */
 	usec_t read_wall_usec;	  /* when its content was last taken */
-	bool unsaved;		  /* the copy in the state directory may be another */
+};
+
+/* One group's targets-file. */
+struct targets_file {
+	struct followed_file file;
+	struct conf_target *targets; /* owned; they borrow the file's path */
+	size_t n;
+	bool unsaved; /* the copy in the state directory may be another */
 };
 
 struct names {
@@ -49,6 +57,20 @@ void names_apply_soon(struct names *n);
 
 /* What is known, to the state directory. */
 void names_save_soon(struct names *n);
+
+/* Watches it; where that cannot be, says so. userdata: on_change's. -ENOMEM; to be deinitialised all the same. */
+int followed_file_init(struct followed_file *f, struct names *names, const char *kind,
+		       const char *group, const char *path, file_watch_fn on_change,
+		       void *userdata);
+void followed_file_deinit(struct followed_file *f);
+bool followed_file_is_being_written(const struct followed_file *f);
+
+/*
+ * Notes what is wrong with it: true when that is something new, to be said. And that nothing is any more, which it says
+ * itself.
+ */
+bool followed_file_condemn(struct followed_file *f, const struct diag_list *diags);
+void followed_file_forgive(struct followed_file *f);
 
 /* Keeps, makes and drops the files that m->conf names. -ENOMEM. */
 int names_follow_files(struct names *n);

@@ -58,20 +58,22 @@ static json_t *lookup_to_json(const struct lookup *l)
 			 (json_int_t)(d->due_usec > now ? (d->due_usec - now) / USEC_PER_MSEC : 0));
 }
 
+static const char *status_of(const struct followed_file *f)
+{
+	if (followed_file_is_being_written(f))
+		return "being-written";
+	if (f->error)
+		return "bad";
+	return f->watch ? "ok" : "not-watched";
+}
+
 static json_t *file_to_json(const struct targets_file *f)
 {
-	const char *status = "ok";
-
-	if (f->watch && file_watch_is_being_written(f->watch))
-		status = "being-written";
-	else if (f->error)
-		status = "bad";
-	else if (!f->watch)
-		status = "not-watched";
 	return json_pack("{s:s,s:s,s:s,s:s?,s:I,s:o,s:o}", "source", "targets-file", "path",
-			 f->path, "status", status, "description", f->error, "targets",
-			 (json_int_t)f->n, "answered", wall_to_json(f->read_wall_usec),
-			 "age_seconds", age_to_json(f->read_wall_usec));
+			 f->file.path, "status", status_of(&f->file), "description", f->file.error,
+			 "targets", (json_int_t)f->n, "answered",
+			 wall_to_json(f->file.read_wall_usec), "age_seconds",
+			 age_to_json(f->file.read_wall_usec));
 }
 
 static bool names_it(const struct conf_target *targets, size_t n, const char *name)
@@ -102,13 +104,13 @@ void names_add_alarms(const struct names *n, json_t *list)
 	for (size_t i = 0; i < n->n_files; i++) {
 		const struct targets_file *f = n->files[i];
 
-		if (f->error)
+		if (f->file.error)
 			(void)json_array_append_new(
 				list, json_sprintf("group %s: the targets-file is bad, and %s: %s",
-						   f->group,
+						   f->file.group,
 						   f->n ? "its last good list stays in effect"
 							: "gives no targets",
-						   f->error));
+						   f->file.error));
 	}
 }
 
