@@ -375,8 +375,9 @@ static const struct key group_keys[] = {
 	{ GROUP(check.ca_file), .name = "health-check-ca-file", .type = KEY_FILE,
 	  .help = "With health-check-verify-certificate: the authorities that a target's "
 		  "certificate must come from, instead of the system's; a file of certificates in "
-		  "PEM, which is read at the start and with each reload. A relative path starts "
-		  "at the directory of the main configuration file. See HEALTH CHECKS." },
+		  "PEM, which is watched: a change is taken up at once, and a bad file changes "
+		  "nothing. A relative path starts at the directory of the main configuration "
+		  "file. See HEALTH CHECKS." },
 	{ GROUP(check.source), .name = "health-check-source", .type = KEY_ADDRESS,
 	  .help = "The address that probes come from. Those of targets of the other address "
 		  "family have the one that the kernel chooses." },

@@ -235,65 +235,60 @@ static struct authorities *find_authorities(const struct conf *c, const char *pa
 	return NULL;
 }
 
-static int read_authorities(const struct load_place *at, const char *path, struct authorities **ret)
+static int read_authorities(const struct load_place *at, const char *path, struct authorities **ret,
+			    struct authorities_fault *ret_fault)
 {
 	_cleanup_free_ char *text = NULL;
-	struct authorities_fault fault;
 	size_t len;
 	int r;
 
+	*ret_fault = (struct authorities_fault){ 0 };
 	r = read_file(at, path, &text, &len);
-	if (r < 0)
-		return r;
-	r = authorities_parse(text, len, ret, &fault);
-	if (r == -EINVAL && fault.line)
-		diag_add(at->diags, DIAG_ERROR, at->path, at->line, "%s%s:%u: %s", at->prefix, path,
-			 fault.line, fault.what);
-	else if (r == -EINVAL)
-		diag_add(at->diags, DIAG_ERROR, at->path, at->line, "%s%s: %s", at->prefix, path,
-			 fault.what);
-	return r;
+	return r < 0 ? r : authorities_parse(text, len, ret, ret_fault);
 }
 
-static int load_authorities(struct parse *p, const struct parse_section *s, const char *directory)
+static int load_group_authorities(struct parse *p, const struct parse_section *s)
 {
 	struct conf_health_check *check = &p->conf->groups[s->index].check;
 	const struct load_place at = { p->diags, s->origin.path,
 				       parse_line_of(s, "health-check-ca-file"),
 				       "health-check-ca-file: ", AUTHORITIES_FILE_MAX };
-	struct authorities *known;
-	int r = resolve(&check->ca_file, directory);
+	struct authorities *known = find_authorities(p->conf, check->ca_file);
+	struct authorities_fault fault;
+	int r;
 
-	if (r < 0)
-		return r;
-	known = find_authorities(p->conf, check->ca_file);
 	if (known) {
 		check->authorities = authorities_ref(known);
 		return 0;
 	}
-	r = read_authorities(&at, check->ca_file, &check->authorities);
+	r = read_authorities(&at, check->ca_file, &check->authorities, &fault);
+	if (fault.line)
+		diag_add(at.diags, DIAG_ERROR, at.path, at.line, "%s%s:%u: %s", at.prefix,
+			 check->ca_file, fault.line, fault.what);
+	else if (fault.what)
+		diag_add(at.diags, DIAG_ERROR, at.path, at.line, "%s%s: %s", at.prefix,
+			 check->ca_file, fault.what);
 	return r == -EINVAL ? 0 : r;
 }
 
-static int load_all_authorities(struct parse *p, const char *directory)
+static int load_all_authorities(struct parse *p, const char *directory, bool read)
 {
 	int r = 0;
 
 	for (size_t i = 0; r == 0 && i < p->n_sections; i++) {
 		const struct parse_section *s = &p->sections[i];
 
-		if (s->kind == KEY_SECTION_GROUP && p->conf->groups[s->index].check.ca_file)
-			r = load_authorities(p, s, directory);
+		if (s->kind != KEY_SECTION_GROUP || !p->conf->groups[s->index].check.ca_file)
+			continue;
+		r = resolve(&p->conf->groups[s->index].check.ca_file, directory);
+		if (r == 0 && read)
+			r = load_group_authorities(p, s);
 	}
 	return r;
 }
 
-/* Which of the files that groups name are read. */
-struct load_parts {
-	bool targets, authorities;
-};
-
-static int load_all(struct parse *p, const char *path, struct load_parts parts)
+/* files: are those that groups name read? */
+static int load_all(struct parse *p, const char *path, bool files)
 {
 	_cleanup_free_ char *directory = directory_of(path);
 	int r;
@@ -304,20 +299,19 @@ static int load_all(struct parse *p, const char *path, struct load_parts parts)
 	if (r == 0)
 		r = load_drop_ins(p, path, directory);
 	if (r == 0)
-		r = load_targets_files(p, directory, parts.targets);
-	if (r == 0 && parts.authorities)
-		r = load_all_authorities(p, directory);
+		r = load_targets_files(p, directory, files);
+	if (r == 0)
+		r = load_all_authorities(p, directory, files);
 	return r < 0 ? r : validate(p);
 }
 
-static int load(const char *path, struct load_parts parts, struct conf **ret_conf,
-		struct diag_list *diags)
+static int load(const char *path, bool files, struct conf **ret_conf, struct diag_list *diags)
 {
 	_cleanup_(parse_deinit) struct parse p = { 0 };
 	int r = parse_init(&p, diags);
 
 	if (r == 0)
-		r = load_all(&p, path, parts);
+		r = load_all(&p, path, files);
 	diag_sort(diags);
 	if (r < 0)
 		return r;
@@ -331,13 +325,12 @@ static int load(const char *path, struct load_parts parts, struct conf **ret_con
 
 int conf_load(const char *path, struct conf **ret_conf, struct diag_list *diags)
 {
-	return load(path, (struct load_parts){ true, true }, ret_conf, diags);
+	return load(path, true, ret_conf, diags);
 }
 
-int conf_load_own(const char *path, bool authorities, struct conf **ret_conf,
-		  struct diag_list *diags)
+int conf_load_own(const char *path, struct conf **ret_conf, struct diag_list *diags)
 {
-	return load(path, (struct load_parts){ false, authorities }, ret_conf, diags);
+	return load(path, false, ret_conf, diags);
 }
 
 int load_targets(const struct conf *c, size_t group, const char *path, struct diag_list *diags,
@@ -351,5 +344,16 @@ int load_targets(const struct conf *c, size_t group, const char *path, struct di
 	if (r == 0)
 		r = targets_file_parse(c, group, path, text, len, diags, ret, ret_n);
 	diag_sort(diags);
+	return r;
+}
+
+int load_authorities(const char *path, struct diag_list *diags, struct authorities **ret)
+{
+	const struct load_place at = { diags, path, 0, "", AUTHORITIES_FILE_MAX };
+	struct authorities_fault fault;
+	int r = read_authorities(&at, path, ret, &fault);
+
+	if (fault.what)
+		diag_add(diags, DIAG_ERROR, path, fault.line, "%s", fault.what);
 	return r;
 }

@@ -6,9 +6,9 @@
  * targets-file and health-check-ca-file. The only I/O of this folder.
  */
 
-#include <stdbool.h>
 #include <stddef.h>
 
+struct authorities;
 struct conf;
 struct conf_target;
 struct diag_list;
@@ -20,12 +20,10 @@ struct diag_list;
 int conf_load(const char *path, struct conf **ret_conf, struct diag_list *diags);
 
 /*
- * The same without what the targets-files say: they are named and not read; nor is a health-check-ca-file, unless
- * authorities is true. So a daemon can start beside a bad targets-file, and who wants a key alone does not read files
- * for nothing.
+ * The same without the files that groups name: they are not read. So a daemon can start beside a bad one, and who wants a
+ * key alone does not read files for nothing.
  */
-int conf_load_own(const char *path, bool authorities, struct conf **ret_conf,
-		  struct diag_list *diags);
+int conf_load_own(const char *path, struct conf **ret_conf, struct diag_list *diags);
 
 /*
  * A targets-file anew, for a group of the configuration that runs. As targets_file_parse(), which also says who owns
@@ -33,3 +31,6 @@ int conf_load_own(const char *path, bool authorities, struct conf **ret_conf,
  */
 int load_targets(const struct conf *c, size_t group, const char *path, struct diag_list *diags,
 		 struct conf_target **ret, size_t *ret_n);
+
+/* A health-check-ca-file anew: 0 and a reference; -EINVAL, and an error in diags; -ENOMEM. */
+int load_authorities(const char *path, struct diag_list *diags, struct authorities **ret);

@@ -42,7 +42,7 @@ char *cli_socket_path(const struct cli *cli)
 	if (cli->socket)
 		return strdup(cli->socket);
 	/* Diagnostics are `check`'s to show: a daemon with a good configuration may well be running. */
-	if (conf_load_own(cli->config, false, &conf, &diags) < 0 || !conf->global.control_socket)
+	if (conf_load_own(cli->config, &conf, &diags) < 0 || !conf->global.control_socket)
 		return strdup(CLI_SOCKET_DEFAULT);
 	return strdup(conf->global.control_socket);
 }

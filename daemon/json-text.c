@@ -142,7 +142,8 @@ static int on_dump(const char *bytes, size_t len_bytes, void *userdata)
 
 void json_text_tree(struct json_text *j, json_t *tree)
 {
-	if (!tree || json_dump_callback(tree, on_dump, j, JSON_COMPACT | JSON_PRESERVE_ORDER) < 0)
+	if (!tree || json_dump_callback(tree, on_dump, j,
+					JSON_COMPACT | JSON_PRESERVE_ORDER | JSON_ENCODE_ANY) < 0)
 		j->failed = true;
 	json_decref(tree);
 }

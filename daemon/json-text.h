@@ -37,5 +37,5 @@ void json_text_member_string(struct json_text *j, const char *name, const char *
 void json_text_member_int(struct json_text *j, const char *name, int64_t value);
 void json_text_member_bool(struct json_text *j, const char *name, bool value);
 
-/* An object or array, which it takes; NULL counts as out of memory. */
+/* Any value, which it takes; NULL counts as out of memory. */
 void json_text_tree(struct json_text *j, json_t *tree);

@@ -190,8 +190,7 @@ int manager_sync_probes(struct manager *m)
 
 		if (g->authorities)
 			authorities[n_authorities++] =
-				(struct worker_authorities){ g->authorities,
-							     g->conf->check.authorities };
+				(struct worker_authorities){ g->authorities, g->trusted };
 		for (size_t j = 0; j < g->n && r == 0; j++) {
 			if (!registry_probe(g, &g->targets[j], &record))
 				continue;
@@ -424,8 +423,8 @@ static int open_plane(struct manager *m)
 }
 
 /*
- * A targets-file is written by a program, without anybody to see what `check` says: where only such are wrong, each
- * costs its own group alone (names-file.c).
+ * A targets-file or a file of authorities is written by a program, without anybody to see what `check` says: where only
+ * such are wrong, each costs its own groups alone (names-file.c, names-authorities.c).
  */
 static int load_configuration(struct manager *m)
 {
@@ -434,8 +433,8 @@ static int load_configuration(struct manager *m)
 
 	r = conf_load(m->options.config_path, &m->conf, &diags);
 	reload_log_diags(&diags, DIAG_NOTE);
-	if (r == -EINVAL && conf_load_own(m->options.config_path, true, &m->conf, &own) == 0) {
-		log_err("starting without the targets-files that have errors");
+	if (r == -EINVAL && conf_load_own(m->options.config_path, &m->conf, &own) == 0) {
+		log_err("starting without the files of target groups that have errors");
 		return 0;
 	}
 	if (r < 0)

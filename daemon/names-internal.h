@@ -10,6 +10,7 @@
 #include "daemon/names.h"
 #include "daemon/resolver-link.h"
 
+struct authorities;
 struct diag_list;
 
 struct lookup {
@@ -38,12 +39,22 @@ struct targets_file {
 	bool unsaved; /* the copy in the state directory may be another */
 };
 
+/* A health-check-ca-file, of every group that names it; file.group is the first of them. */
+struct authorities_file {
+	struct followed_file file;
+	struct authorities
+		*authorities; /* a reference: the last good ones; NULL = there were none yet */
+	size_t n_groups;
+};
+
 struct names {
 	struct manager *manager; /* borrowed */
 	struct lookup **lookups; /* owned; sorted by discovery_cmp() */
 	size_t n_lookups;
 	struct targets_file **files; /* owned */
 	size_t n_files;
+	struct authorities_file **ca_files; /* owned */
+	size_t n_ca_files;
 	struct roster roster;	    /* what the registry was built from; borrows from the above */
 	struct resolver_link *link; /* owned */
 	struct file_watch *resolv_conf;			       /* owned */
@@ -76,6 +87,16 @@ void followed_file_forgive(struct followed_file *f);
 int names_follow_files(struct names *n);
 const struct targets_file *names_find_file(const struct names *n, const struct conf_group *g);
 void names_free_files(struct names *n);
+
+/* The same for health-check-ca-file. */
+int names_follow_authorities(struct names *n);
+const struct authorities_file *names_find_ca_file(const struct names *n,
+						  const struct conf_group *g);
+void names_free_authorities(struct names *n);
+
+/* Those that are in effect for a group, or will be when the configuration is. Borrowed; NULL = none of its own. */
+struct authorities *names_choose_authorities(const struct names *n, const struct conf *c,
+					     const struct conf_group *g);
 
 /* Of a configuration that is not in effect yet: is what runs now newer, or whole? */
 bool names_file_is_kept(const struct targets_file *f, const struct conf_group *g);

@@ -2,9 +2,11 @@
 
 /* What `ipvsd status` says of names and targets-files. */
 
+#include <stdio.h>
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "conf/authorities.h"
 #include "daemon/manager.h"
 #include "daemon/names-internal.h"
 #include "daemon/rfc3339.h"
@@ -99,8 +101,26 @@ static bool group_asks(const struct names *n, size_t group, const struct discove
 	       (f && names_it(f->targets, f->n, d->name));
 }
 
+/* Of all groups that name the file: the first one, and how many more. */
+static void add_ca_file_alarm(const struct authorities_file *f, json_t *list)
+{
+	char more[32] = "";
+
+	if (f->n_groups > 1)
+		(void)snprintf(more, sizeof(more), " and %zu more", f->n_groups - 1);
+	(void)json_array_append_new(
+		list, json_sprintf("group %s%s: the health-check-ca-file is bad, and %s: %s",
+				   f->file.group, more,
+				   f->authorities ? "its last good authorities stay in effect"
+						  : "targets are not probed",
+				   f->file.error));
+}
+
 void names_add_alarms(const struct names *n, json_t *list)
 {
+	for (size_t i = 0; i < n->n_ca_files; i++)
+		if (n->ca_files[i]->file.error)
+			add_ca_file_alarm(n->ca_files[i], list);
 	for (size_t i = 0; i < n->n_files; i++) {
 		const struct targets_file *f = n->files[i];
 
@@ -112,6 +132,19 @@ void names_add_alarms(const struct names *n, json_t *list)
 							: "gives no targets",
 						   f->file.error));
 	}
+}
+
+json_t *names_group_authorities(const struct names *n, size_t g)
+{
+	const struct authorities_file *f = names_find_ca_file(n, &n->manager->conf->groups[g]);
+
+	if (!f)
+		return json_null();
+	return json_pack("{s:s,s:s,s:s?,s:I,s:o,s:o}", "path", f->file.path, "status",
+			 status_of(&f->file), "description", f->file.error, "certificates",
+			 (json_int_t)(f->authorities ? f->authorities->n : 0), "read",
+			 wall_to_json(f->file.read_wall_usec), "age_seconds",
+			 age_to_json(f->file.read_wall_usec));
 }
 
 json_t *names_group_sources(const struct names *n, size_t g)

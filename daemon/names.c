@@ -12,6 +12,7 @@
 #include "daemon/manager.h"
 #include "daemon/names-internal.h"
 #include "daemon/persist.h"
+#include "daemon/transitions.h"
 
 #define RESOLV_CONF "/etc/resolv.conf"
 
@@ -269,6 +270,7 @@ static int rebuild(struct names *n)
 					&registry);
 	if (r < 0)
 		return r;
+	transitions_tell_authorities(m, &registry);
 	registry_deinit(&m->registry);
 	m->registry = registry;
 	/* Its weights are computed, and so are those that were waiting, but the plane has seen neither. */
@@ -301,6 +303,7 @@ void names_free(struct names *n)
 	file_watch_free(n->resolv_conf);
 	roster_deinit(&n->roster);
 	names_free_files(n);
+	names_free_authorities(n);
 	free_lookups(n->lookups, n->n_lookups);
 	sd_event_source_disable_unref(n->ask_timer);
 	sd_event_source_disable_unref(n->apply_timer);
@@ -313,6 +316,7 @@ int names_roster(const struct names *n, const struct conf *c, struct roster *ret
 	_cleanup_free_ struct roster_file *files = calloc(c->n_groups + 1, sizeof(*files));
 	_cleanup_free_ const struct discovery **known =
 		calloc(n->n_lookups + 1, sizeof(const struct discovery *));
+	int r;
 
 	if (!files || !known)
 		return -ENOMEM;
@@ -325,7 +329,10 @@ int names_roster(const struct names *n, const struct conf *c, struct roster *ret
 		if (f && (c == n->manager->conf || names_file_is_kept(f, &c->groups[i])))
 			files[i] = (struct roster_file){ f->targets, f->n };
 	}
-	return roster_build(c, files, known, n->n_lookups, ret);
+	r = roster_build(c, files, known, n->n_lookups, ret);
+	for (size_t i = 0; r == 0 && i < c->n_groups; i++)
+		ret->groups[i].authorities = names_choose_authorities(n, c, &c->groups[i]);
+	return r;
 }
 
 bool names_has(const struct names *n, size_t g, const struct addr *addr, uint16_t port)
@@ -549,6 +556,8 @@ int names_new(struct manager *m, struct names **ret)
 		r = names_restore(n);
 	if (r >= 0) /* a first roster may need what the state directory has of them */
 		r = names_follow_files(n);
+	if (r >= 0)
+		r = names_follow_authorities(n);
 	if (r < 0) {
 		names_free(n);
 		return r;
@@ -565,6 +574,8 @@ int names_follow(struct names *n)
 	/* It borrows from the lookups and files that go. */
 	roster_deinit(&n->roster);
 	r = names_follow_files(n);
+	err = names_follow_authorities(n);
+	r = r < 0 ? r : err;
 	err = follow_lookups(n);
 	r = r < 0 ? r : err;
 	err = follow_resolver(n);

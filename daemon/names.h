@@ -2,8 +2,8 @@
 #pragma once
 
 /*
- * Targets that come from elsewhere than the configuration's text: host names, discovery and targets-files. Owns what is
- * known of each name, the link to the resolver process, and the watches; changes the registry when one of them does,
+ * What comes from elsewhere than the configuration's text: targets by host names, discovery and targets-files, and
+ * authorities. Owns what is known of each, the link to the resolver process, and the watches; changes the registry when one of them does,
  * without a reload. Logs its own errors. The decisions are made in daemon/discovery.h and daemon/roster.h.
  */
 
@@ -36,8 +36,11 @@ void names_save(struct names *n);
 json_t *names_target_source(const struct names *n, size_t g, const struct addr *addr, uint16_t port,
 			    size_t hint);
 
-/* Adds a text for each targets-file that is not in effect. */
+/* Adds a text for each file that is not in effect. */
 void names_add_alarms(const struct names *n, json_t *list);
 
 /* Of a group: an array, an object for each name and file; documented in ipvsd(8). */
 json_t *names_group_sources(const struct names *n, size_t g);
+
+/* Of its health-check-ca-file: an object, or null; documented there, too. */
+json_t *names_group_authorities(const struct names *n, size_t g);

@@ -15,6 +15,7 @@ void registry_deinit(struct registry *r)
 	for (size_t i = 0; i < r->n; i++) {
 		free(r->groups[i].targets);
 		free(r->groups[i].timed);
+		authorities_unref(r->groups[i].trusted);
 	}
 	free(r->groups);
 	free(r->slots);
@@ -406,10 +407,14 @@ static const struct target_group *find_old_group(const struct registry *old, con
 static uint64_t find_authorities(const struct registry *r, size_t n, const struct authorities *a)
 {
 	for (size_t i = 0; i < n; i++)
-		if (r->groups[i].authorities &&
-		    authorities_eq(r->groups[i].conf->check.authorities, a))
+		if (r->groups[i].authorities && authorities_eq(r->groups[i].trusted, a))
 			return r->groups[i].authorities;
 	return 0;
+}
+
+static void trust(struct target_group *g, struct authorities *a)
+{
+	g->trusted = a ? authorities_ref(a) : NULL;
 }
 
 static void number_authorities(struct registry *r, const struct registry *old)
@@ -417,15 +422,14 @@ static void number_authorities(struct registry *r, const struct registry *old)
 	r->last_authorities = old->last_authorities;
 	for (size_t i = 0; i < r->n; i++) {
 		struct target_group *g = &r->groups[i];
-		const struct authorities *a = g->conf->check.authorities;
+		const struct authorities *a = g->trusted;
 		const struct target_group *known;
 
 		if (!a)
 			continue;
 		/* Mostly it has what it had. */
 		known = find_old_group(old, g->name, i);
-		if (known && known->authorities &&
-		    authorities_eq(known->conf->check.authorities, a))
+		if (known && known->authorities && authorities_eq(known->trusted, a))
 			g->authorities = known->authorities;
 		if (!g->authorities)
 			g->authorities = find_authorities(old, old->n, a);
@@ -464,6 +468,7 @@ int registry_build_from(const struct conf *conf, const struct roster *roster,
 		g->anomaly_due_usec = known ? known->anomaly_due_usec : 0;
 		g->logged_fail_open = known && known->logged_fail_open;
 		g->cold = !known || !known->n || known->cold;
+		trust(g, roster ? roster->groups[i].authorities : g->conf->check.authorities);
 		r = build_group(g, roster ? roster->groups[i].targets : g->conf->targets,
 				roster ? roster->groups[i].n : g->conf->n_targets, known,
 				now_wall_usec);

@@ -73,8 +73,13 @@ struct target_group {
 	struct weight_settings settings;
 	const char *own_zone; /* the gateway's; borrowed likewise */
 	/*
-	 * The number by which workers know conf->check.authorities; 0 = it has none of its own. The same certificates
-	 * keep their number from one registry to the next, and no others have it ever after.
+	 * The authorities of its health-check-ca-file, which are the configuration's until the file changes; a reference.
+	 * NULL: it names none, or there was no good one yet.
+	 */
+	struct authorities *trusted;
+	/*
+	 * The number by which workers know them; 0 = it has none of its own. The same certificates keep their number from
+	 * one registry to the next, and no others have it ever after.
 	 */
 	uint64_t authorities;
 	/* IPv4, IPv6: a listener has the targets of its family alone. With tunnels all are in the first. */

@@ -10,7 +10,6 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
-#include "conf/authorities.h"
 #include "conf/diag.h"
 #include "conf/load.h"
 #include "daemon/control.h"
@@ -220,33 +219,9 @@ static void roll_back(struct manager *m)
 	vip_set_remove_unwanted(m->vips, m->conf);
 }
 
-/* Nothing in the plane changes, but targets may fail from now on: so that people know why. */
-static void tell_authorities(struct manager *m, const struct registry *fresh)
-{
-	for (size_t i = 0; i < fresh->n; i++) {
-		const struct target_group *g = &fresh->groups[i];
-		const struct conf_health_check *check = &g->conf->check;
-		const struct target_group *old;
-
-		if (!g->authorities && !fresh->last_authorities)
-			continue;
-		old = registry_find_group(&m->registry, g->name);
-		if (!old || old->authorities == g->authorities)
-			continue;
-		if (g->authorities)
-			manager_event(m, LOG_NOTICE, "group", g->name,
-				      "verified by other authorities from now on: %s, "
-				      "certificates: %zu",
-				      check->ca_file, check->authorities->n);
-		else
-			manager_event(m, LOG_NOTICE, "group", g->name,
-				      "no authorities of its own any more");
-	}
-}
-
 static void commit(struct manager *m, struct conf *conf, struct registry *registry)
 {
-	tell_authorities(m, registry);
+	transitions_tell_authorities(m, registry);
 	registry_deinit(&m->registry);
 	m->registry = *registry;
 	*registry = REGISTRY_INIT;

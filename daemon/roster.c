@@ -159,9 +159,8 @@ static int drop_repeated(struct builder *b)
 	if (!sorted || !drop)
 		return -ENOMEM;
 	for (size_t i = 0; i < g->n; i++)
-		sorted[i] = (struct placed){
-			&g->targets[i], g->targets[i].port ? g->targets[i].port : b->port, i
-		};
+		sorted[i] = (struct placed){ &g->targets[i],
+					     g->targets[i].port ? g->targets[i].port : b->port, i };
 	qsort(sorted, g->n, sizeof(*sorted), placed_cmp);
 	for (size_t i = 1; i < g->n; i++)
 		drop[sorted[i].order] =
@@ -236,6 +235,7 @@ static int build_all(struct roster *r, const struct conf *c, const struct roster
 
 			e = build_group(&b, &files[i]);
 		}
+		r->groups[i].authorities = g->check.authorities;
 		if (e < 0)
 			return e;
 	}

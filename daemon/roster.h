@@ -12,6 +12,7 @@
 
 #include "conf/conf.h"
 
+struct authorities;
 struct discovery;
 
 /* The targets of a group's file, where they are others than the configuration's last ones. */
@@ -33,6 +34,7 @@ struct roster_group {
 	struct conf_target *own;       /* owned; what targets points to */
 	struct roster_source *sources; /* owned; of each */
 	size_t n_written; /* the others of the configuration's targets are its file's */
+	struct authorities *authorities; /* borrowed: its own ones; NULL = none */
 };
 
 struct roster {
@@ -53,7 +55,7 @@ struct roster_families roster_families(const struct conf *c, size_t group);
 /*
  * files: one for each group. names: sorted by discovery_cmp(); those that are not there, or have no addresses, give no
  * targets. An address that comes twice is the first's: of the section, the file, the discovery, in this order. The roster
- * borrows from all of them. -ENOMEM.
+ * borrows from all of them. Authorities are the configuration's. -ENOMEM.
  */
 int roster_build(const struct conf *c, const struct roster_file *files,
 		 const struct discovery *const *names, size_t n_names, struct roster *ret);

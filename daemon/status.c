@@ -229,6 +229,8 @@ static int add_group(struct json_text *j, const struct manager *m, size_t index)
 	add_check(j, &g->conf->check);
 	json_text_member(j, "sources");
 	json_text_tree(j, names_group_sources(m->names, index));
+	json_text_member(j, "authorities");
+	json_text_tree(j, names_group_authorities(m->names, index));
 	json_text_member(j, "targets");
 	json_text_raw(j, "[");
 	for (size_t i = 0; i < g->n; i++) {

@@ -7,6 +7,7 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "conf/authorities.h"
 #include "daemon/manager.h"
 #include "daemon/persist.h"
 
@@ -196,4 +197,27 @@ void transitions_notify_status(const struct manager *m)
 		m->conf->n_listeners, m->registry.n, n_targets, n_healthy,
 		m->last_error ? "; the configuration on disk is not in use: " : "",
 		m->last_error ? m->last_error : "");
+}
+
+/* Nothing in the plane changes, but targets may fail from now on: so that people know why. */
+void transitions_tell_authorities(struct manager *m, const struct registry *fresh)
+{
+	for (size_t i = 0; i < fresh->n; i++) {
+		const struct target_group *g = &fresh->groups[i];
+		const struct target_group *old;
+
+		if (!g->authorities && !fresh->last_authorities)
+			continue;
+		old = registry_find_group(&m->registry, g->name);
+		if (!old || old->authorities == g->authorities)
+			continue;
+		if (g->authorities)
+			manager_event(m, LOG_NOTICE, "group", g->name,
+				      "verified by other authorities from now on: %s, "
+				      "certificates: %zu",
+				      g->conf->check.ca_file, g->trusted->n);
+		else
+			manager_event(m, LOG_NOTICE, "group", g->name,
+				      "no authorities of its own any more");
+	}
 }

@@ -7,8 +7,12 @@
  */
 
 struct manager;
+struct registry;
 
 void transitions_log(struct manager *m);
+
+/* Groups that have other authorities in the registry that is about to take m->registry's place. */
+void transitions_tell_authorities(struct manager *m, const struct registry *fresh);
 
 /* "2 listeners, 3 groups, 40 targets: 39 healthy" to the service manager. */
 void transitions_notify_status(const struct manager *m);

@@ -203,7 +203,7 @@ static void test_own(void **state)
 
 		if (bad[i])
 			write_file(*state, "more", bad[i]);
-		assert_int_equal(conf_load_own(path, true, &c, &diags), 0);
+		assert_int_equal(conf_load_own(path, &c, &diags), 0);
 		assert_int_equal(diags.n, 0);
 		assert_int_equal(c->groups[0].n_targets, 1);
 		assert_int_equal(c->groups[1].n_targets, 0);
@@ -251,14 +251,53 @@ static void test_ca_file(void **state)
 	assert_false(
 		authorities_eq(c->groups[0].check.authorities, c->groups[2].check.authorities));
 	conf_free(c);
-	/* Where it does not matter a bad one does not, either. */
+	/* A start beside a bad one, and who wants a key alone: all else is there, and where the file is. */
 	write_file(f, "one.pem", "");
-	assert_int_equal(conf_load_own(main_path, false, &c, &diags), 0);
+	assert_int_equal(conf_load_own(main_path, &c, &diags), 0);
+	assert_int_equal(diags.n, 0);
 	assert_null(c->groups[0].check.authorities);
+	assert_null(c->groups[2].check.authorities);
+	assert_string_equal(c->groups[0].check.ca_file, path);
+	assert_string_equal(c->groups[1].check.ca_file, path);
 	conf_free(c);
-	assert_int_equal(conf_load_own(main_path, true, &c, &diags), -EINVAL);
-	assert_int_equal(diags.n_errors, 2);
-	diag_list_deinit(&diags);
+}
+
+/* Of a configuration that runs: each fault is told by the file's own lines. */
+static void test_ca_file_alone(void **state)
+{
+	static const struct {
+		const char *text;
+		unsigned line;
+		const char *finding;
+	} cases[] = {
+		{ NULL, 0, ": No such file or directory; create it, or name another" },
+		{ "", 0, "no certificate in it: PEM is expected, -----BEGIN CERTIFICATE-----" },
+		{ PEM "-----BEGIN CERTIFICATE-----\nMAcw", 4,
+		  "the certificate that begins here has no end" },
+	};
+	_cleanup_free_ char *path = path_of(*state, "one.pem");
+	struct diag_list good = { 0 };
+	struct authorities *a = NULL;
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		_cleanup_(diag_list_deinit) struct diag_list diags = { 0 };
+		_cleanup_free_ char *expected = NULL;
+
+		if (cases[i].text)
+			write_file(*state, "one.pem", cases[i].text);
+		assert_int_equal(load_authorities(path, &diags, &a), -EINVAL);
+		assert_int_equal(diags.n_errors, 1);
+		assert_string_equal(diags.items[0].path, path);
+		assert_int_equal(diags.items[0].line, cases[i].line);
+		assert_true(asprintf(&expected, "%s%s%s", cases[i].text ? "" : "cannot read ",
+				     cases[i].text ? "" : path, cases[i].finding) > 0);
+		assert_string_equal(diags.items[0].message, expected);
+	}
+	write_file(*state, "one.pem", PEM PEM);
+	assert_int_equal(load_authorities(path, &good, &a), 0);
+	assert_int_equal(a->n, 2);
+	assert_int_equal(good.n, 0);
+	authorities_unref(a);
 }
 
 static void test_ca_file_size(void **state)
@@ -285,10 +324,10 @@ static void test_ca_file_size(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		loads(test_missing),	   loads(test_directory),    loads(test_fifo),
-		loads(test_empty),	   loads(test_size_limit),   loads(test_conf_d_is_a_file),
-		loads(test_dangling_link), loads(test_targets_file), loads(test_own),
-		loads(test_ca_file),	   loads(test_ca_file_size),
+		loads(test_missing),	   loads(test_directory),     loads(test_fifo),
+		loads(test_empty),	   loads(test_size_limit),    loads(test_conf_d_is_a_file),
+		loads(test_dangling_link), loads(test_targets_file),  loads(test_own),
+		loads(test_ca_file),	   loads(test_ca_file_alone), loads(test_ca_file_size),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -11,6 +11,7 @@
 #include "base/cleanup.h"
 #include "conf/authorities.h"
 #include "daemon/registry.h"
+#include "daemon/roster.h"
 
 /* The numbers that authorities have, from one configuration to the next. */
 
@@ -136,11 +137,57 @@ static void test_specifications(void **state)
 		fixture_deinit(&fixtures[i]);
 }
 
+/*
+ * A file that could not be read since the start: no probe, since the system's authorities are not what was asked for. What
+ * a target was stays; when the file is good, or changes, the roster brings its authorities.
+ */
+static void test_lack(void **state)
+{
+	struct registry none = REGISTRY_INIT, lacking, mended, changed;
+	struct protocol_probe_record p;
+	struct fixture f;
+	struct authorities *a = make_authorities('a'), *b = make_authorities('b');
+	struct roster_group groups[N_GROUPS] = { 0 };
+	const struct roster roster = { groups, N_GROUPS };
+	struct target *t;
+
+	(void)state;
+	fixture_init(&f, "---");
+	for (size_t i = 0; i < N_GROUPS; i++) {
+		groups[i].targets = &f.target;
+		groups[i].n = 1;
+		f.groups[i].check.ca_file = i < 2 ? (char *)"x.pem" : NULL;
+	}
+	f.groups[1].check.verify_certificate = false;
+	assert_int_equal(registry_build_from(&f.conf, &roster, &none, NOW, &lacking), 0);
+	assert_false(registry_probe(&lacking.groups[0], &lacking.groups[0].targets[0], &p));
+	assert_true(registry_probe(&lacking.groups[1], &lacking.groups[1].targets[0], &p));
+	assert_true(registry_probe(&lacking.groups[2], &lacking.groups[2].targets[0], &p));
+	t = &lacking.groups[0].targets[0];
+	assert_int_equal(t->health.state, TARGET_INITIAL);
+	t->health.state = TARGET_HEALTHY;
+	groups[0].authorities = a;
+	assert_int_equal(registry_build_from(&f.conf, &roster, &lacking, NOW, &mended), 0);
+	assert_int_equal(probe_of(&mended, 0).probe.authorities, 1);
+	assert_int_equal(mended.groups[0].targets[0].health.state, TARGET_HEALTHY);
+	assert_ptr_equal(mended.groups[0].trusted, a);
+	groups[0].authorities = b;
+	authorities_unref(a); /* whoever read the file keeps the last good ones alone */
+	assert_int_equal(registry_build_from(&f.conf, &roster, &mended, NOW, &changed), 0);
+	assert_int_equal(probe_of(&changed, 0).probe.authorities, 2);
+	authorities_unref(b);
+	registry_deinit(&lacking);
+	registry_deinit(&mended);
+	registry_deinit(&changed);
+	fixture_deinit(&f);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_numbers),
 		cmocka_unit_test(test_specifications),
+		cmocka_unit_test(test_lack),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -137,6 +137,32 @@ void fixture_wait_state(struct fixture *f, const char *group, const char *addres
 	}
 }
 
+static bool has_alarm(struct fixture *f, const char *begin)
+{
+	_cleanup_(json_decref_p) json_t *status = NULL;
+	json_t *alarm;
+	size_t i;
+
+	assert_int_equal(gateway_request(f->gateway, "GET", "/v1/status", NULL, &status), 200);
+	json_array_foreach (json_object_get(json_object_get(status, "health"), "alarms"), i, alarm)
+		if (strncmp(json_string_value(alarm), begin, strlen(begin)) == 0)
+			return true;
+	return false;
+}
+
+void fixture_wait_alarm(struct fixture *f, const char *begin, bool wanted)
+{
+	usec_t end = clock_monotonic_usec() + 20 * USEC_PER_SEC;
+
+	while (has_alarm(f, begin) != wanted) {
+		if (clock_monotonic_usec() > end) {
+			gateway_print_log(f->gateway);
+			fail_msg("%s \"%s\"", wanted ? "no alarm" : "an alarm", begin);
+		}
+		lab_sleep(50 * USEC_PER_MSEC);
+	}
+}
+
 void fixture_reload(struct fixture *f, int status, struct lab_result *ret)
 {
 	assert_int_equal(gateway_command(f->gateway, ret, "reload", "--socket", LAB_CONTROL_SOCKET,

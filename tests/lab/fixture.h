@@ -66,6 +66,9 @@ const char *fixture_state(struct fixture *f, const char *group, const char *addr
 void fixture_wait_state(struct fixture *f, const char *group, const char *address,
 			const char *state);
 
+/* Until `status` has an alarm that begins so, or none; for 20 s at most. */
+void fixture_wait_alarm(struct fixture *f, const char *begin, bool wanted);
+
 /* Runs `ipvsd VERB` and demands this exit status; prints the output when it is another. */
 void fixture_reload(struct fixture *f, int status, struct lab_result *ret);
 

@@ -30,6 +30,7 @@
 #define LISTENER(name, port, group)                                                                \
 	"[listener " name "]\naddress = " LAB_VIP "\nport = " port "\nforward = " group "\n"
 #define SOON_USEC (20 * USEC_PER_SEC)
+#define N_CURRENT 3 /* where the group stands */
 #define UNKNOWN "certificate issuer unknown"
 
 static struct fixture f;
@@ -159,6 +160,17 @@ static size_t count_results(void)
 	return n;
 }
 
+static void wait_results(size_t n)
+{
+	usec_t end = clock_monotonic_usec() + SOON_USEC;
+	size_t before = count_results();
+
+	while (count_results() < before + n) {
+		assert_true(clock_monotonic_usec() < end);
+		lab_sleep(50 * USEC_PER_MSEC);
+	}
+}
+
 static json_int_t worker_number(const char *member)
 {
 	json_t *status = NULL;
@@ -228,25 +240,141 @@ static void test_broken_files(void **state)
 		  "end" },
 		{ "rm /run/current.pem", "health-check-ca-file: cannot read /run/current.pem" },
 	};
-	usec_t end;
-	size_t before;
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		run_script(cases[i].script);
 		reload(1, cases[i].says);
 	}
-	before = count_results();
-	end = clock_monotonic_usec() + SOON_USEC;
-	while (count_results() < before + 2) {
-		assert_true(clock_monotonic_usec() < end);
-		lab_sleep(50 * USEC_PER_MSEC);
-	}
+	wait_results(2);
 	fixture_wait_state(&f, "current", A1, "healthy");
 	fixture_wait_state(&f, "right", A1, "healthy");
 	run_script("cp /run/one.pem /run/current.pem");
 	reload(0, NULL);
 	fixture_wait_state(&f, "current", A1, "healthy");
+}
+
+#define ALARM "group current: the health-check-ca-file is bad, and "
+
+static void wait_log(const char *text)
+{
+	usec_t end = clock_monotonic_usec() + SOON_USEC;
+
+	while (!gateway_log_has(f.gateway, text)) {
+		if (clock_monotonic_usec() > end) {
+			gateway_print_log(f.gateway);
+			fail_msg("nothing in the log of: %s", text);
+		}
+		lab_sleep(50 * USEC_PER_MSEC);
+	}
+}
+
+static bool is_being_written(void)
+{
+	json_t *status = NULL, *group;
+	const char *text;
+	bool r;
+
+	assert_int_equal(gateway_request(f.gateway, "GET", "/v1/status", NULL, &status), 200);
+	group = json_array_get(json_object_get(status, "groups"), N_CURRENT);
+	text = json_string_value(json_object_get(json_object_get(group, "authorities"), "status"));
+	assert_non_null(text);
+	r = strcmp(text, "being-written") == 0;
+	json_decref(status);
+	return r;
+}
+
+/* Whole certificates, but the writer has not closed the file: it may be half of what is to come. */
+static void write_half(void)
+{
+	_cleanup_fclose_ FILE *from = fopen("/run/two.pem", "re");
+	FILE *half = fopen("/run/current.pem", "we");
+	usec_t end = clock_monotonic_usec() + SOON_USEC;
+	int c;
+
+	assert_non_null(from);
+	assert_non_null(half);
+	while ((c = fgetc(from)) != EOF)
+		assert_true(fputc(c, half) != EOF);
+	assert_int_equal(fflush(half), 0);
+	while (!is_being_written()) {
+		assert_true(clock_monotonic_usec() < end);
+		lab_sleep(50 * USEC_PER_MSEC);
+	}
+	wait_results(4);
+	fixture_wait_state(&f, "current", A1, "healthy");
+	assert_int_equal(fclose(half), 0);
+}
+
+/* As it is rotated, without a reload: by rename, in place, half of it, and gone; for its own group alone. */
+static void test_rotation(void **state)
+{
+	(void)state;
+	run_script("cp /run/two.pem /run/next.pem && mv /run/next.pem /run/current.pem");
+	expect_unknown("current", A1);
+	run_script("cat /run/two.pem /run/one.pem > /run/current.pem");
+	fixture_wait_state(&f, "current", A1, "healthy");
+	wait_log("current: verified by other authorities from now on: /run/current.pem, "
+		 "certificates: 2");
+
+	write_half();
+	expect_unknown("current", A1);
+	run_script("head -n 5 /run/one.pem > /run/current.pem");
+	fixture_wait_alarm(
+		&f, ALARM "its last good authorities stay in effect: /run/current.pem:1:", true);
+	expect_unknown("current", A1);
+	run_script("rm /run/current.pem");
+	fixture_wait_alarm(
+		&f, ALARM "its last good authorities stay in effect: /run/current.pem:0:", true);
+	run_script("cp /run/one.pem /run/current.pem");
+	fixture_wait_state(&f, "current", A1, "healthy");
+	fixture_wait_alarm(&f, ALARM, false);
+	fixture_wait_state(&f, "right", A1, "healthy");
+	assert_false(gateway_log_has(f.gateway, "right: verified by other authorities"));
+}
+
+static void restart(const char *script)
+{
+	assert_int_equal(gateway_stop(f.gateway, SIGTERM), 0);
+	run_script(script);
+	assert_int_equal(gateway_start(f.gateway), 0);
+}
+
+/* A gateway that boots beside a bad file serves all groups; that one as it was, since nobody may verify its targets. */
+static void test_bad_file_at_start(void **state)
+{
+	char checked[FIXTURE_TEXT_MAX];
+
+	(void)state;
+	fixture_wait_state(&f, "current", A1, "healthy");
+	restart("echo nonsense > /run/current.pem");
+	fixture_wait_alarm(
+		&f, ALARM "targets are not probed: /run/current.pem:0: no certificate in it", true);
+	fixture_wait_state(&f, "right", A1, "healthy");
+	fixture_wait_state(&f, "right", B1, "healthy");
+	fixture_wait_state(&f, "current", A1, "healthy");
+	assert_int_equal(gateway_weight(f.gateway, LAB_VIP, 8004, A1), 100);
+	expect_unknown("wrong",
+		       A1); /* results have come in, and by now the group's would have, too */
+	fixture_wait_state(&f, "current", A1, "healthy");
+	reload(1, "health-check-ca-file: /run/current.pem: no certificate in it");
+	fixture_wait_state(&f, "current", A1, "healthy");
+	/* It is probed from now on, by what the file says and by nothing else. */
+	run_script("cp /run/two.pem /run/current.pem");
+	expect_unknown("current", A1);
+	fixture_wait_alarm(&f, ALARM, false);
+
+	/* Nothing is known of it: initial, and traffic as at any cold start. */
+	restart("rm -r " LAB_STATE_DIRECTORY " /run/current.pem");
+	fixture_wait_alarm(&f, ALARM "targets are not probed: /run/current.pem:0: cannot read",
+			   true);
+	expect_unknown("wrong", A1);
+	fixture_wait_state(&f, "current", A1, "initial");
+	assert_string_equal(fixture_text(&f, "current", A1, "checked", checked), "");
+	assert_int_equal(gateway_weight(f.gateway, LAB_VIP, 8004, A1), 100);
+	run_script("cp /run/one.pem /run/current.pem");
+	fixture_wait_state(&f, "current", A1, "healthy");
+	fixture_wait_alarm(&f, ALARM, false);
 }
 
 static void test_killed_worker(void **state)
@@ -269,10 +397,9 @@ static void test_killed_worker(void **state)
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_who_is_well),
-		cmocka_unit_test(test_reload),
-		cmocka_unit_test(test_broken_files),
-		cmocka_unit_test(test_killed_worker),
+		cmocka_unit_test(test_who_is_well),	  cmocka_unit_test(test_reload),
+		cmocka_unit_test(test_broken_files),	  cmocka_unit_test(test_rotation),
+		cmocka_unit_test(test_bad_file_at_start), cmocka_unit_test(test_killed_worker),
 	};
 
 	if (argc > 1)

@@ -232,25 +232,6 @@ static void test_targets_file(void **state)
 	assert_int_equal(gateway_weight(f.gateway, LAB_VIP, 80, B1), 4);
 }
 
-static json_t *read_alarm(void)
-{
-	_cleanup_(json_decref_p) json_t *status = NULL;
-
-	assert_int_equal(gateway_request(f.gateway, "GET", "/v1/status", NULL, &status), 200);
-	return json_incref(
-		json_array_get(json_object_get(json_object_get(status, "health"), "alarms"), 0));
-}
-
-static void assert_alarm(const char *expected)
-{
-	_cleanup_(json_decref_p) json_t *alarm = read_alarm();
-
-	if (expected)
-		assert_string_equal(json_string_value(alarm), expected);
-	else
-		assert_null(alarm);
-}
-
 static void restart(void)
 {
 	assert_int_equal(gateway_stop(f.gateway, SIGTERM), 0);
@@ -272,15 +253,17 @@ static void test_bad_file_at_start(void **state)
 	assert_int_equal(gateway_weight(f.gateway, LAB_VIP, 81, A1), 100);
 	assert_int_equal(gateway_weight(f.gateway, LAB_VIP, 80, B1), -ENOENT);
 	assert_source_soon("status", "bad");
-	assert_alarm("group blue: the targets-file is bad, and gives no targets: " TARGETS
-		     ":0: cannot read " TARGETS
-		     ": No such file or directory; create it, or name another");
+	fixture_wait_alarm(&f,
+			   "group blue: the targets-file is bad, and gives no targets: " TARGETS
+			   ":0: cannot read " TARGETS
+			   ": No such file or directory; create it, or name another",
+			   true);
 	/* A reload is refused, as somebody is there to see it, and takes nothing away. */
 	fixture_reload(&f, 1, &result);
 	assert_int_equal(gateway_weight(f.gateway, LAB_VIP, 81, A1), 100);
 	write_file(TARGETS, B1 ":8080 weight=5\n");
 	assert_weight_soon(B1, 5);
-	assert_alarm(NULL);
+	fixture_wait_alarm(&f, "group blue: the targets-file", false);
 	fixture_wait_healthy(&f, "blue");
 
 	/* Half of it, and one that is gone: the last good list, at once, and with its verdicts. */
@@ -293,8 +276,10 @@ static void test_bad_file_at_start(void **state)
 	assert_int_equal(gateway_weight(f.gateway, LAB_VIP, 80, A1), 100);
 	assert_int_equal(gateway_weight(f.gateway, LAB_VIP, 81, A1), 100);
 	assert_source_soon("status", "bad");
-	assert_alarm("group blue: the targets-file is bad, and its last good list stays in "
-		     "effect: " TARGETS ":1: targets: \"weight=\": a weight is 0 to 65535");
+	fixture_wait_alarm(&f,
+			   "group blue: the targets-file is bad, and its last good list stays in "
+			   "effect: " TARGETS ":1: targets: \"weight=\": a weight is 0 to 65535",
+			   true);
 	assert_int_equal(unlink(TARGETS), 0);
 	restart();
 	assert_int_equal(gateway_weight(f.gateway, LAB_VIP, 80, B1), 6);
@@ -302,7 +287,7 @@ static void test_bad_file_at_start(void **state)
 	assert_weight_soon(B1, 7);
 	assert_weight_soon(A1, -ENOENT);
 	assert_source_soon("status", "ok");
-	assert_alarm(NULL);
+	fixture_wait_alarm(&f, "group blue: the targets-file", false);
 }
 
 #define on_a_gateway(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
