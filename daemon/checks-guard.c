@@ -25,8 +25,7 @@
 #define DOUBT_QUIET_USEC (10 * USEC_PER_SEC)
 
 enum {
-	REACH_TARGETS = 8,    /* failing targets whose way is looked at */
-	LATE_PROBES_MIN = 20, /* before this many a percentile says nothing */
+	REACH_TARGETS = 8, /* failing targets whose way is looked at */
 };
 
 static bool is_down(enum target_state s)
@@ -358,26 +357,6 @@ static void watch_age(struct checks *c, usec_t now)
 		manager_event(c->manager, LOG_NOTICE, "alarm", "", "verdicts are fresh again");
 }
 
-static void watch_lateness(struct checks *c, usec_t now)
-{
-	usec_t limit = c->manager->conf->global.lateness_limit_usec, p99;
-
-	lateness_advance(&c->lateness, now);
-	p99 = lateness_percentile(&c->lateness, 990);
-	if (!guard_alarm_update(
-		    &c->late_alarm,
-		    limit && p99 > limit && lateness_count(&c->lateness) >= LATE_PROBES_MIN, now))
-		return;
-	if (c->late_alarm.raised)
-		manager_event(c->manager, LOG_ERR, "alarm", "",
-			      "health checks begin late: 1 of 100 by more than %" PRIu64
-			      " ms (limit %" PRIu64 " ms); failures of late ones do not count",
-			      p99 / USEC_PER_MSEC, limit / USEC_PER_MSEC);
-	else
-		manager_event(c->manager, LOG_NOTICE, "alarm", "",
-			      "health checks begin on time again");
-}
-
 static void say_doubt(struct checks *c, usec_t now)
 {
 	if (c->n_doubted == c->n_doubted_said ||
@@ -407,7 +386,7 @@ void checks_tick(struct checks *c, usec_t now_usec)
 	tend_traffic(c, now_usec);
 	for (size_t i = 0; i < c->manager->registry.n && i < c->n_groups; i++)
 		tend_group(c, i, now_usec);
-	watch_lateness(c, now_usec);
+	checks_watch_lateness(c, now_usec);
 	watch_age(c, now_usec);
 	say_doubt(c, now_usec);
 }

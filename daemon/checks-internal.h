@@ -14,6 +14,14 @@ void checks_note_down(struct checks *c, const struct target_group *g, struct rec
 void checks_hold(struct checks *c, struct record *r, enum guard_hold hold, usec_t now_usec);
 void checks_unhold(struct checks *c, struct record *r);
 
+/* How late probes begin: daemon/checks-lateness.c. The text is of the alarm, without a final dot. */
+enum {
+	CHECKS_LATE_TEXT_MAX = 192,
+};
+void checks_watch_lateness(struct checks *c, usec_t now_usec);
+const char *checks_late_text(const struct checks *c, char buf[static CHECKS_LATE_TEXT_MAX]);
+json_t *checks_lateness_to_json(const struct checks *c);
+
 /* Looks after what waits, and says what is wrong with the checks. Called once a second. */
 void checks_tick(struct checks *c, usec_t now_usec);
 

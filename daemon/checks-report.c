@@ -5,32 +5,8 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-#include "daemon/checks.h"
+#include "daemon/checks-internal.h"
 #include "daemon/manager.h"
-
-/* The buckets that have any: the largest number of microseconds in it, and how many probes. */
-static json_t *histogram_to_json(const struct lateness *l)
-{
-	json_t *list = json_array();
-
-	for (unsigned i = 0; list && i < LATENESS_BUCKETS; i++)
-		if (lateness_in_bucket(l, i))
-			(void)json_array_append_new(
-				list,
-				json_pack("{s:I,s:I}", "up_to_us", (json_int_t)lateness_bound(i),
-					  "probes", (json_int_t)lateness_in_bucket(l, i)));
-	return list;
-}
-
-static json_t *lateness_to_json(const struct lateness *l)
-{
-	return json_pack("{s:I,s:I,s:I,s:I,s:I,s:o?}", "probes", (json_int_t)lateness_count(l),
-			 "p50", (json_int_t)lateness_percentile(l, 500), "p90",
-			 (json_int_t)lateness_percentile(l, 900), "p99",
-			 (json_int_t)lateness_percentile(l, 990), "max",
-			 (json_int_t)lateness_percentile(l, 1000), "histogram",
-			 histogram_to_json(l));
-}
 
 static json_t *oldest_to_json(const struct checks *c)
 {
@@ -70,15 +46,13 @@ static void add_group_alarms(const struct checks_group *g, json_t *list)
 
 static json_t *alarms_to_json(const struct checks *c)
 {
+	char late[CHECKS_LATE_TEXT_MAX];
 	json_t *list = json_array();
 
 	if (!list)
 		return NULL;
 	if (c->late_alarm.raised)
-		add_alarm(list,
-			  json_sprintf("health checks begin late: 1 of 100 by more than "
-				       "%" PRIu64 " ms",
-				       lateness_percentile(&c->lateness, 990) / USEC_PER_MSEC));
+		add_alarm(list, json_string(checks_late_text(c, late)));
 	if (c->age_alarm.raised)
 		add_alarm(list, json_sprintf("verdicts are old: the oldest by %" PRIu64 " s",
 					     c->oldest_usec / USEC_PER_SEC));
@@ -92,7 +66,7 @@ static json_t *alarms_to_json(const struct checks *c)
 
 json_t *checks_to_json(const struct checks *c)
 {
-	return json_pack("{s:o?,s:o,s:I,s:I,s:o?}", "lateness_us", lateness_to_json(&c->lateness),
+	return json_pack("{s:o?,s:o,s:I,s:I,s:o?}", "lateness_us", checks_lateness_to_json(c),
 			 "oldest_verdict", oldest_to_json(c), "held", (json_int_t)c->n_held,
 			 "not_counted", (json_int_t)c->n_doubted, "alarms", alarms_to_json(c));
 }

@@ -152,14 +152,15 @@ void checks_take_result(struct checks *c, unsigned worker, const struct protocol
 	struct target_group *g;
 	struct record *record;
 	struct target *t;
+	usec_t late_usec;
 
 	t = registry_find_id(&c->manager->registry, result->id, &g);
 	if (!t || target_is_out(t))
 		return;
-	lateness_add(&c->lateness,
-		     result->start_usec > result->due_usec ? result->start_usec - result->due_usec
-							   : 0,
-		     now_usec);
+	late_usec = result->start_usec > result->due_usec ? result->start_usec - result->due_usec
+							  : 0;
+	lateness_add(&c->lateness, late_usec, now_usec);
+	lateness_add(&c->lateness_of[worker], late_usec, now_usec);
 	record = records_get(&c->records, t->id, &t->health, now_usec);
 	if (r.report.outcome == PROBE_INTERNAL_ERROR ||
 	    is_doubtful(c, worker, g, result, now_usec)) {

@@ -35,7 +35,8 @@ struct checks {
 	struct manager *manager; /* borrowed */
 	sd_event_source *timer;	 /* owned */
 	struct records records;
-	struct lateness lateness;
+	struct lateness lateness;		      /* of all probes */
+	struct lateness lateness_of[WORKER_POOL_MAX]; /* of each worker's */
 	struct guard_worker workers[WORKER_POOL_MAX];
 	struct guard_scope all;
 	struct guard_count all_count;
@@ -77,6 +78,9 @@ void checks_watch_traffic(struct checks *c, usec_t now_usec);
 
 /* For status: {"lateness_us": {...}, "oldest_verdict": {...}, "alarms": [TEXT], ...}. NULL = no memory. */
 json_t *checks_to_json(const struct checks *c);
+
+/* Also for status: of each worker in the list, which has its "number". */
+void checks_add_lateness(const struct checks *c, json_t *workers);
 
 /* How old the verdict of a target may be. */
 usec_t checks_age_limit(const struct conf *conf, const struct conf_health_check *check);

@@ -46,6 +46,26 @@ static void alarm_line(FILE *f, const struct table_style *style, enum table_colo
 	(void)fputc('\n', f);
 }
 
+/* Which of several workers is the latest: one that is starved does not show in the sum. */
+static void print_latest(const json_t *workers, FILE *f)
+{
+	const json_t *worker, *latest = NULL;
+	uint64_t most = 0;
+	size_t i;
+
+	json_array_foreach (workers, i, worker) {
+		if (num(worker, "lateness_p99_us") <= most)
+			continue;
+		most = num(worker, "lateness_p99_us");
+		latest = worker;
+	}
+	if (!latest || json_array_size(workers) < 2)
+		return;
+	(void)fprintf(f, ", %.1f ms in %s worker", (double)most / 1e3, str(latest, "kind"));
+	if (strcmp(str(latest, "kind"), "network") == 0)
+		(void)fprintf(f, " %llu", (unsigned long long)num(latest, "number"));
+}
+
 static void print_worker(const json_t *health, const struct table_style *style, FILE *f)
 {
 	const json_t *late = json_object_get(health, "lateness_us"), *alarm;
@@ -70,6 +90,7 @@ static void print_worker(const json_t *health, const struct table_style *style, 
 	if (num(late, "probes"))
 		(void)fprintf(f, ", begun late by %.1f ms (median), %.1f ms (1 of 100)",
 			      (double)num(late, "p50") / 1e3, (double)num(late, "p99") / 1e3);
+	print_latest(json_object_get(health, "workers"), f);
 	(void)fputc('\n', f);
 }
 

@@ -251,6 +251,8 @@ static json_t *health_to_json(const struct manager *m)
 	if (j && checks)
 		(void)json_object_update(j, checks);
 	if (j)
+		checks_add_lateness(m->checks, json_object_get(j, "workers"));
+	if (j)
 		names_add_alarms(m->names, json_object_get(j, "alarms"));
 	return j;
 }

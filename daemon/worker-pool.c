@@ -16,7 +16,7 @@ struct worker_pool {
 	unsigned n_network;
 };
 
-static enum worker_kind kind_of_number(unsigned number)
+enum worker_kind worker_pool_kind(unsigned number)
 {
 	switch (number) {
 	case WORKER_POOL_MARK:
@@ -121,7 +121,7 @@ static unsigned count_processors(void)
 
 static int start(struct worker_pool *p, unsigned number)
 {
-	enum worker_kind kind = kind_of_number(number);
+	enum worker_kind kind = worker_pool_kind(number);
 
 	if (p->links[number])
 		return 0;
@@ -163,7 +163,7 @@ static int sync_one(struct worker_pool *p, unsigned number, const struct worker_
 {
 	int r = 0;
 
-	if (kind_of_number(number) != WORKER_NETWORK) {
+	if (worker_pool_kind(number) != WORKER_NETWORK) {
 		if (task->n == 0)
 			worker_link_free(take_ptr(p->links[number]));
 		else
@@ -265,7 +265,7 @@ json_t *worker_pool_to_json(const struct worker_pool *p, usec_t now_usec)
 	json_t *workers = json_array(), *j;
 
 	for (unsigned w = 0; workers && w < WORKER_POOL_MAX; w++) {
-		enum worker_kind kind = kind_of_number(w);
+		enum worker_kind kind = worker_pool_kind(w);
 
 		if (!worker_pool_status(p, w, now_usec, &one))
 			continue;
@@ -273,9 +273,11 @@ json_t *worker_pool_to_json(const struct worker_pool *p, usec_t now_usec)
 			sum.pid = one.pid;
 		add_status(&sum, &one, kind);
 		j = status_to_json(&one);
-		if (j)
+		if (j) {
 			(void)json_object_set_new(j, "kind",
 						  json_string(worker_kind_to_string(kind)));
+			(void)json_object_set_new(j, "number", json_integer((json_int_t)w));
+		}
 		(void)json_array_append_new(workers, j);
 	}
 	j = status_to_json(&sum);

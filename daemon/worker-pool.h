@@ -23,6 +23,8 @@ enum {
 	WORKER_POOL_MAX,
 };
 
+enum worker_kind worker_pool_kind(unsigned number);
+
 struct worker_pool;
 
 /* Names of users, copied. */

@@ -89,7 +89,7 @@ void checks_rig_result(struct checks_rig *rig, unsigned group, unsigned i,
 		.start_usec = rig->now - 1000,
 	};
 
-	checks_take_result(rig->checks, 0, &r, rig->now);
+	checks_take_result(rig->checks, rig->worker, &r, rig->now);
 }
 
 void checks_rig_results(struct checks_rig *rig, unsigned group, unsigned from, unsigned to,

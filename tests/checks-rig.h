@@ -24,6 +24,7 @@ struct checks_rig {
 	struct manager manager;
 	struct checks *checks; /* owned */
 	usec_t now;
+	unsigned worker; /* that results are of */
 };
 
 /* Of cmocka; *state is the rig. */

@@ -86,6 +86,55 @@ static void test_late_failures_do_not_count(void **state)
 	assert_int_equal(checks_rig_target(rig, 0, 0)->health.state, TARGET_UNHEALTHY);
 }
 
+static const char *alarm_of(struct checks_rig *rig, char buf[static 256])
+{
+	json_t *report = checks_to_json(rig->checks);
+	const char *text = json_string_value(json_array_get(json_object_get(report, "alarms"), 0));
+
+	(void)snprintf(buf, 256, "%s", text ? text : "");
+	json_decref(report);
+	return buf;
+}
+
+/* One of three is starved: 25 probes among 2500 are none of a hundred, but all of its own. */
+static void test_starved_worker_is_named(void **state)
+{
+	struct checks_rig *rig = *state;
+	char text[256];
+	json_t *workers;
+
+	for (unsigned i = 0; i < 2500; i++) {
+		rig->worker = i % 100 == 0 ? 1 : i % 2 * 2;
+		checks_rig_result(rig, 0, i % CHECKS_RIG_TARGETS, PROBE_OK,
+				  rig->worker == 1 && i ? SEC(2) : 0);
+	}
+	pass(rig, 1);
+	assert_true(rig->checks->late_alarm.raised);
+	assert_event(rig, "",
+		     "health checks of network worker 1 begin late: 1 of 100 by more than");
+	assert_true(strncmp(alarm_of(rig, text),
+			    "health checks of network worker 1 begin late:", 45) == 0);
+	workers = json_pack("[{s:i},{s:i},{s:i}]", "number", 0, "number", 1, "number", 2);
+	checks_add_lateness(rig->checks, workers);
+	for (unsigned i = 0; i < 3; i++) {
+		json_int_t late = json_integer_value(
+			json_object_get(json_array_get(workers, i), "lateness_p99_us"));
+
+		assert_int_equal(late >= (json_int_t)SEC(2), i == 1);
+	}
+	json_decref(workers);
+
+	/* With the exec worker two are. */
+	rig->worker = WORKER_POOL_EXEC;
+	for (unsigned i = 0; i < 20; i++)
+		checks_rig_result(rig, 0, i, PROBE_OK, SEC(4));
+	assert_true(strncmp(alarm_of(rig, text),
+			    "health checks of the exec worker and 1 more begin late:", 55) == 0);
+	pass(rig, 120);
+	assert_false(rig->checks->late_alarm.raised);
+	assert_event(rig, "", "health checks begin on time again");
+}
+
 /* Between the planes: whatever came of it, and whether or not lateness is an excuse. */
 static void test_outage_does_not_count(void **state)
 {
@@ -352,6 +401,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_without_limits_all_is_at_once,
 						checks_rig_set_up, checks_rig_tear_down),
 		cmocka_unit_test_setup_teardown(test_late_failures_do_not_count, checks_rig_set_up,
+						checks_rig_tear_down),
+		cmocka_unit_test_setup_teardown(test_starved_worker_is_named, checks_rig_set_up,
 						checks_rig_tear_down),
 		cmocka_unit_test_setup_teardown(test_outage_does_not_count, checks_rig_set_up,
 						checks_rig_tear_down),

@@ -328,7 +328,10 @@ static const char status_json[] =
 	"\"loaded\":\"2026-11-22T10:00:00Z\",\"plane\":\"kernel\",\"last_error\":\"line\\u001b 3\","
 	"\"warnings\":[\"no VIP\"],\"health\":{\"alive\":false,\"alarms\":[\"late by \\u001b 2 "
 	"s\"],"
-	"\"lateness_us\":{\"probes\":9,\"p50\":100,\"p99\":2500}},"
+	"\"lateness_us\":{\"probes\":9,\"p50\":100,\"p99\":2500},\"workers\":["
+	"{\"kind\":\"network\",\"number\":0,\"lateness_p99_us\":900},"
+	"{\"kind\":\"network\",\"number\":1,\"lateness_p99_us\":87600},"
+	"{\"kind\":\"exec\",\"number\":65,\"lateness_p99_us\":87500}]},"
 	"\"listeners\":[{\"name\":\"web\",\"address\":\"2001:db8::1\",\"port\":\"80\","
 	"\"protocol\":\"tcp\",\"forward\":[{\"group\":\"blue\",\"weight\":9},"
 	"{\"group\":\"green\",\"weight\":1}],\"active\":3,\"in_bps\":1500,"
@@ -386,7 +389,8 @@ static void test_status(void **state)
 	assert_shows(page, "ipvsd 0.1.0, up 1m05s, kernel plane\n");
 	assert_shows(page, "\n! HEALTH WORKER DOWN");
 	assert_shows(page, "\n! ALARM: late by ? 2 s\n");
-	assert_shows(page, ", begun late by 0.1 ms (median), 2.5 ms (1 of 100)\n");
+	assert_shows(page, ", begun late by 0.1 ms (median), 2.5 ms (1 of 100), 87.6 ms in "
+			   "network worker 1\n");
 	assert_shows(page, "\n! THE CONFIGURATION ON DISK IS NOT IN EFFECT: line? 3\n");
 	assert_shows(page, "\n! warning: no VIP\n");
 	assert_shows(page, "tcp [2001:db8::1]:80  blue:9 green:1");
