@@ -22,6 +22,10 @@ void checks_watch_lateness(struct checks *c, usec_t now_usec);
 const char *checks_late_text(const struct checks *c, char buf[static CHECKS_LATE_TEXT_MAX]);
 json_t *checks_lateness_to_json(const struct checks *c);
 
+/* What came of a probe, for certain. now_usec: when it was heard of. */
+void checks_judge_result(struct checks *c, unsigned worker, const struct protocol_result *result,
+			 usec_t now_usec);
+
 /* Looks after what waits, and says what is wrong with the checks. Called once a second. */
 void checks_tick(struct checks *c, usec_t now_usec);
 

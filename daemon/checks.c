@@ -137,8 +137,8 @@ static bool is_doubtful(struct checks *c, unsigned worker, const struct target_g
 	return true;
 }
 
-void checks_take_result(struct checks *c, unsigned worker, const struct protocol_result *result,
-			usec_t now_usec)
+void checks_judge_result(struct checks *c, unsigned worker, const struct protocol_result *result,
+			 usec_t now_usec)
 {
 	struct registry_result r = {
 		.report = {
@@ -232,6 +232,7 @@ void checks_free(struct checks *c)
 	sd_event_source_disable_unref(c->timer);
 	records_deinit(&c->records);
 	free(c->groups);
+	free(c->waiting);
 	free(c);
 }
 

@@ -18,6 +18,7 @@
 #include "health/lateness.h"
 #include "health/protocol.h"
 
+struct checks_waiting;
 struct manager;
 struct target;
 struct target_group;
@@ -51,6 +52,8 @@ struct checks {
 	uint64_t n_doubted_said;
 	enum guard_doubt doubt; /* of the last of them */
 	usec_t doubt_said_usec;
+	struct checks_waiting *waiting; /* owned; results in order, see checks_settle() */
+	size_t n_waiting, allocated_waiting;
 	usec_t traffic_usec; /* when the counters were looked at for passive-health-interval */
 };
 
@@ -63,6 +66,12 @@ int checks_sync(struct checks *c, usec_t now_usec);
 
 void checks_take_result(struct checks *c, unsigned worker, const struct protocol_result *result,
 			usec_t now_usec);
+
+/*
+ * A failure may be the fast path's, which hangs and is not known to hang yet: it waits for a sign of life, as do all
+ * results after it. To be called whenever there may be one, or none will come any more.
+ */
+void checks_settle(struct checks *c);
 void checks_take_heartbeat(struct checks *c, unsigned worker,
 			   const struct protocol_heartbeat *beat);
 

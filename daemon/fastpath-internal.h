@@ -32,6 +32,7 @@ struct fastpath {
 	struct fastpath_link *link;    /* owned; NULL = not connected */
 	sd_event_source *timer;	       /* owned */
 	usec_t asked_usec;	       /* for the last sign of life */
+	bool is_awaited;	       /* somebody waits for the next one */
 	bool adopted;		       /* in fastpath_new(); to be told to the machine */
 	bool unsynced; /* something was not told to the process, which was silent then */
 	bool force;    /* of the last order */
@@ -73,7 +74,10 @@ bool fastpath_has_udev(void);
 /* The event, and whatever follows from it. Not from within what it does. */
 void fastpath_handle(struct fastpath *f, const struct fastpath_event *event);
 
-/* Sets the timer to the machine's next TIME. */
+/* When it is to be asked for a sign of life. */
+usec_t fastpath_ask_due(const struct fastpath *f);
+
+/* Sets the timer to the machine's next TIME, or to the next question that somebody waits for. */
 void fastpath_arm(struct fastpath *f);
 void fastpath_tick(struct fastpath *f);
 

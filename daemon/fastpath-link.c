@@ -24,6 +24,7 @@ struct fastpath_link {
 	sd_event_source *io; /* owned */
 	struct fastpath_link_handlers handlers;
 	uint32_t seq, status_seq, attach_seq; /* 0 = not asked for */
+	usec_t asked_usec;		      /* for the status */
 	struct private_status status;
 	_Alignas(8) uint8_t buffer[RECEIVE_BYTES];
 };
@@ -73,7 +74,7 @@ static void take_message(struct fastpath_link *l, const struct nlmsghdr *h)
 		take_acknowledgement(l, h);
 	} else if (h->nlmsg_seq == l->status_seq && private_parse_status(h, &l->status) == 0) {
 		l->status_seq = 0;
-		l->handlers.on_status(&l->status, l->handlers.userdata);
+		l->handlers.on_status(&l->status, l->asked_usec, l->handlers.userdata);
 	}
 }
 
@@ -141,7 +142,10 @@ static int send_request(struct fastpath_link *l, uint8_t command, uint16_t flags
 
 int fastpath_link_ask(struct fastpath_link *l)
 {
-	return l->status_seq ? 0 : send_request(l, PRIVATE_CMD_GET_STATUS, 0, &l->status_seq);
+	if (l->status_seq)
+		return 0;
+	l->asked_usec = clock_monotonic_usec();
+	return send_request(l, PRIVATE_CMD_GET_STATUS, 0, &l->status_seq);
 }
 
 int fastpath_link_attach(struct fastpath_link *l)

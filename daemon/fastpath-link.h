@@ -9,12 +9,15 @@
 #include <stdbool.h>
 #include <systemd/sd-event.h>
 
+#include "base/clock.h"
+
 struct private_status;
 struct fastpath_link;
 
 /* They do not free the link, but on_closed, which is the last. */
 struct fastpath_link_handlers {
-	void (*on_status)(const struct private_status *s, void *userdata);
+	/* asked_usec: when the question was sent */
+	void (*on_status)(const struct private_status *s, usec_t asked_usec, void *userdata);
 	void (*on_attached)(int error, void *userdata); /* 0 or negative errno */
 	void (*on_closed)(void *userdata);		/* there will be no answers */
 	void *userdata;

@@ -8,6 +8,7 @@
 #include "base/cleanup.h"
 
 #define STABLE_USEC (60 * USEC_PER_SEC) /* active for so long: what failed before is forgotten */
+#define LATE_USEC (4 * FASTPATH_TICK_USEC)
 
 const char *fastpath_state_to_string(enum fastpath_state s)
 {
@@ -108,7 +109,7 @@ static enum fastpath_action stop(struct fastpath_machine *m, enum fastpath_actio
 		m->failures = m->failed ? 1 : 0;
 	}
 	if (m->state == FASTPATH_ACTIVE || m->state == FASTPATH_ADOPTING)
-		begin_outage(m, m->beat_usec);
+		begin_outage(m, m->alive_usec);
 	enter(m, FASTPATH_STOPPING, now + FASTPATH_TERMINATE_USEC, now);
 	return how == FASTPATH_KILL ? ask(m, FASTPATH_KILL) : how;
 }
@@ -120,11 +121,16 @@ static enum fastpath_action fail(struct fastpath_machine *m, enum fastpath_actio
 	return stop(m, how, now);
 }
 
+static void presume_alive(struct fastpath_machine *m, usec_t now)
+{
+	m->beat_usec = m->turn_usec = m->alive_usec = now;
+}
+
 static void activate(struct fastpath_machine *m, usec_t now)
 {
 	end_outage(m, now);
 	enter(m, FASTPATH_ACTIVE, USEC_NEVER, now);
-	m->beat_usec = now;
+	presume_alive(m, now);
 	m->reason[0] = '\0';
 }
 
@@ -264,9 +270,43 @@ static enum fastpath_action on_closed(struct fastpath_machine *m, usec_t now)
 	return restore(m, now);
 }
 
-static enum fastpath_action on_beat(struct fastpath_machine *m, bool attached, usec_t now)
+/* Did it stand still and come back? Where it is we who came late, nothing is known. */
+static bool has_hung(const struct fastpath_machine *m, const struct fastpath_event *e, usec_t now)
 {
+	if (e->late_usec > FASTPATH_HUNG_USEC)
+		return true;
+	return now - e->asked_usec > FASTPATH_HUNG_USEC && now - m->tick_usec <= LATE_USEC &&
+	       m->late_usec < e->asked_usec;
+}
+
+static void note_hang(struct fastpath_machine *m, usec_t now)
+{
+	if (m->outage.until_usec < m->alive_usec)
+		m->outage.from_usec = m->alive_usec;
+	m->outage.from_usec = MIN(m->outage.from_usec, m->alive_usec);
+	m->outage.until_usec = MAX(m->outage.until_usec, now);
+}
+
+/* The answer may have lain about while this process did not run: what it proves is as old as the question. */
+static void take_signs_of_life(struct fastpath_machine *m, const struct fastpath_event *e,
+			       usec_t now)
+{
+	/* Workers sleep for milliseconds. */
+	usec_t still = e->late_usec < FASTPATH_TICK_USEC ? 0 : MIN(e->late_usec, e->asked_usec);
+
+	if (m->state == FASTPATH_ACTIVE && e->asked_usec > m->alive_usec && has_hung(m, e, now))
+		note_hang(m, now);
 	m->beat_usec = now;
+	m->turn_usec = MAX(m->turn_usec, now - MIN(still, now));
+	m->alive_usec = MAX(m->alive_usec, e->asked_usec - still);
+}
+
+static enum fastpath_action on_beat(struct fastpath_machine *m, const struct fastpath_event *e,
+				    usec_t now)
+{
+	bool attached = e->attached;
+
+	take_signs_of_life(m, e, now);
 	if (m->awaited != FASTPATH_NOTHING)
 		return FASTPATH_NOTHING;
 	if (m->state == FASTPATH_STARTING)
@@ -284,10 +324,15 @@ static enum fastpath_action on_time(struct fastpath_machine *m, usec_t now)
 
 	m->tick_usec = now;
 	/* This process was late, so its late questions are no fault of the other's. */
-	if (gap > 4 * FASTPATH_TICK_USEC)
+	if (gap > LATE_USEC) {
+		m->late_usec = now;
 		m->beat_usec = MIN(now, m->beat_usec + gap - FASTPATH_TICK_USEC);
+		m->turn_usec = MIN(now, m->turn_usec + gap - FASTPATH_TICK_USEC);
+	}
 	if (m->state == FASTPATH_ACTIVE && now >= m->beat_usec + FASTPATH_SILENCE_USEC)
 		return fail(m, FASTPATH_KILL, "the fast path does not answer", now);
+	if (m->state == FASTPATH_ACTIVE && now >= m->turn_usec + FASTPATH_STUCK_USEC)
+		return fail(m, FASTPATH_KILL, "a worker of the fast path stands still", now);
 	if (now < m->deadline_usec)
 		return FASTPATH_NOTHING;
 	m->deadline_usec = USEC_NEVER;
@@ -314,7 +359,7 @@ static enum fastpath_action on_adopt(struct fastpath_machine *m, usec_t now)
 	if (m->state != FASTPATH_OFF)
 		return FASTPATH_NOTHING;
 	m->wanted = true;
-	m->beat_usec = now;
+	presume_alive(m, now);
 	enter(m, FASTPATH_ADOPTING, now + FASTPATH_SILENCE_USEC, now);
 	return FASTPATH_NOTHING;
 }
@@ -340,7 +385,7 @@ enum fastpath_action fastpath_machine_handle(struct fastpath_machine *m,
 		m->deadline_usec = now + FASTPATH_AGAIN_USEC;
 		return FASTPATH_NOTHING;
 	case FASTPATH_BEAT:
-		return on_beat(m, e->attached, now);
+		return on_beat(m, e, now);
 	case FASTPATH_CLOSED:
 		return on_closed(m, now);
 	case FASTPATH_EXITED:
@@ -371,4 +416,10 @@ bool fastpath_machine_is_settled(const struct fastpath_machine *m)
 bool fastpath_machine_is_programmed(const struct fastpath_machine *m)
 {
 	return m->state == FASTPATH_ATTACHING || m->state == FASTPATH_ACTIVE;
+}
+
+bool fastpath_machine_vouches(const struct fastpath_machine *m, usec_t at_usec)
+{
+	return (m->state != FASTPATH_ACTIVE && m->state != FASTPATH_ADOPTING) ||
+	       m->alive_usec >= at_usec;
 }

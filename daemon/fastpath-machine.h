@@ -11,7 +11,8 @@
  *	off		nothing is wanted	SWITCH_ON: checks, starts the program -> starting
  *	starting	the program runs	BEAT: programs it, takes the devices -> attaching
  *	attaching	ports are being taken	DONE: moves the addresses -> active
- *	active		it has the traffic	no BEAT for too long, EXITED, TROUBLE, SWITCH_OFF -> stopping
+ *	active		it has the traffic	no BEAT or no turn of a worker for too long, EXITED, TROUBLE,
+ *						SWITCH_OFF -> stopping
  *	adopting	a daemon before us	BEAT with its ports: programs it -> active
  *			left it running
  *	stopping	told to end, or killed	EXITED, or killed -> restoring
@@ -60,7 +61,7 @@ enum fastpath_event_kind {
 	FASTPATH_DONE,
 	FASTPATH_FAILED,  /* .reason */
 	FASTPATH_AGAIN,	  /* RESTORE: not yet, ask again soon */
-	FASTPATH_BEAT,	  /* the process answered; .attached */
+	FASTPATH_BEAT,	  /* the process answered; .attached, .asked_usec, .late_usec */
 	FASTPATH_CLOSED,  /* it has let go of its control socket: it ends, EXITED will say why */
 	FASTPATH_EXITED,  /* .reason */
 	FASTPATH_TROUBLE, /* a request to the process failed; .reason */
@@ -72,6 +73,8 @@ struct fastpath_event {
 	enum fastpath_event_kind kind;
 	const char *reason; /* borrowed */
 	bool enabled, changed, attached;
+	usec_t asked_usec; /* BEAT: when the question was sent that it answers */
+	usec_t late_usec;  /* BEAT: since the slowest worker last came round its loop */
 };
 
 enum {
@@ -82,6 +85,12 @@ enum {
 #define FASTPATH_BEAT_USEC (100 * USEC_PER_MSEC) /* the process is asked this often */
 /* Four missed beats; with the tick and the way back it is less than a second. */
 #define FASTPATH_SILENCE_USEC (400 * USEC_PER_MSEC)
+/* Came back after longer than this: probes of that time do not count. */
+#define FASTPATH_HUNG_USEC (200 * USEC_PER_MSEC)
+/* A worker that stands still so long is stuck. One that lost its CPU may come back, so it gets more time. */
+#define FASTPATH_STUCK_USEC USEC_PER_SEC
+/* Who asks for a sign of life out of turn asks no more often than this. */
+#define FASTPATH_ASK_USEC (10 * USEC_PER_MSEC)
 #define FASTPATH_START_USEC (30 * USEC_PER_SEC) /* gigabytes of huge pages take their time */
 #define FASTPATH_ATTACH_USEC (5 * USEC_PER_SEC)
 #define FASTPATH_TERMINATE_USEC (300 * USEC_PER_MSEC)
@@ -98,16 +107,19 @@ struct fastpath_machine {
 	bool enabled;		      /* by the configuration: tried again after a failure */
 	bool wanted;		      /* by the operator or the configuration */
 	bool gentle; /* a healthy process is told to end, and not killed: devices want to be closed */
-	bool failed;			  /* while it ends: because of .reason */
-	bool unexplained;		  /* what EXITED tells is the better .reason */
-	usec_t since_usec;		  /* of the state; monotonic, as all */
-	usec_t deadline_usec;		  /* USEC_NEVER = none */
-	usec_t beat_usec;		  /* last sign of life */
-	usec_t tick_usec;		  /* last TIME */
-	usec_t backoff_usec;		  /* of the next failure */
-	unsigned failures;		  /* since it last was active for long */
+	bool failed;	      /* while it ends: because of .reason */
+	bool unexplained;     /* what EXITED tells is the better .reason */
+	usec_t since_usec;    /* of the state; monotonic, as all */
+	usec_t deadline_usec; /* USEC_NEVER = none */
+	usec_t beat_usec;     /* last answer */
+	usec_t turn_usec;     /* when the slowest worker last came round */
+	usec_t alive_usec;    /* when all of it was alive for certain: see vouches() below */
+	usec_t tick_usec;     /* last TIME */
+	usec_t late_usec;     /* when this process last came late itself */
+	usec_t backoff_usec;  /* of the next failure */
+	unsigned failures;    /* since it last was active for long */
 	char reason[FASTPATH_REASON_MAX]; /* of the last failure; "" = none */
-	/* The last one: from a sign of life, or from the first device that is taken. */
+	/* The last one: from .alive_usec, or from the first device that is taken; also a hang that has passed. */
 	struct guard_outage outage;
 };
 
@@ -125,5 +137,11 @@ bool fastpath_machine_is_settled(const struct fastpath_machine *m);
 
 /* Does the process have (part of) the traffic, so that weights must reach it? */
 bool fastpath_machine_is_programmed(const struct fastpath_machine *m);
+
+/*
+ * Is it known that the process was alive at that time, or that it had no traffic? Else a later answer will tell, or the
+ * outage, which then began before. beat_usec and turn_usec don't say it: they forgive this process its own lateness.
+ */
+bool fastpath_machine_vouches(const struct fastpath_machine *m, usec_t at_usec);
 
 const char *fastpath_state_to_string(enum fastpath_state s);

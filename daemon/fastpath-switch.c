@@ -26,9 +26,17 @@ const char *fastpath_directory(const struct fastpath *f)
 					  : m->conf->global.state_directory;
 }
 
+usec_t fastpath_ask_due(const struct fastpath *f)
+{
+	return f->asked_usec + (f->is_awaited ? FASTPATH_ASK_USEC : FASTPATH_BEAT_USEC);
+}
+
 void fastpath_arm(struct fastpath *f)
 {
 	usec_t due = *f->trouble ? 0 : fastpath_machine_due(&f->machine);
+
+	if (f->is_awaited && due != USEC_NEVER)
+		due = MIN(due, fastpath_ask_due(f));
 
 	(void)sd_event_source_set_time(f->timer, due == USEC_NEVER ? 0 : due);
 	(void)sd_event_source_set_enabled(f->timer,

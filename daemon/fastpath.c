@@ -13,6 +13,7 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "daemon/checks.h"
 #include "daemon/fastpath-check.h"
 #include "daemon/fastpath-internal.h"
 #include "daemon/fastpath-move.h"
@@ -66,13 +67,24 @@ static bool is_stale(const struct fastpath *f)
 	       clock_monotonic_usec() > f->machine.beat_usec + STALE_USEC;
 }
 
-static void on_status(const struct private_status *s, void *userdata)
+static usec_t slowest_worker(const struct private_status *s)
+{
+	usec_t late_usec = 0;
+
+	for (size_t i = 0; i < s->n_workers; i++)
+		late_usec = MAX(late_usec, s->workers[i].late_usec);
+	return late_usec;
+}
+
+static void on_status(const struct private_status *s, usec_t asked_usec, void *userdata)
 {
 	struct fastpath *f = userdata;
 
 	/* A record without ports is that of a process that holds them back still. */
 	fastpath_handle(f, &(struct fastpath_event){ .kind = FASTPATH_BEAT,
-						     .attached = s->n_ports > 0 });
+						     .attached = s->n_ports > 0,
+						     .asked_usec = asked_usec,
+						     .late_usec = slowest_worker(s) });
 	if (!f->unsynced || is_stale(f))
 		return;
 	f->unsynced = false;
@@ -247,6 +259,9 @@ void fastpath_handle(struct fastpath *f, const struct fastpath_event *event)
 		announce(f);
 	} while (perform_now(f, action, &e));
 	fastpath_arm(f);
+	/* What came of probes may be clear now. NULL: the daemon is being set up. */
+	if (f->manager->checks)
+		checks_settle(f->manager->checks);
 }
 
 static int connect_link(struct fastpath *f)
@@ -274,8 +289,9 @@ void fastpath_tick(struct fastpath *f)
 		fastpath_handle(f, &(struct fastpath_event){ .kind = FASTPATH_TROUBLE,
 							     .reason = reason });
 	}
-	if (f->process.pid && now >= f->asked_usec + FASTPATH_BEAT_USEC - USEC_PER_MSEC) {
+	if (f->process.pid && now + USEC_PER_MSEC >= fastpath_ask_due(f)) {
 		f->asked_usec = now;
+		f->is_awaited = false;
 		if (connect_link(f) == 0)
 			(void)fastpath_link_ask(f->link);
 	}
@@ -355,6 +371,17 @@ void fastpath_refresh(struct fastpath *f)
 		r = fastpath_plane_set_up(&f->plane, f->manager->channel, f->manager->conf);
 	if (r < 0)
 		note_trouble(f, "settings", r);
+}
+
+bool fastpath_vouches(const struct fastpath *f, usec_t at_usec)
+{
+	return !f || fastpath_machine_vouches(&f->machine, at_usec);
+}
+
+void fastpath_await_life(struct fastpath *f)
+{
+	f->is_awaited = true;
+	fastpath_arm(f);
 }
 
 struct guard_outage fastpath_outage(const struct fastpath *f)

@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "base/addr.h"
+#include "base/clock.h"
 #include "health/guard.h"
 
 struct conf;
@@ -45,6 +46,13 @@ int fastpath_report(struct fastpath *f, bool counters, json_t **ret_report);
 
 /* When probes last were lost because addresses and routes went from plane to plane; f may be NULL. */
 struct guard_outage fastpath_outage(const struct fastpath *f);
+
+/*
+ * False: whether probes that ended then were lost in it is not known yet. It is asked at once for a sign of life by
+ * fastpath_await_life(); what comes of it is told by checks_settle().
+ */
+bool fastpath_vouches(const struct fastpath *f, usec_t at_usec);
+void fastpath_await_life(struct fastpath *f);
 
 /* "kernel" or "fast path". */
 const char *fastpath_plane_name(const struct fastpath *f);

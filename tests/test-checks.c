@@ -161,6 +161,73 @@ static void test_outage_does_not_count(void **state)
 	rig->manager.fastpath = NULL;
 }
 
+static void beat(struct checks_rig *rig, struct fastpath *f)
+{
+	const struct fastpath_event e = { .kind = FASTPATH_BEAT,
+					  .attached = true,
+					  .asked_usec = rig->now };
+
+	(void)fastpath_machine_handle(&f->machine, &e, rig->now);
+	checks_settle(rig->checks);
+}
+
+static void assert_failures(struct checks_rig *rig, unsigned first, unsigned second)
+{
+	assert_int_equal(checks_rig_target(rig, 0, 0)->health.failures, first);
+	assert_int_equal(checks_rig_target(rig, 0, 1)->health.failures, second);
+}
+
+/* A failure counts when the fast path was alive at its end, and not when it is found to have hung. */
+static void test_hang_does_not_count(void **state)
+{
+	struct checks_rig *rig = *state;
+	struct fastpath f = { .machine.state = FASTPATH_ACTIVE, .manager = &rig->manager };
+
+	rig->manager.fastpath = &f;
+	checks_rig_all_healthy(rig);
+	beat(rig, &f);
+	checks_rig_result(rig, 0, 0, PROBE_CONNECT_TIMEOUT, 0); /* before it */
+	assert_failures(rig, 1, 0);
+	rig->now += 100000;
+	checks_rig_result(rig, 0, 0, PROBE_OK, 0);
+	assert_failures(rig, 0, 0);
+	checks_rig_result(rig, 0, 1, PROBE_OK, 0);
+	checks_rig_result(rig, 0, 1, PROBE_CONNECT_TIMEOUT, 0);
+	checks_rig_result(rig, 0, 0, PROBE_OK, 0);
+	rig->now += 100;
+	checks_rig_result(rig, 0, 0, PROBE_CONNECT_TIMEOUT, 0);
+	assert_failures(rig, 0, 0);
+	assert_true(f.is_awaited);
+	beat(rig, &f); /* in the order in which they came */
+	assert_failures(rig, 1, 1);
+	assert_int_equal(rig->checks->n_waiting, 0);
+	checks_rig_result(rig, 0, 0, PROBE_OK, 0);
+
+	/* A sign of life from between them speaks for the first alone. */
+	rig->now += 100000;
+	checks_rig_result(rig, 0, 0, PROBE_CONNECT_TIMEOUT, 0);
+	rig->now += 100;
+	checks_rig_result(rig, 0, 1, PROBE_CONNECT_TIMEOUT, 0);
+	rig->now -= 50;
+	beat(rig, &f);
+	assert_failures(rig, 1, 1);
+	assert_int_equal(rig->checks->n_waiting, 1);
+
+	/* It hangs: these and those of the next half a second were lost. */
+	for (unsigned i = 0; i < 300; i++) {
+		rig->now += 1000;
+		checks_rig_result(rig, 0, i % 2, PROBE_CONNECT_TIMEOUT, 0);
+	}
+	(void)fastpath_machine_handle(
+		&f.machine, &(struct fastpath_event){ .kind = FASTPATH_TROUBLE, .reason = "" },
+		rig->now);
+	checks_settle(rig->checks);
+	assert_failures(rig, 1, 1);
+	assert_int_equal(rig->checks->n_waiting, 0);
+	assert_int_equal(checks_rig_count(rig, 0, TARGET_HEALTHY), CHECKS_RIG_TARGETS);
+	rig->manager.fastpath = NULL;
+}
+
 static void test_correlated_failure_of_all(void **state)
 {
 	struct checks_rig *rig = *state;
@@ -405,6 +472,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_starved_worker_is_named, checks_rig_set_up,
 						checks_rig_tear_down),
 		cmocka_unit_test_setup_teardown(test_outage_does_not_count, checks_rig_set_up,
+						checks_rig_tear_down),
+		cmocka_unit_test_setup_teardown(test_hang_does_not_count, checks_rig_set_up,
 						checks_rig_tear_down),
 		cmocka_unit_test_setup_teardown(test_correlated_failure_of_all, checks_rig_set_up,
 						checks_rig_tear_down),

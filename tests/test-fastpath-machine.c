@@ -1,37 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
-/*
- * The fast path's decisions: scripts of events with what must be done, and random runs against a model of the process
- * and of what was moved, which is asked after every step whether anything could be lost.
- */
+/* The fast path's decisions: scripts of events with what must be done. */
 
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <stdlib.h>
 #include <string.h>
 #include <cmocka.h>
 
 #include "base/cleanup.h"
-#include "daemon/fastpath-machine.h"
-
-#define E(...) ((struct fastpath_event){ __VA_ARGS__ })
-#define DONE E(.kind = FASTPATH_DONE)
-#define FAILED E(.kind = FASTPATH_FAILED, .reason = "it failed")
-#define AGAIN E(.kind = FASTPATH_AGAIN)
-#define ON E(.kind = FASTPATH_SWITCH_ON)
-#define OFF E(.kind = FASTPATH_SWITCH_OFF)
-#define BEAT E(.kind = FASTPATH_BEAT, .attached = true)
-#define EMPTY_BEAT E(.kind = FASTPATH_BEAT)
-#define CLOSED E(.kind = FASTPATH_CLOSED)
-#define EXITED E(.kind = FASTPATH_EXITED, .reason = "it ended")
-#define TROUBLE E(.kind = FASTPATH_TROUBLE, .reason = "it is in trouble")
-#define TIME E(.kind = FASTPATH_TIME)
-#define ADOPT E(.kind = FASTPATH_ADOPT)
-#define ENABLE E(.kind = FASTPATH_CONFIGURED, .enabled = true)
-#define DISABLE E(.kind = FASTPATH_CONFIGURED)
-#define CHANGE E(.kind = FASTPATH_CONFIGURED, .enabled = true, .changed = true)
+#include "tests/machine-events.h"
 
 struct step {
 	usec_t after; /* since the step before */
@@ -304,6 +283,100 @@ static void test_what_a_daemon_left(void **state)
 	(void)RUN(&m, late, RUN(&m, hung, 0));
 }
 
+static usec_t beat_every(struct fastpath_machine *m, usec_t now, usec_t until, usec_t worker_at)
+{
+	for (; now < until; now += FASTPATH_TICK_USEC) {
+		struct fastpath_event e = { .kind = FASTPATH_BEAT,
+					    .attached = true,
+					    .asked_usec = now - 1000,
+					    .late_usec = worker_at ? now - worker_at : 2000 };
+
+		if (fastpath_machine_handle(m, &TIME, now) != FASTPATH_NOTHING)
+			break;
+		assert_int_equal(fastpath_machine_handle(m, &e, now), FASTPATH_NOTHING);
+	}
+	return now;
+}
+
+/* The process answers, but one of its workers does not come round its loop. */
+static void test_stuck_worker(void **state)
+{
+	const usec_t start = 10 * USEC_PER_SEC;
+	struct fastpath_machine m;
+	usec_t now, stuck;
+
+	(void)state;
+	fastpath_machine_init(&m, false, start);
+	now = RUN(&m, to_active, start);
+	now = beat_every(&m, now, now + 2 * USEC_PER_SEC, 0);
+	assert_true(fastpath_machine_vouches(&m, now - 60000));
+	assert_false(fastpath_machine_vouches(&m, now));
+	stuck = now;
+	/* It comes back: what it lost meanwhile does not count, and nothing is done. */
+	now = beat_every(&m, now, now + 500000, stuck);
+	assert_false(fastpath_machine_vouches(&m, stuck + 1));
+	now = beat_every(&m, now, now + 500000, 0);
+	assert_true(fastpath_machine_vouches(&m, stuck + 1));
+	assert_in_range(m.outage.from_usec, stuck - 60000, stuck);
+	assert_in_range(m.outage.until_usec, stuck + 400000, stuck + 500000);
+	/* It does not. */
+	stuck = now;
+	now = beat_every(&m, now, now + 5 * USEC_PER_SEC, stuck);
+	assert_in_range(now - stuck, FASTPATH_STUCK_USEC, FASTPATH_STUCK_USEC + 60000);
+	assert_int_equal(m.state, FASTPATH_STOPPING);
+	assert_string_equal(m.reason, "a worker of the fast path stands still");
+	assert_in_range(m.outage.from_usec, stuck - 60000, stuck);
+	assert_int_equal(m.outage.until_usec, USEC_NEVER);
+
+	/* This process stood still as well: that is the machine. */
+	fastpath_machine_init(&m, false, start);
+	now = RUN(&m, to_active, start);
+	now = beat_every(&m, now, now + USEC_PER_SEC, 0);
+	stuck = now;
+	now += 3 * USEC_PER_SEC;
+	now = beat_every(&m, now, now + 1, stuck);
+	now = beat_every(&m, now, now + USEC_PER_SEC, 0);
+	assert_int_equal(m.state, FASTPATH_ACTIVE);
+}
+
+/* An answer that came late is no sign of life at the time that it came. */
+static void test_hang_that_passes(void **state)
+{
+	const usec_t start = 10 * USEC_PER_SEC;
+	struct fastpath_event e = { .kind = FASTPATH_BEAT, .attached = true };
+	struct fastpath_machine m;
+	usec_t now, asked;
+
+	(void)state;
+	fastpath_machine_init(&m, false, start);
+	now = RUN(&m, to_active, start);
+	now = beat_every(&m, now, now + 2 * USEC_PER_SEC, 0);
+	e.asked_usec = asked = now;
+	for (; now < asked + 350000; now += FASTPATH_TICK_USEC)
+		assert_int_equal(fastpath_machine_handle(&m, &TIME, now), FASTPATH_NOTHING);
+	(void)fastpath_machine_handle(&m, &e, now);
+	assert_in_range(m.outage.from_usec, asked - 60000, asked);
+	assert_int_equal(m.outage.until_usec, now);
+	assert_false(fastpath_machine_vouches(&m, asked + 1));
+
+	/* It was we who read it late: that says nothing of the other, whichever of the two comes first. */
+	for (int timer_first = 0; timer_first < 2; timer_first++) {
+		const struct guard_outage before = m.outage;
+
+		now = beat_every(&m, now, now + 2 * USEC_PER_SEC, 0);
+		e.asked_usec = now;
+		now += 5 * USEC_PER_SEC;
+		if (timer_first)
+			(void)fastpath_machine_handle(&m, &TIME, now);
+		(void)fastpath_machine_handle(&m, &e, now);
+		if (!timer_first)
+			(void)fastpath_machine_handle(&m, &TIME, now);
+		assert_int_equal(m.state, FASTPATH_ACTIVE);
+		assert_int_equal(m.outage.until_usec, before.until_usec);
+		assert_false(fastpath_machine_vouches(&m, now));
+	}
+}
+
 /*
  * Probes are in doubt from the last sign of life, or the first device that is taken, until shortly after everything is in
  * its place; not for a process that never had anything.
@@ -311,7 +384,6 @@ static void test_what_a_daemon_left(void **state)
 static void test_outage(void **state)
 {
 	static const struct step killed[] = {
-		{ 100000, BEAT, FASTPATH_NOTHING, FASTPATH_ACTIVE },
 		{ 70000, EXITED, FASTPATH_RESTORE, FASTPATH_RESTORING },
 	};
 	static const struct step back[] = { { 500000, DONE, FASTPATH_NOTHING, FASTPATH_OFF } };
@@ -333,189 +405,15 @@ static void test_outage(void **state)
 	now = run(&m, to_active + 6, ARRAY_SIZE(to_active) - 6, now);
 	assert_int_equal(m.outage.from_usec, now - 2000);
 	assert_int_equal(m.outage.until_usec, now + FASTPATH_GRACE_USEC);
+	now += 100000;
+	(void)fastpath_machine_handle(
+		&m, &E(.kind = FASTPATH_BEAT, .attached = true, .asked_usec = now - 5000), now);
 	now = RUN(&m, killed, now);
-	assert_int_equal(m.outage.from_usec, now - 70000);
+	assert_int_equal(m.outage.from_usec, now - 75000);
 	assert_int_equal(m.outage.until_usec, USEC_NEVER);
 	now = RUN(&m, back, now);
-	assert_int_equal(m.outage.from_usec, now - 570000);
+	assert_int_equal(m.outage.from_usec, now - 575000);
 	assert_int_equal(m.outage.until_usec, now + FASTPATH_GRACE_USEC);
-}
-
-/* What the actions do, as far as the decisions depend on it. */
-struct model {
-	struct fastpath_machine m;
-	unsigned seed;
-	usec_t now;
-	bool alive, hung, attached, moved;
-	bool stubborn;	/* does not end when it is told to */
-	usec_t exit_at; /* USEC_NEVER = it runs on */
-	usec_t fault_at; /* since when it has the traffic and does not forward; USEC_NEVER = it does */
-	bool attach_pending;
-	unsigned n_active;
-};
-
-static bool chance(struct model *x, unsigned percent)
-{
-	return (unsigned)rand_r(&x->seed) % 100 < percent;
-}
-
-static struct fastpath_event perform(struct model *x, enum fastpath_action action)
-{
-	switch (action) {
-	case FASTPATH_CHECK:
-		assert_false(x->alive);
-		assert_false(x->moved);
-		return chance(x, 90) ? DONE : FAILED;
-	case FASTPATH_START:
-		assert_false(x->alive);
-		if (chance(x, 5))
-			return FAILED;
-		x->alive = true;
-		x->hung = chance(x, 5);
-		x->stubborn = chance(x, 10);
-		x->attached = false;
-		x->exit_at = USEC_NEVER;
-		return DONE;
-	case FASTPATH_PROGRAM:
-		return chance(x, 95) ? DONE : FAILED;
-	case FASTPATH_SEIZE:
-		x->moved = true; /* in part, when it fails */
-		return chance(x, 95) ? DONE : FAILED;
-	case FASTPATH_MOVE:
-		assert_true(x->attached);
-		return chance(x, 95) ? DONE : FAILED;
-	case FASTPATH_KILL:
-		x->exit_at = MIN(x->exit_at, x->now + 1 + (usec_t)rand_r(&x->seed) % 500000);
-		return DONE;
-	case FASTPATH_RESTORE:
-		if (chance(x, 10))
-			return chance(x, 50) ? AGAIN : FAILED;
-		x->moved = false;
-		x->fault_at = USEC_NEVER;
-		/* It ends by itself, or has been killed. */
-		x->exit_at = MIN(x->exit_at, x->now + 300000);
-		return x->alive ? AGAIN : DONE;
-	default:
-		fail();
-		return DONE;
-	}
-}
-
-static void step(struct model *x, struct fastpath_event e)
-{
-	for (;;) {
-		bool was_active = x->m.state == FASTPATH_ACTIVE;
-		enum fastpath_action action = fastpath_machine_handle(&x->m, &e, x->now);
-
-		x->n_active += !was_active && x->m.state == FASTPATH_ACTIVE;
-		if (x->m.state == FASTPATH_OFF || x->m.state == FASTPATH_WAITING) {
-			assert_false(x->alive);
-			assert_false(x->moved);
-		}
-		if (x->m.state == FASTPATH_ACTIVE)
-			assert_true(x->moved);
-		else if (x->moved)
-			assert_int_equal(x->m.outage.until_usec, USEC_NEVER);
-		if (x->moved && x->m.state != FASTPATH_ACTIVE && x->fault_at != USEC_NEVER)
-			assert_true(x->m.outage.from_usec <= x->fault_at);
-		switch (action) {
-		case FASTPATH_NOTHING:
-			return;
-		case FASTPATH_ATTACH:
-			x->attach_pending = true;
-			return;
-		case FASTPATH_TERMINATE:
-			if (!x->stubborn && !x->hung)
-				x->exit_at = MIN(x->exit_at, x->now + 50000);
-			return;
-		default:
-			e = perform(x, action);
-		}
-	}
-}
-
-static void advance(struct model *x)
-{
-	x->now += 10000;
-	if (x->alive && x->now >= x->exit_at) {
-		if (chance(x, 50))
-			step(x, CLOSED);
-		x->alive = x->attached = x->attach_pending = false;
-		step(x, EXITED);
-	}
-	if (x->alive && !x->hung && x->attach_pending && chance(x, 30)) {
-		x->attach_pending = false;
-		x->attached = chance(x, 95);
-		step(x, x->attached ? DONE : FAILED);
-	}
-	if (x->alive && !x->hung && x->now % FASTPATH_BEAT_USEC == 0)
-		step(x, E(.kind = FASTPATH_BEAT, .attached = x->attached));
-	if (x->now % FASTPATH_TICK_USEC == 0)
-		step(x, TIME);
-	if (x->fault_at != USEC_NEVER && x->m.awaited != FASTPATH_RESTORE &&
-	    x->m.state != FASTPATH_RESTORING)
-		assert_true(x->now - x->fault_at < USEC_PER_SEC);
-}
-
-static void meddle(struct model *x)
-{
-	switch (rand_r(&x->seed) % 400) {
-	case 0:
-	case 1:
-	case 2:
-		step(x, ON);
-		break;
-	case 3:
-		step(x, OFF);
-		break;
-	case 4:
-	case 5:
-		step(x, E(.kind = FASTPATH_CONFIGURED, .enabled = chance(x, 80),
-			  .changed = chance(x, 20)));
-		break;
-	case 6:
-		if (x->alive && x->m.state == FASTPATH_ACTIVE) {
-			x->exit_at = x->now;
-			x->fault_at = x->now;
-		}
-		break;
-	case 7:
-		if (x->alive && x->m.state == FASTPATH_ACTIVE && !x->hung) {
-			x->hung = true;
-			x->fault_at = x->now;
-		}
-		break;
-	default:
-		break;
-	}
-}
-
-static void test_random(void **state)
-{
-	const char *text = getenv("IPVSD_TEST_SEED");
-	unsigned first = text ? (unsigned)strtoul(text, NULL, 10) : 1, n_active = 0;
-
-	(void)state;
-	for (unsigned seed = first; seed < first + 300; seed++) {
-		struct model x = { .seed = seed, .exit_at = USEC_NEVER, .fault_at = USEC_NEVER };
-
-		fastpath_machine_init(&x.m, seed % 2, 0);
-		x.m.gentle = seed % 4 >= 2;
-		for (int i = 0; i < 10000; i++) {
-			advance(&x);
-			meddle(&x);
-		}
-		/* Whatever happened, an order to stop is obeyed in the end. */
-		for (int i = 0; i < 2000 && (x.m.state != FASTPATH_OFF || i == 0); i++) {
-			if (i == 0)
-				step(&x, OFF);
-			advance(&x);
-		}
-		assert_int_equal(x.m.state, FASTPATH_OFF);
-		n_active += x.n_active;
-	}
-	print_message("# active %u times\n", n_active);
-	assert_true(n_active > 3000);
 }
 
 int main(void)
@@ -524,7 +422,8 @@ int main(void)
 		cmocka_unit_test(test_on_and_off),    cmocka_unit_test(test_failures_on_the_way),
 		cmocka_unit_test(test_back_off),      cmocka_unit_test(test_silence),
 		cmocka_unit_test(test_configuration), cmocka_unit_test(test_what_a_daemon_left),
-		cmocka_unit_test(test_outage),	      cmocka_unit_test(test_random),
+		cmocka_unit_test(test_stuck_worker),  cmocka_unit_test(test_hang_that_passes),
+		cmocka_unit_test(test_outage),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

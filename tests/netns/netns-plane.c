@@ -14,6 +14,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <cmocka.h>
 
 #include "tests/lab/fixture.h"
@@ -262,6 +263,29 @@ static void test_hung(void **state)
 {
 	(void)state;
 	assert_survives(SIGSTOP, "does not answer");
+	assert_all_healthy();
+}
+
+static void test_worker_hung(void **state)
+{
+	_cleanup_free_ char *before = NULL;
+	pid_t holder;
+	int status;
+
+	(void)state;
+	configure("", 1, 1);
+	fixture_start(&f, "blue");
+	before = look();
+	plane_order(&f, "on", 0);
+	plane_assert_traffic(&f, true);
+	holder = plane_hold_worker(&f);
+	plane_wait_state(&f, "off");
+	assert_true(plane_reason_has(&f, "stands still"));
+	assert_int_equal(waitpid(holder, &status, 0), holder);
+	assert_int_equal(status, 0);
+	plane_assert_traffic(&f, false);
+	assert_same(before);
+	assert_all_healthy();
 }
 
 /* Enabled: it comes back by itself; a weight and a drain reach it; its connections are seen. */
@@ -551,6 +575,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test_setup_teardown(test_on_and_off, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_killed, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_hung, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_worker_hung, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_enabled, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_daemon_restarts, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_cannot, set_up, tear_down),

@@ -1,10 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "tests/netns/plane-order.h"
 
+#include <dirent.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/ptrace.h>
+#include <sys/wait.h>
+#include <unistd.h>
 #include <cmocka.h>
 
 #include "tests/lab/fixture.h"
@@ -51,6 +57,55 @@ pid_t plane_process(struct fixture *f)
 	_cleanup_(json_decref_p) json_t *j = report(f);
 
 	return (pid_t)json_integer_value(json_object_get(j, "pid"));
+}
+
+/* The thread of a worker; -1 = none. */
+static pid_t find_worker(pid_t process)
+{
+	char path[64];
+	struct dirent *e;
+	pid_t found = -1;
+	DIR *d;
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/task", (int)process);
+	d = opendir(path);
+	while (d && found < 0 && (e = readdir(d))) {
+		char name[128], text[32] = "";
+		FILE *f;
+
+		(void)snprintf(name, sizeof(name), "%s/%.20s/comm", path, e->d_name);
+		f = fopen(name, "re");
+		if (f && fgets(text, sizeof(text), f) && strstr(text, "worker"))
+			(void)sscanf(e->d_name, "%d", &found);
+		if (f)
+			(void)fclose(f);
+	}
+	if (d)
+		(void)closedir(d);
+	return found;
+}
+
+/* A debugger stops one thread of a process, as no signal does; what is killed then is reaped by it. */
+static _Noreturn void hold_thread(pid_t thread)
+{
+	if (ptrace(PTRACE_SEIZE, thread, NULL, NULL) < 0 ||
+	    ptrace(PTRACE_INTERRUPT, thread, NULL, NULL) < 0)
+		_exit(EXIT_FAILURE);
+	while (waitpid(thread, NULL, __WALL) == thread)
+		;
+	_exit(EXIT_SUCCESS);
+}
+
+pid_t plane_hold_worker(struct fixture *f)
+{
+	pid_t worker = find_worker(plane_process(f)), holder;
+
+	assert_true(worker > 0);
+	holder = fork();
+	assert_true(holder >= 0);
+	if (holder == 0)
+		hold_thread(worker);
+	return holder;
 }
 
 bool plane_has_state(struct fixture *f, const char *state)

@@ -15,6 +15,9 @@ struct fixture;
 /* `ipvsd fastpath WHAT`, which must end with this status. */
 void plane_order(struct fixture *f, const char *what, int status);
 
+/* Stops the process's worker alone. Returns a child of ours, which exits with status 0 when the worker has been killed. */
+pid_t plane_hold_worker(struct fixture *f);
+
 bool plane_has_state(struct fixture *f, const char *state);
 void plane_wait_state(struct fixture *f, const char *state);
 bool plane_reason_has(struct fixture *f, const char *text);
