@@ -17,6 +17,7 @@
 #include "daemon/checks.h"
 #include "daemon/connections.h"
 #include "daemon/control.h"
+#include "daemon/deadlines.h"
 #include "daemon/fastpath.h"
 #include "daemon/names.h"
 #include "daemon/persist.h"
@@ -30,8 +31,7 @@
 #include "ipvs/channel.h"
 
 #define DRAIN_CHECK_USEC USEC_PER_SEC
-#define RECONCILE_SOON_USEC (50 * USEC_PER_MSEC)    /* after the answer to a reload */
-#define CLOCK_STEP_MIN_USEC ((int64_t)USEC_PER_SEC) /* less is slewing */
+#define RECONCILE_SOON_USEC (50 * USEC_PER_MSEC) /* after the answer to a reload */
 
 void manager_wake_event_waiters(struct manager *m)
 {
@@ -235,24 +235,6 @@ static void repair_vips(struct manager *m)
 	persist_soon(m);
 }
 
-/* Deadlines are wall clock because they outlive the daemon; a clock that was set must not end or lengthen drains. */
-static void follow_wall_clock(struct manager *m)
-{
-	usec_t offset = clock_wall_usec() - clock_boottime_usec();
-	int64_t step = (int64_t)(offset - m->wall_offset_usec);
-
-	if (step > -CLOCK_STEP_MIN_USEC && step < CLOCK_STEP_MIN_USEC)
-		return;
-	m->wall_offset_usec = offset;
-	registry_shift_times(&m->registry, step);
-	linger_shift(&m->linger, step);
-	manager_event(
-		m, LOG_NOTICE, "daemon", "",
-		"the clock was set by %lld s: drains and slow starts end when they would have",
-		(long long)(step / (int64_t)USEC_PER_SEC));
-	persist_soon(m);
-}
-
 /* Drift: what the plane has is not what we left there. */
 static int on_reconcile(sd_event_source *s, uint64_t usec, void *userdata)
 {
@@ -263,7 +245,7 @@ static int on_reconcile(sd_event_source *s, uint64_t usec, void *userdata)
 	(void)usec;
 	(void)sd_event_source_set_time_relative(s, m->conf->global.reconcile_interval_usec);
 	(void)sd_event_source_set_enabled(s, SD_EVENT_ONESHOT);
-	follow_wall_clock(m);
+	deadlines_follow_clock(m);
 	if (m->stopping)
 		return 0;
 	repair_vips(m);
@@ -286,21 +268,11 @@ void manager_reconcile_soon(struct manager *m)
 	(void)sd_event_source_set_enabled(m->reconcile_timer, SD_EVENT_ONESHOT);
 }
 
-/* Ramps and intervals, from now on until there are none: what they do is applied with all else that is waiting. */
-static void watch_times(struct manager *m)
-{
-	usec_t next = registry_next_change(&m->registry), now = manager_wall_usec(m);
-
-	if (next != USEC_NEVER)
-		manager_apply_within(m, next > now ? next - now : 0);
-}
-
 void manager_watch_drains(struct manager *m)
 {
 	int enabled = SD_EVENT_OFF;
 
-	watch_times(m);
-
+	deadlines_watch(m);
 	(void)sd_event_source_get_enabled(m->drain_timer, &enabled);
 	if (enabled != SD_EVENT_OFF || !manager_has_drains(m))
 		return;
@@ -314,7 +286,7 @@ static int on_drain_check(sd_event_source *s, uint64_t usec, void *userdata)
 	int n;
 
 	(void)usec;
-	follow_wall_clock(m);
+	deadlines_follow_clock(m);
 	(void)sd_event_source_set_time_relative(s, DRAIN_CHECK_USEC);
 	if (reconcile_dump(m) < 0) {
 		(void)sd_event_source_set_enabled(s, SD_EVENT_ONESHOT);
@@ -396,6 +368,8 @@ static int add_sources(struct manager *m)
 	if (r >= 0)
 		r = sd_event_add_time_relative(m->event, &m->drain_timer, CLOCK_MONOTONIC,
 					       DRAIN_CHECK_USEC, 0, on_drain_check, m);
+	if (r >= 0)
+		r = deadlines_init(m);
 	if (r >= 0 && sd_watchdog_enabled(0, &period) > 0)
 		r = sd_event_add_time_relative(m->event, &m->watchdog_timer, CLOCK_MONOTONIC, 0, 0,
 					       on_watchdog, m);
@@ -561,6 +535,7 @@ void manager_free(struct manager *m)
 	channel_free(m->channel);
 	sd_event_source_disable_unref(m->reconcile_timer);
 	sd_event_source_disable_unref(m->apply_timer);
+	sd_event_source_disable_unref(m->times_timer);
 	sd_event_source_disable_unref(m->drain_timer);
 	sd_event_source_disable_unref(m->save_timer);
 	persist_free(m->persist);

@@ -58,8 +58,9 @@ struct manager {
 	struct names *names;
 	struct event_ring events;
 	sd_event_source *reconcile_timer, *apply_timer, *drain_timer, *save_timer, *watchdog_timer;
-	usec_t apply_at_usec;	/* monotonic; USEC_NEVER = nothing is waiting to be applied */
-	usec_t apply_rest_usec; /* monotonic; nothing is applied before, unless asked for */
+	sd_event_source *times_timer; /* see daemon/deadlines.h */
+	usec_t apply_at_usec;	      /* monotonic; USEC_NEVER = nothing is waiting to be applied */
+	usec_t apply_rest_usec;	      /* monotonic; nothing is applied before, unless asked for */
 	json_t *warnings; /* texts for `status`: kernel settings, addresses that no interface has */
 	usec_t started_usec;	 /* monotonic */
 	usec_t loaded_usec;	 /* wall clock */
