@@ -19,9 +19,6 @@
 #include <cmocka.h>
 
 #include "base/cleanup.h"
-#include "daemon/state.h"
-#include "daemon/state-load.h"
-#include "daemon/state-store.h"
 #include "tests/state-rig.h"
 
 #define NOW STATE_RIG_NOW
@@ -38,7 +35,7 @@ enum {
 
 static int set_up(void **state)
 {
-	return state_rig_new(SMALL, state);
+	return state_rig_new(1, SMALL, state);
 }
 
 static void save(struct state_rig *f, enum state_store_flags flags)
@@ -50,28 +47,15 @@ static void save(struct state_rig *f, enum state_store_flags flags)
 static uint64_t change(struct state_rig *f, unsigned i)
 {
 	struct target *t = &f->targets[i];
-	uint64_t before = state_group_hash(&f->group);
+	uint64_t before = state_group_hash(&f->groups[0]);
 
 	t->health.state = t->health.state == TARGET_HEALTHY ? TARGET_UNHEALTHY : TARGET_HEALTHY;
 	return before;
 }
 
-static const char *path_of(const struct state_rig *f, const char *name)
-{
-	static char path[256];
-
-	(void)snprintf(path, sizeof(path), "%s/%s", f->directory, name);
-	return path;
-}
-
-static bool exists(const struct state_rig *f, const char *name)
-{
-	return access(path_of(f, name), F_OK) == 0;
-}
-
 static char *read_file(const struct state_rig *f, const char *name, size_t *ret_len)
 {
-	_cleanup_fclose_ FILE *in = fopen(path_of(f, name), "re");
+	_cleanup_fclose_ FILE *in = fopen(state_rig_path(f, name), "re");
 	char *text = malloc(1 << 20);
 
 	assert_non_null(in);
@@ -84,43 +68,24 @@ static void write_file(const struct state_rig *f, const char *name, const char *
 {
 	_cleanup_fclose_ FILE *out = NULL;
 
-	(void)unlink(path_of(f, name)); /* not through the link */
-	out = fopen(path_of(f, name), "we");
+	(void)unlink(state_rig_path(f, name)); /* not through the link */
+	out = fopen(state_rig_path(f, name), "we");
 	assert_non_null(out);
 	assert_int_equal(fwrite(text, 1, len, out), len);
 }
 
-struct troubles {
-	size_t n;
-	int error;
-	char name[64];
-};
-
-static void on_trouble(const char *name, int error, size_t n_skipped, void *userdata)
-{
-	struct troubles *t = userdata;
-
-	(void)n_skipped;
-	t->n++;
-	t->error = error;
-	(void)snprintf(t->name, sizeof(t->name), "%s", name);
-}
-
 /* By the daemon after the next boot. The group's hash; 0 = it is not known. */
-static uint64_t load(struct state_rig *f, struct troubles *troubles)
+static uint64_t load(struct state_rig *f, struct state_rig_troubles *troubles)
 {
 	_cleanup_(state_deinit) struct state s = STATE_INIT;
 
-	*troubles = (struct troubles){ 0 };
-	assert_int_equal(state_store_open(&f->store, f->directory), 0);
-	assert_int_equal(state_load(&f->store, 600 * USEC_PER_SEC, NOW, on_trouble, troubles, &s),
-			 0);
+	state_rig_load(f, NOW, troubles, &s);
 	return s.registry.n ? state_group_hash(&s.registry.groups[0]) : 0;
 }
 
 static void assert_gone_back(struct state_rig *f, const char *name, uint64_t expected)
 {
-	struct troubles troubles;
+	struct state_rig_troubles troubles;
 
 	assert_int_equal(load(f, &troubles), expected);
 	assert_int_equal(troubles.n, 1);
@@ -139,10 +104,10 @@ static void test_every_length(void **state)
 	uint64_t before;
 
 	save(f, STATE_STORE_DURABLE);
-	assert_false(exists(f, OLD));
+	assert_false(state_rig_exists(f, OLD));
 	before = change(f, 0);
 	save(f, STATE_STORE_QUICK);
-	assert_true(exists(f, OLD));
+	assert_true(state_rig_exists(f, OLD));
 	{
 		_cleanup_free_ char *new = read_file(f, DOCUMENT, &len);
 		_cleanup_free_ char *old = read_file(f, OLD, &len_old);
@@ -167,23 +132,24 @@ static void test_every_length(void **state)
 	}
 	/* And what was lost is written again by the next save. */
 	save(f, STATE_STORE_DURABLE);
-	assert_int_equal(load(f, &(struct troubles){ 0 }), state_group_hash(&f->group));
+	assert_int_equal(load(f, &(struct state_rig_troubles){ 0 }),
+			 state_group_hash(&f->groups[0]));
 }
 
 /* It is not the power that was lost: the new one is whole, and stands. */
 static void test_kill(void **state)
 {
 	struct state_rig *f = *state;
-	struct troubles troubles;
+	struct state_rig_troubles troubles;
 
 	save(f, STATE_STORE_DURABLE);
 	(void)change(f, 0);
 	save(f, STATE_STORE_QUICK);
-	assert_int_equal(load(f, &troubles), state_group_hash(&f->group));
+	assert_int_equal(load(f, &troubles), state_group_hash(&f->groups[0]));
 	assert_int_equal(troubles.n, 0);
-	assert_true(exists(f, OLD)); /* it may be lost yet */
+	assert_true(state_rig_exists(f, OLD)); /* it may be lost yet */
 	save(f, STATE_STORE_DURABLE);
-	assert_false(exists(f, OLD));
+	assert_false(state_rig_exists(f, OLD));
 }
 
 /* Of several quick saves in a row only the first stands beside one that is on the disk. */
@@ -204,21 +170,21 @@ static void test_several(void **state)
 	save(f, STATE_STORE_QUICK);
 	(void)change(f, 1);
 	save(f, STATE_STORE_DURABLE);
-	assert_false(exists(f, OLD));
+	assert_false(state_rig_exists(f, OLD));
 	(void)change(f, 1);
 	save(f, STATE_STORE_QUICK);
 	save(f, STATE_STORE_DURABLE);
-	assert_false(exists(f, OLD));
+	assert_false(state_rig_exists(f, OLD));
 }
 
 /* Without its journal the old document would be of an hour ago. */
 static void test_journal(void **state)
 {
 	struct state_rig *f = *state;
-	struct troubles troubles;
+	struct state_rig_troubles troubles;
 	uint64_t before;
 
-	f->group.n = LARGE;
+	f->groups[0].n = LARGE;
 	save(f, STATE_STORE_DURABLE);
 	(void)change(f, 7);
 	save(f, STATE_STORE_QUICK);
@@ -227,22 +193,22 @@ static void test_journal(void **state)
 	assert_int_equal(f->store.n_appended, 2);
 	before = change(f, 9);
 	save(f, STATE_STORE_QUICK | STATE_STORE_ALL);
-	assert_true(exists(f, OLD) && exists(f, JOURNAL));
+	assert_true(state_rig_exists(f, OLD) && state_rig_exists(f, JOURNAL));
 	write_file(f, DOCUMENT, "", 0);
 	assert_gone_back(f, DOCUMENT, before);
 
 	/* The new document has a journal of its own: nothing, rather than what is old. */
 	save(f, STATE_STORE_DURABLE | STATE_STORE_ALL);
-	assert_false(exists(f, JOURNAL));
+	assert_false(state_rig_exists(f, JOURNAL));
 	(void)change(f, 7);
 	save(f, STATE_STORE_DURABLE);
 	(void)change(f, 8);
 	save(f, STATE_STORE_QUICK | STATE_STORE_ALL);
-	assert_true(exists(f, OLD) && exists(f, JOURNAL));
+	assert_true(state_rig_exists(f, OLD) && state_rig_exists(f, JOURNAL));
 	(void)change(f, 9);
 	save(f, STATE_STORE_QUICK);
-	assert_false(exists(f, OLD));
-	assert_int_equal(load(f, &troubles), state_group_hash(&f->group));
+	assert_false(state_rig_exists(f, OLD));
+	assert_int_equal(load(f, &troubles), state_group_hash(&f->groups[0]));
 	assert_int_equal(troubles.n, 0);
 	write_file(f, DOCUMENT, "", 0);
 	assert_int_equal(load(f, &troubles), 0);
@@ -254,7 +220,7 @@ static void test_journal(void **state)
 	save(f, STATE_STORE_QUICK | STATE_STORE_ALL);
 	(void)change(f, 8);
 	save(f, STATE_STORE_QUICK);
-	assert_true(exists(f, OLD) && exists(f, JOURNAL));
+	assert_true(state_rig_exists(f, OLD) && state_rig_exists(f, JOURNAL));
 	write_file(f, DOCUMENT, "", 0);
 	assert_int_equal(load(f, &troubles), before);
 	assert_int_equal(troubles.error, -ESTALE);
@@ -263,18 +229,18 @@ static void test_journal(void **state)
 static void test_removed(void **state)
 {
 	struct state_rig *f = *state;
-	struct troubles troubles;
+	struct state_rig_troubles troubles;
 
 	save(f, STATE_STORE_DURABLE);
 	(void)change(f, 0);
 	save(f, STATE_STORE_QUICK);
 	f->registry.n = 0;
 	save(f, STATE_STORE_QUICK);
-	assert_false(exists(f, DOCUMENT) || exists(f, OLD));
+	assert_false(state_rig_exists(f, DOCUMENT) || state_rig_exists(f, OLD));
 	write_file(f, OLD, "{}", 2);
 	assert_int_equal(load(f, &troubles), 0);
 	assert_int_equal(troubles.n, 0);
-	assert_false(exists(f, OLD));
+	assert_false(state_rig_exists(f, OLD));
 }
 
 static void save_global(struct state_rig *f, enum state_store_flags flags, usec_t now)
@@ -288,11 +254,11 @@ static void save_global(struct state_rig *f, enum state_store_flags flags, usec_
 static void test_global(void **state)
 {
 	struct state_rig *f = *state;
-	struct troubles troubles;
+	struct state_rig_troubles troubles;
 
 	save_global(f, STATE_STORE_DURABLE, NOW - 2);
 	save_global(f, STATE_STORE_QUICK | STATE_STORE_ALL, NOW - 1);
-	assert_true(exists(f, GLOBAL_OLD));
+	assert_true(state_rig_exists(f, GLOBAL_OLD));
 	(void)load(f, &troubles);
 	assert_int_equal(f->store.global_saved_usec, NOW - 1);
 	write_file(f, GLOBAL, "", 0);
@@ -300,7 +266,7 @@ static void test_global(void **state)
 	assert_int_equal(f->store.global_saved_usec, NOW - 2);
 	save_global(f, STATE_STORE_QUICK | STATE_STORE_ALL, NOW);
 	save_global(f, STATE_STORE_DURABLE, NOW);
-	assert_false(exists(f, GLOBAL_OLD));
+	assert_false(state_rig_exists(f, GLOBAL_OLD));
 	write_file(f, GLOBAL, "", 0);
 	(void)load(f, &troubles);
 	assert_int_equal(troubles.error, -EBADMSG);

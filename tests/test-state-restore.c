@@ -26,9 +26,6 @@
 #include <cmocka.h>
 
 #include "base/cleanup.h"
-#include "daemon/state.h"
-#include "daemon/state-load.h"
-#include "daemon/state-store.h"
 #include "tests/state-rig.h"
 
 #define NOW STATE_RIG_NOW
@@ -43,7 +40,7 @@ enum {
 
 static int set_up(void **state)
 {
-	return state_rig_new(N, state);
+	return state_rig_new(1, N, state);
 }
 
 static int try_save(struct state_rig *f, enum state_store_flags flags)
@@ -71,65 +68,27 @@ static void change(struct state_rig *f, unsigned k)
 	t->health.since_usec = NOW + k;
 }
 
-static const char *path_of(const struct state_rig *f, const char *name)
-{
-	static char path[256];
-
-	(void)snprintf(path, sizeof(path), "%s/%s", f->directory, name);
-	return path;
-}
-
-static bool exists(const struct state_rig *f, const char *name)
-{
-	return access(path_of(f, name), F_OK) == 0;
-}
-
 static size_t size_of(const struct state_rig *f, const char *name)
 {
 	struct stat st;
 
-	assert_int_equal(stat(path_of(f, name), &st), 0);
+	assert_int_equal(stat(state_rig_path(f, name), &st), 0);
 	assert_int_equal(st.st_mode & 0777, 0600);
 	return (size_t)st.st_size;
-}
-
-struct troubles {
-	size_t n, n_skipped;
-	int error;
-	char name[64];
-};
-
-static void on_trouble(const char *name, int error, size_t n_skipped, void *userdata)
-{
-	struct troubles *t = userdata;
-
-	t->n++;
-	t->n_skipped += n_skipped;
-	t->error = error;
-	(void)snprintf(t->name, sizeof(t->name), "%s", name);
-}
-
-/* A second daemon. */
-static void load(struct state_rig *f, struct troubles *troubles, struct state *ret)
-{
-	*troubles = (struct troubles){ 0 };
-	assert_int_equal(state_store_open(&f->store, f->directory), 0);
-	assert_int_equal(state_load(&f->store, 600 * USEC_PER_SEC, NOW, on_trouble, troubles, ret),
-			 0);
 }
 
 static bool is_restored(const struct state_rig *f, const struct state *s)
 {
 	return s->registry.n == 1 &&
-	       state_group_hash(&s->registry.groups[0]) == state_group_hash(&f->group);
+	       state_group_hash(&s->registry.groups[0]) == state_group_hash(&f->groups[0]);
 }
 
 static void assert_restored(struct state_rig *f, size_t n_troubles)
 {
 	_cleanup_(state_deinit) struct state s = STATE_INIT;
-	struct troubles troubles;
+	struct state_rig_troubles troubles;
 
-	load(f, &troubles, &s);
+	state_rig_load(f, NOW, &troubles, &s);
 	assert_int_equal(troubles.n, n_troubles);
 	assert_true(is_restored(f, &s));
 }
@@ -141,7 +100,7 @@ static void test_costs(void **state)
 	size_t document, line;
 
 	save(f, STATE_STORE_QUICK, 1, 0);
-	assert_false(exists(f, JOURNAL));
+	assert_false(state_rig_exists(f, JOURNAL));
 	document = size_of(f, DOCUMENT);
 	change(f, 1);
 	save(f, STATE_STORE_QUICK, 0, 1);
@@ -153,7 +112,7 @@ static void test_costs(void **state)
 	change(f, 2);
 	save(f, STATE_STORE_QUICK, 1, 0); /* the first change after a start: a document */
 	save(f, STATE_STORE_DURABLE, 0, 0);
-	assert_false(exists(f, JOURNAL));
+	assert_false(state_rig_exists(f, JOURNAL));
 	for (unsigned k = 0; k < 2 * document / line; k++) {
 		change(f, k);
 		assert_int_equal(try_save(f, STATE_STORE_QUICK), 0);
@@ -162,7 +121,7 @@ static void test_costs(void **state)
 	assert_true(size_of(f, JOURNAL) <= size_of(f, DOCUMENT));
 	assert_restored(f, 0);
 	save(f, STATE_STORE_ALL | STATE_STORE_DURABLE, 1, 0); /* with the last counters */
-	assert_false(exists(f, JOURNAL));
+	assert_false(state_rig_exists(f, JOURNAL));
 }
 
 static void test_durable(void **state)
@@ -182,7 +141,7 @@ static void test_durable(void **state)
 	/* It is the journal that is synchronised: without it the save fails, and the next one repairs that. */
 	change(f, 3);
 	save(f, STATE_STORE_QUICK, 0, 1);
-	assert_int_equal(unlink(path_of(f, JOURNAL)), 0);
+	assert_int_equal(unlink(state_rig_path(f, JOURNAL)), 0);
 	assert_int_equal(try_save(f, STATE_STORE_DURABLE), -ENOENT);
 	save(f, STATE_STORE_DURABLE, 1, 0);
 	assert_restored(f, 0);
@@ -196,7 +155,7 @@ static void test_removed(void **state)
 	save(f, STATE_STORE_QUICK, 1, 0);
 	change(f, 1);
 	save(f, STATE_STORE_QUICK, 0, 1);
-	assert_int_equal(unlink(path_of(f, JOURNAL)), 0);
+	assert_int_equal(unlink(state_rig_path(f, JOURNAL)), 0);
 	state_store_check(&f->store);
 	save(f, STATE_STORE_QUICK, 1, 0);
 	assert_restored(f, 0);
@@ -205,13 +164,13 @@ static void test_removed(void **state)
 	save(f, STATE_STORE_QUICK, 0, 1);
 	f->registry.n = 0; /* the group is gone */
 	save(f, STATE_STORE_QUICK, 0, 0);
-	assert_false(exists(f, DOCUMENT) || exists(f, JOURNAL));
+	assert_false(state_rig_exists(f, DOCUMENT) || state_rig_exists(f, JOURNAL));
 	/* A crash came between the two removals. */
-	fd = open(path_of(f, JOURNAL), O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	fd = open(state_rig_path(f, JOURNAL), O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
 	assert_true(fd >= 0);
 	close(fd);
 	assert_int_equal(state_store_open(&f->store, f->directory), 0);
-	assert_false(exists(f, JOURNAL));
+	assert_false(state_rig_exists(f, JOURNAL));
 }
 
 static void copy(const struct state_rig *f, const char *from, const char *to)
@@ -237,7 +196,7 @@ static void test_stale_journal(void **state)
 	copy(f, "kept", JOURNAL);
 	assert_restored(f, 0);
 	save(f, STATE_STORE_DURABLE, 1, 0);
-	assert_false(exists(f, JOURNAL));
+	assert_false(state_rig_exists(f, JOURNAL));
 	/* And a daemon that finds none begins one of its own. */
 	copy(f, "kept", JOURNAL);
 	change(f, 2);
@@ -264,7 +223,7 @@ static void test_damage(void **state)
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		_cleanup_(state_deinit) struct state s = STATE_INIT;
 		bool readable = strstr(cases[i].command, "mkdir") == NULL;
-		struct troubles troubles;
+		struct state_rig_troubles troubles;
 		char command[256];
 
 		save(f, STATE_STORE_ALL, 1, 0);
@@ -275,7 +234,7 @@ static void test_damage(void **state)
 		(void)snprintf(command, sizeof(command), "j=%s/%s; %s", f->directory, JOURNAL,
 			       cases[i].command);
 		assert_int_equal(system(command), 0);
-		load(f, &troubles, &s);
+		state_rig_load(f, NOW, &troubles, &s);
 		assert_int_equal(troubles.n, 1);
 		assert_string_equal(troubles.name, JOURNAL);
 		assert_int_equal(troubles.error, cases[i].error);
@@ -287,10 +246,11 @@ static void test_damage(void **state)
 		for (unsigned k = 0; k < N; k++)
 			assert_int_equal(s.registry.groups[0].targets[k].health.state,
 					 f->targets[k].health.state);
-		assert_int_equal(exists(f, JOURNAL ".damaged"), cases[i].error == -EBADMSG);
+		assert_int_equal(state_rig_exists(f, JOURNAL ".damaged"),
+				 cases[i].error == -EBADMSG);
 		/* What is left is made whole, although nothing has changed. */
 		save(f, STATE_STORE_DURABLE, 1, 0);
-		assert_false(exists(f, JOURNAL));
+		assert_false(state_rig_exists(f, JOURNAL));
 		assert_restored(f, 0);
 		(void)snprintf(command, sizeof(command), "rm -rf %s/*.damaged %s/*.x", f->directory,
 			       f->directory);
@@ -313,7 +273,7 @@ static void test_full_disk(void **state)
 {
 	_cleanup_(state_deinit) struct state s = STATE_INIT;
 	struct state_rig *f = *state;
-	struct troubles troubles;
+	struct state_rig_troubles troubles;
 
 	(void)signal(SIGXFSZ, SIG_IGN);
 	save(f, STATE_STORE_DURABLE, 1, 0);
@@ -324,7 +284,7 @@ static void test_full_disk(void **state)
 	assert_int_equal(try_save(f, STATE_STORE_QUICK), -EFBIG);
 	assert_int_equal(try_save(f, STATE_STORE_QUICK), -EFBIG); /* nor a document */
 	limit_files(RLIM_INFINITY);
-	load(f, &troubles, &s);
+	state_rig_load(f, NOW, &troubles, &s);
 	assert_int_equal(troubles.error, -ENODATA);
 	change(f, 2);
 	f->targets[14].health.since_usec = NOW;
@@ -361,7 +321,7 @@ static void test_kill(void **state)
 		_cleanup_(state_deinit) struct state s = STATE_INIT;
 		unsigned after = k + (unsigned)rand_r(&seed) % KILL_AFTER_MAX;
 		unsigned spin = (unsigned)rand_r(&seed) % 20000;
-		struct troubles troubles;
+		struct state_rig_troubles troubles;
 		int status;
 		pid_t pid = fork();
 
@@ -377,7 +337,7 @@ static void test_kill(void **state)
 		assert_true(WIFSIGNALED(status));
 		for (; k < atomic_load(done); k++)
 			change(f, k);
-		load(f, &troubles, &s);
+		state_rig_load(f, NOW, &troubles, &s);
 		assert_true(troubles.n == 0 || troubles.error == -ENODATA);
 		torn += troubles.n;
 		if (!is_restored(f, &s)) {

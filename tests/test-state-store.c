@@ -18,72 +18,22 @@
 #include <cmocka.h>
 
 #include "base/cleanup.h"
-#include "daemon/state.h"
-#include "daemon/state-load.h"
-#include "daemon/state-store.h"
-#include "tests/temporary.h"
+#include "tests/state-rig.h"
 
-#define NOW (1795345971839060ULL)
+#define NOW STATE_RIG_NOW
 
 enum {
-	N_GROUPS = 40, /* more than are written at a time */
+	N_GROUPS = STATE_RIG_GROUPS,
 	N_TARGETS = 3,
 };
 
-struct fixture {
-	char directory[TEMPORARY_MAX];
-	struct state_store store;
-	struct registry registry;
-	struct target_group groups[N_GROUPS];
-	struct target targets[N_GROUPS][N_TARGETS];
-};
-
-static const char *const names[] = { "blue", "green" };
-
 static int set_up(void **state)
 {
-	struct fixture *f = calloc(1, sizeof(*f));
-
-	assert_non_null(f);
-	assert_int_equal(temporary_make(f->directory), 0);
-	f->registry = (struct registry){ .groups = f->groups, .n = N_GROUPS };
-	for (unsigned i = 0; i < N_GROUPS; i++) {
-		struct target_group *g = &f->groups[i];
-
-		if (i < ARRAY_SIZE(names))
-			strcpy(g->name, names[i]);
-		else
-			(void)snprintf(g->name, sizeof(g->name), "group-%u", i);
-		g->targets = f->targets[i];
-		g->n = N_TARGETS;
-		for (unsigned j = 0; j < N_TARGETS; j++) {
-			struct target *t = &g->targets[j];
-
-			t->addr = (struct addr){ .family = AF_INET };
-			t->addr.bytes[0] = 10;
-			t->addr.bytes[3] = (uint8_t)(1 + j);
-			t->health = (struct target_health){ .state = TARGET_HEALTHY,
-							    .since_usec = NOW,
-							    .checked_usec = NOW };
-		}
-	}
-	assert_int_equal(state_store_open(&f->store, f->directory), 0);
-	*state = f;
-	return 0;
-}
-
-static int tear_down(void **state)
-{
-	struct fixture *f = *state;
-	int r = temporary_remove(f->directory);
-
-	state_store_deinit(&f->store);
-	free(f);
-	return r;
+	return state_rig_new(N_GROUPS, N_TARGETS, state);
 }
 
 /* How many files the save wrote. */
-static size_t save_groups(struct fixture *f, enum state_store_flags flags)
+static size_t save_groups(struct state_rig *f, enum state_store_flags flags)
 {
 	size_t before = f->store.n_written;
 
@@ -91,7 +41,7 @@ static size_t save_groups(struct fixture *f, enum state_store_flags flags)
 	return f->store.n_written - before;
 }
 
-static int save_global_as(struct fixture *f, const struct state_global_view *like,
+static int save_global_as(struct state_rig *f, const struct state_global_view *like,
 			  enum state_store_flags flags, usec_t now)
 {
 	const struct linger_set linger = LINGER_SET_INIT;
@@ -101,7 +51,7 @@ static int save_global_as(struct fixture *f, const struct state_global_view *lik
 	return state_store_save_global(&f->store, &v, flags, now);
 }
 
-static size_t save_global(struct fixture *f, bool stopped, enum state_store_flags flags)
+static size_t save_global(struct state_rig *f, bool stopped, enum state_store_flags flags)
 {
 	const struct state_global_view v = { .stopped = stopped };
 	size_t before = f->store.n_written;
@@ -110,74 +60,36 @@ static size_t save_global(struct fixture *f, bool stopped, enum state_store_flag
 	return f->store.n_written - before;
 }
 
-static const char *path_of(const struct fixture *f, const char *name)
+static void write_text(const struct state_rig *f, const char *name, const char *text)
 {
-	static char path[256];
-
-	(void)snprintf(path, sizeof(path), "%s/%s", f->directory, name);
-	return path;
-}
-
-static bool exists(const struct fixture *f, const char *name)
-{
-	return access(path_of(f, name), F_OK) == 0;
-}
-
-static void write_text(const struct fixture *f, const char *name, const char *text)
-{
-	_cleanup_fclose_ FILE *out = fopen(path_of(f, name), "we");
+	_cleanup_fclose_ FILE *out = fopen(state_rig_path(f, name), "we");
 
 	assert_non_null(out);
 	assert_true(fputs(text, out) >= 0);
 }
 
-static ino_t inode(const struct fixture *f, const char *name)
+static ino_t inode(const struct state_rig *f, const char *name)
 {
 	struct stat st;
 
-	assert_int_equal(stat(path_of(f, name), &st), 0);
+	assert_int_equal(stat(state_rig_path(f, name), &st), 0);
 	assert_int_equal(st.st_mode & 0777, 0600);
 	return st.st_ino;
 }
 
-struct troubles {
-	size_t n, n_skipped;
-	int error;
-	char name[64];
-};
-
-static void on_trouble(const char *name, int error, size_t n_skipped, void *userdata)
-{
-	struct troubles *t = userdata;
-
-	t->n++;
-	t->n_skipped += n_skipped;
-	t->error = error;
-	(void)snprintf(t->name, sizeof(t->name), "%s", name);
-}
-
-/* A second daemon. */
-static void load(struct fixture *f, usec_t now, struct troubles *troubles, struct state *ret)
-{
-	*troubles = (struct troubles){ 0 };
-	assert_int_equal(state_store_open(&f->store, f->directory), 0);
-	assert_int_equal(state_load(&f->store, 600 * USEC_PER_SEC, now, on_trouble, troubles, ret),
-			 0);
-}
-
 static void test_only_what_changed(void **state)
 {
-	struct fixture *f = *state;
+	struct state_rig *f = *state;
 	ino_t blue, green;
 
 	assert_int_equal(save_groups(f, STATE_STORE_QUICK), N_GROUPS);
 	assert_int_equal(save_groups(f, STATE_STORE_QUICK), 0);
 	blue = inode(f, "group-blue.json");
 	green = inode(f, "group-green.json");
-	f->targets[0][1].health.successes = 99;
-	f->targets[0][1].health.checked_usec++;
+	f->groups[0].targets[1].health.successes = 99;
+	f->groups[0].targets[1].health.checked_usec++;
 	assert_int_equal(save_groups(f, STATE_STORE_DURABLE), 0);
-	f->targets[0][1].health.state = TARGET_UNHEALTHY;
+	f->groups[0].targets[1].health.state = TARGET_UNHEALTHY;
 	assert_int_equal(save_groups(f, STATE_STORE_QUICK), 1);
 	assert_int_not_equal(inode(f, "group-blue.json"), blue);
 	assert_int_equal(inode(f, "group-green.json"), green);
@@ -191,7 +103,7 @@ static void test_only_what_changed(void **state)
 /* A durable save after a quick one writes nothing, and yet what was written quickly is on the disk. */
 static void test_quick_then_durable(void **state)
 {
-	struct fixture *f = *state;
+	struct state_rig *f = *state;
 
 	assert_int_equal(save_groups(f, STATE_STORE_QUICK), N_GROUPS);
 	assert_int_equal(save_global(f, false, STATE_STORE_QUICK), 1);
@@ -203,19 +115,19 @@ static void test_quick_then_durable(void **state)
 		assert_true(f->store.files[i].durable);
 	assert_true(f->store.global.durable && f->store.directory_durable);
 	/* It is the file that is synchronised: without it the save fails, and the next one repairs that. */
-	f->targets[0][0].drained = true;
+	f->groups[0].targets[0].drained = true;
 	assert_int_equal(save_groups(f, STATE_STORE_QUICK), 1);
-	assert_int_equal(unlink(path_of(f, "group-blue.json")), 0);
+	assert_int_equal(unlink(state_rig_path(f, "group-blue.json")), 0);
 	assert_int_equal(state_store_save_groups(&f->store, &f->registry, STATE_STORE_DURABLE, NOW),
 			 -ENOENT);
 	assert_int_equal(save_groups(f, STATE_STORE_DURABLE), 1);
-	assert_true(exists(f, "group-blue.json"));
+	assert_true(state_rig_exists(f, "group-blue.json"));
 }
 
 static void test_vanished_groups(void **state)
 {
-	struct fixture *f = *state;
-	struct troubles troubles;
+	struct state_rig *f = *state;
+	struct state_rig_troubles troubles;
 
 	assert_int_equal(save_groups(f, STATE_STORE_DURABLE), N_GROUPS);
 	write_text(f, "group-blue.json.new", "what a crash left");
@@ -226,35 +138,36 @@ static void test_vanished_groups(void **state)
 
 		f->registry.n = 2 - i;
 		assert_int_equal(save_groups(f, STATE_STORE_QUICK), 0);
-		assert_false(exists(f, "group-group-7.json"));
-		assert_int_equal(exists(f, "group-green.json"), i == 0);
-		load(f, NOW, &troubles, &s); /* the next round finds the files by itself */
+		assert_false(state_rig_exists(f, "group-group-7.json"));
+		assert_int_equal(state_rig_exists(f, "group-green.json"), i == 0);
+		state_rig_load(f, NOW, &troubles,
+			       &s); /* the next round finds the files by itself */
 		assert_int_equal(s.registry.n, 2 - i);
 	}
-	assert_true(exists(f, "group-.json") && exists(f, "group-x.txt"));
-	assert_false(exists(f, "group-blue.json.new"));
+	assert_true(state_rig_exists(f, "group-.json") && state_rig_exists(f, "group-x.txt"));
+	assert_false(state_rig_exists(f, "group-blue.json.new"));
 	/* A group that has nothing to keep any more. */
 	for (unsigned j = 0; j < N_TARGETS; j++) {
-		f->targets[0][j].health = (struct target_health){ .state = TARGET_INITIAL };
-		f->targets[0][j].awaiting_first_result = true;
+		f->groups[0].targets[j].health = (struct target_health){ .state = TARGET_INITIAL };
+		f->groups[0].targets[j].awaiting_first_result = true;
 	}
 	assert_int_equal(save_groups(f, STATE_STORE_QUICK), 0);
-	assert_false(exists(f, "group-blue.json"));
+	assert_false(state_rig_exists(f, "group-blue.json"));
 }
 
 /* A start that changes nothing writes nothing. */
 static void test_restart(void **state)
 {
 	_cleanup_(state_deinit) struct state s = STATE_INIT;
-	struct fixture *f = *state;
-	struct troubles troubles;
+	struct state_rig *f = *state;
+	struct state_rig_troubles troubles;
 
-	f->targets[3][1].drained = true;
-	f->targets[4][0].health.successes = 7;
-	f->targets[4][0].health.failures = 7;
+	f->groups[3].targets[1].drained = true;
+	f->groups[4].targets[0].health.successes = 7;
+	f->groups[4].targets[0].health.failures = 7;
 	(void)save_groups(f, STATE_STORE_QUICK);
 	(void)save_global(f, true, STATE_STORE_QUICK);
-	load(f, NOW, &troubles, &s);
+	state_rig_load(f, NOW, &troubles, &s);
 	assert_int_equal(troubles.n, 0);
 	assert_int_equal(s.registry.n, N_GROUPS);
 	assert_int_equal(state_store_save_groups(&f->store, &s.registry, STATE_STORE_DURABLE, NOW),
@@ -282,10 +195,10 @@ static void test_age(void **state)
 		{ 600, 601, true, TARGET_HEALTHY, 7 },
 		{ 601, 601, true, TARGET_INITIAL, 0 },
 	};
-	struct fixture *f = *state;
-	struct troubles troubles;
+	struct state_rig *f = *state;
+	struct state_rig_troubles troubles;
 
-	f->targets[0][0].health.failures = 7;
+	f->groups[0].targets[0].health.failures = 7;
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		_cleanup_(state_deinit) struct state s = STATE_INIT;
 		const struct state_global_view v = { .stopped = cases[i].stopped };
@@ -298,7 +211,7 @@ static void test_age(void **state)
 		assert_int_equal(save_global_as(f, &v, STATE_STORE_ALL,
 						NOW - cases[i].global_age_sec * USEC_PER_SEC),
 				 0);
-		load(f, NOW, &troubles, &s);
+		state_rig_load(f, NOW, &troubles, &s);
 		t = &registry_find_group(&s.registry, "blue")->targets[0];
 		assert_int_equal(t->health.state, cases[i].expected);
 		assert_int_equal(t->health.failures, cases[i].failures);
@@ -324,8 +237,8 @@ static void test_damage(void **state)
 		{ "global.json", "garbage", -EBADMSG, N_GROUPS, 0 },
 		{ "global.json", "{\"version\":99}", -EPROTONOSUPPORT, N_GROUPS, 0 },
 	};
-	struct fixture *f = *state;
-	struct troubles troubles;
+	struct state_rig *f = *state;
+	struct state_rig_troubles troubles;
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		_cleanup_(state_deinit) struct state s = STATE_INIT;
@@ -335,16 +248,16 @@ static void test_damage(void **state)
 		(void)save_global(f, false, STATE_STORE_DURABLE);
 		write_text(f, cases[i].name, cases[i].text);
 		(void)snprintf(damaged, sizeof(damaged), "%s.damaged", cases[i].name);
-		load(f, NOW, &troubles, &s);
+		state_rig_load(f, NOW, &troubles, &s);
 		assert_int_equal(troubles.n, 1);
 		assert_int_equal(troubles.error, cases[i].error);
 		assert_int_equal(troubles.n_skipped, cases[i].n_skipped);
 		assert_string_equal(troubles.name, cases[i].name);
 		assert_int_equal(s.registry.n, cases[i].n_groups);
-		assert_int_equal(exists(f, damaged), cases[i].error != 0);
-		assert_int_equal(exists(f, cases[i].name), cases[i].error == 0);
+		assert_int_equal(state_rig_exists(f, damaged), cases[i].error != 0);
+		assert_int_equal(state_rig_exists(f, cases[i].name), cases[i].error == 0);
 		if (cases[i].error)
-			assert_int_equal(unlink(path_of(f, damaged)), 0);
+			assert_int_equal(unlink(state_rig_path(f, damaged)), 0);
 		/* The others' files are right, this one is written again. */
 		assert_int_equal(save_groups(f, STATE_STORE_QUICK) +
 					 save_global(f, false, STATE_STORE_QUICK),
@@ -365,36 +278,36 @@ static void limit_files(rlim_t bytes)
 
 static void test_full_disk(void **state)
 {
-	struct fixture *f = *state;
+	struct state_rig *f = *state;
 	ino_t blue;
 	int r;
 
 	(void)signal(SIGXFSZ, SIG_IGN);
 	assert_int_equal(save_groups(f, STATE_STORE_DURABLE), N_GROUPS);
 	blue = inode(f, "group-blue.json");
-	f->targets[0][0].drained = true;
-	f->targets[1][0].drained = true;
+	f->groups[0].targets[0].drained = true;
+	f->groups[1].targets[0].drained = true;
 	limit_files(10);
 	r = state_store_save_groups(&f->store, &f->registry, STATE_STORE_DURABLE, NOW);
 	limit_files(RLIM_INFINITY);
 	assert_int_equal(r, -EFBIG);
 	assert_int_equal(inode(f, "group-blue.json"), blue); /* the old one is whole */
-	assert_false(exists(f, "group-blue.json.new"));
+	assert_false(state_rig_exists(f, "group-blue.json.new"));
 	assert_int_equal(save_groups(f, STATE_STORE_DURABLE), 2); /* and it is tried again */
 }
 
 /* One that cannot be written does not keep the others from it. */
 static void test_unwritable(void **state)
 {
-	struct fixture *f = *state;
+	struct state_rig *f = *state;
 
-	assert_int_equal(mkdir(path_of(f, "group-blue.json"), 0700), 0);
+	assert_int_equal(mkdir(state_rig_path(f, "group-blue.json"), 0700), 0);
 	assert_int_equal(state_store_save_groups(&f->store, &f->registry, STATE_STORE_QUICK, NOW),
 			 -EISDIR);
 	assert_int_equal(f->store.n_written, N_GROUPS - 1);
-	assert_int_equal(rmdir(path_of(f, "group-blue.json")), 0);
+	assert_int_equal(rmdir(state_rig_path(f, "group-blue.json")), 0);
 	assert_int_equal(save_groups(f, STATE_STORE_QUICK), 1);
-	assert_int_equal(unlink(path_of(f, "group-green.json")), 0);
+	assert_int_equal(unlink(state_rig_path(f, "group-green.json")), 0);
 	assert_int_equal(save_groups(f, STATE_STORE_QUICK), 0);
 	state_store_check(&f->store);
 	assert_int_equal(save_groups(f, STATE_STORE_QUICK), 1);
@@ -406,14 +319,14 @@ static void test_unwritable(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_only_what_changed, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_quick_then_durable, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_vanished_groups, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_restart, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_age, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_damage, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_full_disk, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_unwritable, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_only_what_changed, set_up, state_rig_free),
+		cmocka_unit_test_setup_teardown(test_quick_then_durable, set_up, state_rig_free),
+		cmocka_unit_test_setup_teardown(test_vanished_groups, set_up, state_rig_free),
+		cmocka_unit_test_setup_teardown(test_restart, set_up, state_rig_free),
+		cmocka_unit_test_setup_teardown(test_age, set_up, state_rig_free),
+		cmocka_unit_test_setup_teardown(test_damage, set_up, state_rig_free),
+		cmocka_unit_test_setup_teardown(test_full_disk, set_up, state_rig_free),
+		cmocka_unit_test_setup_teardown(test_unwritable, set_up, state_rig_free),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -18,11 +18,9 @@
 #include <cmocka.h>
 
 #include "base/cleanup.h"
-#include "base/log.h"
-#include "daemon/worker-pool.h"
 #include "health/guard.h"
 #include "health/outcome.h"
-#include "health/worker.h"
+#include "tests/pool-rig.h"
 #include "tests/scripted-server.h"
 
 /*
@@ -44,8 +42,7 @@ enum {
 #define LATE_USEC (50 * USEC_PER_MSEC)
 
 struct rig {
-	sd_event *event;
-	struct worker_pool *pool;
+	struct pool_rig pool;
 	struct scripted_server good, full;
 	unsigned results[N_PROBES + N_SILENT];	     /* by id's number */
 	struct guard_worker guards[WORKER_POOL_MAX]; /* as the daemon has them */
@@ -54,8 +51,6 @@ struct rig {
 	usec_t max_gap_usec[N_PROBES];
 	usec_t max_late_usec; /* of the results */
 	unsigned by_worker[N_WORKERS];
-	unsigned troubles;
-	char trouble[256];
 };
 
 /* Ids are hashes: their upper half decides the worker. */
@@ -93,8 +88,8 @@ static void on_result(unsigned worker, const struct protocol_result *result, voi
 		.timeout_usec = INTERVAL_USEC,
 	};
 
-	assert_true(worker < worker_pool_count(rig->pool));
-	assert_int_equal(worker, share(i, worker_pool_count(rig->pool)));
+	assert_true(worker < worker_pool_count(rig->pool.pool));
+	assert_int_equal(worker, share(i, worker_pool_count(rig->pool.pool)));
 	rig->results[i]++;
 	rig->by_worker[worker]++;
 	rig->max_late_usec = MAX(rig->max_late_usec, result->start_usec - result->due_usec);
@@ -119,30 +114,16 @@ static void on_heartbeat(unsigned worker, const struct protocol_heartbeat *beat,
 	guard_worker_beat(&rig->guards[worker], beat->now_usec, PROTOCOL_HEARTBEAT_USEC);
 }
 
-static void on_trouble(const char *text, void *userdata)
-{
-	struct rig *rig = userdata;
-
-	rig->troubles++;
-	(void)snprintf(rig->trouble, sizeof(rig->trouble), "%s", text);
-}
-
 static struct protocol_probe *make_probe(const struct rig *rig, unsigned number)
 {
-	struct protocol_probe *p = calloc(1, sizeof(*p));
-
-	assert_non_null(p);
-	*p = (struct protocol_probe){
+	return pool_rig_probe(&(struct protocol_probe){
 		.id = id_of(number),
 		.generation = 1,
 		.check = PROTOCOL_CHECK_TCP,
 		.port = number < N_PROBES ? rig->good.port : rig->full.port,
 		.interval_usec = number < N_PROBES ? INTERVAL_USEC : 2 * USEC_PER_SEC,
 		.timeout_usec = number < N_PROBES ? INTERVAL_USEC : 2 * USEC_PER_SEC,
-	};
-	assert_int_equal(addr_parse("127.0.0.1", &p->addr), 0);
-	protocol_init(&p->header, PROTOCOL_PROBE_SET, sizeof(*p));
-	return p;
+	});
 }
 
 static void sync_probes(struct rig *rig, unsigned n_workers, unsigned n)
@@ -151,42 +132,31 @@ static void sync_probes(struct rig *rig, unsigned n_workers, unsigned n)
 
 	for (unsigned i = 0; i < n; i++)
 		probes[i] = make_probe(rig, i);
-	assert_int_equal(worker_pool_sync(rig->pool, n_workers,
-					  &(struct worker_task){ probes, n, NULL, 0 }),
-			 0);
-	for (unsigned i = 0; i < n; i++)
-		free(probes[i]);
+	pool_rig_sync(&rig->pool, n_workers, &(struct worker_task){ probes, n, NULL, 0 });
 }
 
 static void rig_init(struct rig *rig, unsigned n_workers)
 {
-	const struct worker_handlers handlers = { on_result, on_heartbeat, on_trouble, rig };
-	const struct worker_users users = { "nobody", "nobody" };
-	sigset_t child;
-
 	memset(rig, 0, sizeof(*rig));
-	(void)sigemptyset(&child);
-	(void)sigaddset(&child, SIGCHLD);
-	assert_return_code(sigprocmask(SIG_BLOCK, &child, NULL), errno);
-	assert_true(sd_event_new(&rig->event) >= 0);
 	scripted_server_init(&rig->good, AF_INET, SERVER_SILENT, NULL);
 	scripted_server_init(&rig->full, AF_INET, SERVER_FULL_BACKLOG, NULL);
-	assert_int_equal(worker_pool_new(rig->event, &users, &handlers, &rig->pool), 0);
+	pool_rig_init(&rig->pool, &(struct worker_handlers){ .on_result = on_result,
+							     .on_heartbeat = on_heartbeat,
+							     .userdata = rig });
 	sync_probes(rig, n_workers, N_PROBES);
-	assert_int_equal(worker_pool_count(rig->pool), n_workers);
+	assert_int_equal(worker_pool_count(rig->pool.pool), n_workers);
 }
 
 static void rig_deinit(struct rig *rig)
 {
-	worker_pool_free(rig->pool);
-	sd_event_unref(rig->event);
+	pool_rig_deinit(&rig->pool);
 	scripted_server_deinit(&rig->good);
 	scripted_server_deinit(&rig->full);
 }
 
 static void step(struct rig *rig)
 {
-	assert_true(sd_event_run(rig->event, 10 * USEC_PER_MSEC) >= 0);
+	pool_rig_step(&rig->pool, 10);
 	scripted_server_step(&rig->good, 0);
 }
 
@@ -217,22 +187,14 @@ static void wait_for_all(struct rig *rig, unsigned more)
 static void wait_for_trouble(struct rig *rig, const char *text)
 {
 	usec_t end = clock_monotonic_usec() + PATIENCE_SEC * USEC_PER_SEC;
-	unsigned n = rig->troubles;
+	unsigned n = rig->pool.troubles;
 
-	while (rig->troubles == n) {
+	while (rig->pool.troubles == n) {
 		step(rig);
 		assert_true(clock_monotonic_usec() < end);
 	}
-	if (!strstr(rig->trouble, text))
-		fail_msg("%s", rig->trouble);
-}
-
-static struct worker_status status(const struct rig *rig, unsigned worker)
-{
-	struct worker_status s;
-
-	assert_true(worker_pool_status(rig->pool, worker, clock_monotonic_usec(), &s));
-	return s;
+	if (!strstr(rig->pool.trouble, text))
+		fail_msg("%s", rig->pool.trouble);
 }
 
 static void reset_gaps(struct rig *rig)
@@ -261,19 +223,19 @@ static void test_shares(void **state)
 	wait_for_all(&rig, 2);
 	for (unsigned w = 0; w < N_WORKERS; w++) {
 		assert_true(rig.by_worker[w] > 0);
-		assert_true(status(&rig, w).alive);
+		assert_true(pool_rig_status(&rig.pool, w).alive);
 	}
 	/* Fewer, more, and as many as are needed: probes move and go on. */
 	sync_probes(&rig, 1, N_PROBES);
 	wait_for_all(&rig, 2);
-	assert_int_equal(worker_pool_count(rig.pool), 1);
+	assert_int_equal(worker_pool_count(rig.pool.pool), 1);
 	sync_probes(&rig, 2, N_PROBES);
 	wait_for_all(&rig, 2);
 	sync_probes(&rig, 0, N_PROBES);
-	assert_int_equal(worker_pool_count(rig.pool), 1);
+	assert_int_equal(worker_pool_count(rig.pool.pool), 1);
 	wait_for_all(&rig, 2);
 	assert_int_equal(rig.false_alarms, 0);
-	assert_int_equal(rig.troubles, 0);
+	assert_int_equal(rig.pool.troubles, 0);
 	rig_deinit(&rig);
 	for (unsigned w = 0; w < 7; w++)
 		for (unsigned i = 0; i < N_PROBES; i++)
@@ -290,18 +252,19 @@ static void test_killed(void **state)
 	(void)state;
 	rig_init(&rig, N_WORKERS);
 	wait_for_all(&rig, 1);
-	pid = status(&rig, 1).pid;
+	pid = pool_rig_status(&rig.pool, 1).pid;
 	reset_gaps(&rig);
 	assert_return_code(kill(pid, SIGKILL), errno);
 	wait_for_trouble(&rig, "weights stay as they are");
-	assert_false(worker_pool_on_time(rig.pool, clock_monotonic_usec()));
+	assert_false(worker_pool_on_time(rig.pool.pool, clock_monotonic_usec()));
 	wait_for_all(&rig, 2);
-	assert_int_not_equal(status(&rig, 1).pid, pid);
-	assert_int_equal(status(&rig, 1).restarts, 1);
-	assert_int_equal(status(&rig, 0).restarts + status(&rig, 2).restarts, 0);
-	assert_true(worker_pool_on_time(rig.pool, clock_monotonic_usec()));
+	assert_int_not_equal(pool_rig_status(&rig.pool, 1).pid, pid);
+	assert_int_equal(pool_rig_status(&rig.pool, 1).restarts, 1);
+	assert_int_equal(
+		pool_rig_status(&rig.pool, 0).restarts + pool_rig_status(&rig.pool, 2).restarts, 0);
+	assert_true(worker_pool_on_time(rig.pool.pool, clock_monotonic_usec()));
 	assert_int_equal(rig.false_alarms, 0);
-	assert_int_equal(rig.troubles, 1);
+	assert_int_equal(rig.pool.troubles, 1);
 	rig_deinit(&rig);
 }
 
@@ -314,12 +277,12 @@ static void test_stopped(void **state)
 	(void)state;
 	rig_init(&rig, N_WORKERS);
 	wait_for_all(&rig, 1);
-	pid = status(&rig, 2).pid;
+	pid = pool_rig_status(&rig.pool, 2).pid;
 	reset_gaps(&rig);
 	assert_return_code(kill(pid, SIGSTOP), errno);
 	wait_for_trouble(&rig, "is late by more than 3 s");
 	wait_for_all(&rig, 2);
-	assert_int_not_equal(status(&rig, 2).pid, pid);
+	assert_int_not_equal(pool_rig_status(&rig.pool, 2).pid, pid);
 	assert_true(longest_gap(&rig, 2, false) > 2 * USEC_PER_SEC);
 	assert_true(longest_gap(&rig, 2, true) < 2 * USEC_PER_SEC);
 	assert_int_equal(rig.false_alarms, 0);
@@ -340,9 +303,9 @@ static void test_stopped_daemon(void **state)
 	run_for(&rig, USEC_PER_SEC);
 	for (unsigned i = 0; i < N_PROBES; i++)
 		assert_true(rig.results[i] >= 4 * USEC_PER_SEC / INTERVAL_USEC - 2);
-	assert_int_equal(rig.troubles, 0);
+	assert_int_equal(rig.pool.troubles, 0);
 	assert_int_equal(rig.false_alarms, 0);
-	assert_true(worker_pool_on_time(rig.pool, clock_monotonic_usec()));
+	assert_true(worker_pool_on_time(rig.pool.pool, clock_monotonic_usec()));
 	rig_deinit(&rig);
 }
 
@@ -384,7 +347,7 @@ static void test_no_descriptors(void **state)
 	wait_for_all(&rig, 3);
 	assert_int_equal(rig.internal_errors, 0);
 	assert_int_equal(rig.false_alarms, 0);
-	assert_int_equal(rig.troubles, 0);
+	assert_int_equal(rig.pool.troubles, 0);
 	rig_deinit(&rig);
 }
 
@@ -412,21 +375,18 @@ static void test_no_descriptors_at_a_start(void **state)
 	none = (struct rlimit){ (rlim_t)fd, limit.rlim_max };
 	assert_return_code(close(fd), errno);
 	assert_return_code(setrlimit(RLIMIT_NOFILE, &none), errno);
-	assert_int_equal(worker_pool_sync(rig.pool, 1, &(struct worker_task){ probes, 2, NULL, 0 }),
-			 0);
-	assert_false(status(&rig, WORKER_POOL_MARK).alive);
-	assert_false(worker_pool_on_time(rig.pool, clock_monotonic_usec()));
+	pool_rig_sync(&rig.pool, 1, &(struct worker_task){ probes, 2, NULL, 0 });
+	assert_false(pool_rig_status(&rig.pool, WORKER_POOL_MARK).alive);
+	assert_false(worker_pool_on_time(rig.pool.pool, clock_monotonic_usec()));
 	assert_return_code(setrlimit(RLIMIT_NOFILE, &limit), errno);
 	end = clock_monotonic_usec() + PATIENCE_SEC * USEC_PER_SEC;
-	while (!status(&rig, WORKER_POOL_MARK).last.probes) {
+	while (!pool_rig_status(&rig.pool, WORKER_POOL_MARK).last.probes) {
 		step(&rig);
 		assert_true(clock_monotonic_usec() < end);
 	}
-	assert_int_equal(status(&rig, WORKER_POOL_MARK).last.probes, 1);
-	assert_int_equal(status(&rig, WORKER_POOL_MARK).restarts, 0);
-	assert_true(worker_pool_on_time(rig.pool, clock_monotonic_usec()));
-	for (unsigned i = 0; i < 2; i++)
-		free(probes[i]);
+	assert_int_equal(pool_rig_status(&rig.pool, WORKER_POOL_MARK).last.probes, 1);
+	assert_int_equal(pool_rig_status(&rig.pool, WORKER_POOL_MARK).restarts, 0);
+	assert_true(worker_pool_on_time(rig.pool.pool, clock_monotonic_usec()));
 	rig_deinit(&rig);
 }
 
@@ -454,7 +414,7 @@ static void test_starved(void **state)
 	(void)state;
 	rig_init(&rig, 1);
 	wait_for_all(&rig, 1);
-	pid = status(&rig, 0).pid;
+	pid = pool_rig_status(&rig.pool, 0).pid;
 	CPU_ZERO(&cpu);
 	CPU_SET(sched_getcpu(), &cpu);
 	assert_return_code(sched_setaffinity(pid, sizeof(cpu), &cpu), errno);
@@ -520,12 +480,12 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_no_descriptors_at_a_start),
 		cmocka_unit_test(test_starved),
 	};
+	int r;
 
-	log_init(LOG_ERR);
-	if (argc == 4 && strcmp(argv[1], "health-worker") == 0) {
-		if (getenv(FILES_VARIABLE))
-			limit_files();
-		return worker_main(3, argv[2], WORKER_NETWORK);
-	}
+	if (argc == 4 && getenv(FILES_VARIABLE)) /* a worker */
+		limit_files();
+	r = pool_rig_main(argc, argv);
+	if (r >= 0)
+		return r;
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

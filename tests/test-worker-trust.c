@@ -14,13 +14,11 @@
 #include <cmocka.h>
 
 #include "base/cleanup.h"
-#include "base/log.h"
 #include "conf/authorities.h"
-#include "daemon/worker-pool.h"
 #include "daemon/worker-trust.h"
 #include "health/outcome.h"
-#include "health/worker.h"
 #include "tests/certificates.h"
+#include "tests/pool-rig.h"
 #include "tests/scripted-server.h"
 
 /*
@@ -221,15 +219,13 @@ static void test_many_targets(void **state)
 }
 
 struct rig {
-	sd_event *event;
-	struct worker_pool *pool;
+	struct pool_rig pool;
 	struct scripted_server server;
 	struct authorities *sets[_CERTIFICATE_AUTHORITY_MAX];
 	unsigned results[3]; /* of the generation that is wanted, by id */
 	uint32_t generations[3];
 	enum probe_outcome outcomes[3];
 	unsigned n_false; /* outcomes that are not those */
-	unsigned troubles;
 };
 
 static void on_result(unsigned worker, const struct protocol_result *result, void *userdata)
@@ -243,21 +239,6 @@ static void on_result(unsigned worker, const struct protocol_result *result, voi
 	/* On a busy machine a handshake may take too long. */
 	if (!probe_outcome_is_timeout((enum probe_outcome)result->outcome))
 		rig->n_false += result->outcome != rig->outcomes[result->id];
-}
-
-static void on_heartbeat(unsigned worker, const struct protocol_heartbeat *beat, void *userdata)
-{
-	(void)worker;
-	(void)beat;
-	(void)userdata;
-}
-
-static void on_trouble(const char *text, void *userdata)
-{
-	struct rig *rig = userdata;
-
-	(void)text;
-	rig->troubles++;
 }
 
 static struct authorities *authorities_of(enum certificate_authority which)
@@ -275,26 +256,18 @@ static struct authorities *authorities_of(enum certificate_authority which)
 
 static void rig_init(struct rig *rig)
 {
-	const struct worker_handlers handlers = { on_result, on_heartbeat, on_trouble, rig };
-	const struct worker_users users = { "nobody", "nobody" };
-	sigset_t child;
-
-	memset(rig, 0, sizeof(*rig));
-	(void)sigemptyset(&child);
-	(void)sigaddset(&child, SIGCHLD);
-	assert_return_code(sigprocmask(SIG_BLOCK, &child, NULL), errno);
-	assert_true(sd_event_new(&rig->event) >= 0);
+	*rig = (struct rig){ 0 };
 	scripted_server_init(&rig->server, AF_INET, SERVER_SILENT, NULL);
 	rig->server.tls = certificate_server(CERTIFICATE_GOOD);
 	rig->sets[0] = authorities_of(CERTIFICATE_AUTHORITY);
 	rig->sets[1] = authorities_of(CERTIFICATE_AUTHORITY_OTHER);
-	assert_int_equal(worker_pool_new(rig->event, &users, &handlers, &rig->pool), 0);
+	pool_rig_init(&rig->pool,
+		      &(struct worker_handlers){ .on_result = on_result, .userdata = rig });
 }
 
 static void rig_deinit(struct rig *rig)
 {
-	worker_pool_free(rig->pool);
-	sd_event_unref(rig->event);
+	pool_rig_deinit(&rig->pool);
 	scripted_server_deinit(&rig->server);
 	for (size_t i = 0; i < ARRAY_SIZE(rig->sets); i++) {
 		assert_int_equal(rig->sets[i]->refs, 1);
@@ -309,10 +282,7 @@ static void sync_probes(struct rig *rig, const uint64_t *numbers, size_t n)
 	struct worker_authorities all[3];
 
 	for (size_t i = 0; i < n; i++) {
-		struct protocol_probe *p = probes[i] = calloc(1, sizeof(*p));
-
-		assert_non_null(p);
-		*p = (struct protocol_probe){
+		probes[i] = pool_rig_probe(&(struct protocol_probe){
 			.id = i,
 			.generation = (uint32_t)numbers[i],
 			.check = PROTOCOL_CHECK_TLS,
@@ -321,17 +291,12 @@ static void sync_probes(struct rig *rig, const uint64_t *numbers, size_t n)
 			.timeout_usec = INTERVAL_USEC,
 			.flags = PROTOCOL_PROBE_VERIFY_CERTIFICATE | PROTOCOL_PROBE_HISTORY,
 			.authorities = numbers[i],
-		};
-		assert_int_equal(addr_parse("127.0.0.1", &p->addr), 0);
-		protocol_init(&p->header, PROTOCOL_PROBE_SET, sizeof(*p));
+		});
 		all[i] = (struct worker_authorities){ numbers[i], rig->sets[numbers[i] % 2 == 0] };
-		rig->generations[i] = p->generation;
+		rig->generations[i] = probes[i]->generation;
 		rig->outcomes[i] = numbers[i] % 2 ? PROBE_OK : PROBE_CERTIFICATE;
 	}
-	assert_int_equal(worker_pool_sync(rig->pool, 1, &(struct worker_task){ probes, n, all, n }),
-			 0);
-	for (size_t i = 0; i < n; i++)
-		free(probes[i]);
+	pool_rig_sync(&rig->pool, 1, &(struct worker_task){ probes, n, all, n });
 }
 
 static void wait_for_more(struct rig *rig, unsigned id, unsigned more)
@@ -340,7 +305,7 @@ static void wait_for_more(struct rig *rig, unsigned id, unsigned more)
 	unsigned wanted = rig->results[id] + more;
 
 	while (rig->results[id] < wanted) {
-		assert_true(sd_event_run(rig->event, 5 * USEC_PER_MSEC) >= 0);
+		pool_rig_step(&rig->pool, 5);
 		scripted_server_step(&rig->server, 0);
 		if (clock_monotonic_usec() > end)
 			fail_msg("no result of probe %u", id);
@@ -349,10 +314,7 @@ static void wait_for_more(struct rig *rig, unsigned id, unsigned more)
 
 static pid_t worker_pid(const struct rig *rig)
 {
-	struct worker_status s;
-
-	assert_true(worker_pool_status(rig->pool, 0, clock_monotonic_usec(), &s));
-	return s.pid;
+	return pool_rig_status(&rig->pool, 0).pid;
 }
 
 /* Three groups on one address; then one has other certificates, while the others go on in the same process. */
@@ -374,7 +336,7 @@ static void test_change(void **state)
 	wait_for_more(&rig, 0, 1);
 	wait_for_more(&rig, 1, 1);
 	assert_int_equal(rig.n_false, 0);
-	assert_int_equal(rig.troubles, 0);
+	assert_int_equal(rig.pool.troubles, 0);
 	assert_int_equal(worker_pid(&rig), pid);
 	assert_int_equal(rig.server.resumed, 0);
 	rig_deinit(&rig);
@@ -392,20 +354,20 @@ static void test_killed(void **state)
 	wait_for_more(&rig, 0, 2);
 	pid = worker_pid(&rig);
 	assert_return_code(kill(pid, SIGKILL), errno);
-	while (rig.troubles == 0)
-		assert_true(sd_event_run(rig.event, 5 * USEC_PER_MSEC) >= 0);
+	while (rig.pool.troubles == 0)
+		pool_rig_step(&rig.pool, 5);
 	wait_for_more(&rig, 0, 2);
 	wait_for_more(&rig, 1, 2);
 	assert_int_not_equal(worker_pid(&rig), pid);
 	/* Changed while there was none. */
 	assert_return_code(kill(worker_pid(&rig), SIGKILL), errno);
-	while (rig.troubles == 1)
-		assert_true(sd_event_run(rig.event, 5 * USEC_PER_MSEC) >= 0);
+	while (rig.pool.troubles == 1)
+		pool_rig_step(&rig.pool, 5);
 	sync_probes(&rig, (const uint64_t[]){ 4, 5 }, 2);
 	wait_for_more(&rig, 0, 2);
 	wait_for_more(&rig, 1, 2);
 	assert_int_equal(rig.n_false, 0);
-	assert_int_equal(rig.troubles, 2);
+	assert_int_equal(rig.pool.troubles, 2);
 	rig_deinit(&rig);
 }
 
@@ -416,10 +378,11 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_many_targets), cmocka_unit_test(test_change),
 		cmocka_unit_test(test_killed),
 	};
+	int r;
 
-	log_init(LOG_ERR);
 	(void)signal(SIGPIPE, SIG_IGN); /* of the server */
-	if (argc == 4 && strcmp(argv[1], "health-worker") == 0)
-		return worker_main(3, argv[2], WORKER_NETWORK);
+	r = pool_rig_main(argc, argv);
+	if (r >= 0)
+		return r;
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
