@@ -43,10 +43,11 @@ static uint64_t half_open(struct scan *s, const struct target *t)
 	return s->conns_known ? proc_conns_half_open(&s->conns, &t->addr, t->port) : 0;
 }
 
+/* Not without probes: they are what brings a target back. */
 static bool is_watched(const struct target_group *g)
 {
 	return g->conf->passive != CONF_PASSIVE_OFF && g->conf->in_use && !g->conf->stickiness &&
-	       g->conf->check.protocol != CONF_CHECK_NONE;
+	       g->conf->check.protocol != CONF_CHECK_NONE && !registry_lacks_authorities(g);
 }
 
 static void say(struct scan *s, const struct target_group *g, const struct target *t,

@@ -178,6 +178,11 @@ static void next_of_checks(const struct target_group *g, const struct target *t,
 						   : missing(c->healthy_threshold, h->successes);
 	char text[TEXT_MAX];
 
+	if (registry_lacks_authorities(g)) {
+		add_next(list, USEC_NEVER,
+			 "probed when the group's health-check-ca-file is good: it is an alarm");
+		return;
+	}
 	if (held) {
 		add_next(list, nth_probe(g, t, 1), "a good probe ends the wait");
 	} else if (h->state == TARGET_HEALTHY || h->state == TARGET_INITIAL) {

@@ -121,12 +121,10 @@ static uint32_t probe_flags(const struct conf_group *g)
 	return flags;
 }
 
-/* Without the authorities that it is to have nobody may verify its targets: they are not probed, and keep their states. */
-static bool lacks_authorities(const struct target_group *g)
+bool registry_lacks_authorities(const struct target_group *g)
 {
-	const struct conf_health_check *check = &g->conf->check;
-
-	return check->ca_file && check->verify_certificate && !g->authorities;
+	return g->conf->check.ca_file && !g->authorities &&
+	       probe_flags(g->conf) & PROTOCOL_PROBE_VERIFY_CERTIFICATE;
 }
 
 bool registry_probe(const struct target_group *g, const struct target *t,
@@ -136,7 +134,7 @@ bool registry_probe(const struct target_group *g, const struct target *t,
 	struct protocol_probe *p = &ret->probe;
 
 	if (check->protocol == CONF_CHECK_NONE || !g->conf->in_use || target_is_out(t) ||
-	    lacks_authorities(g) ||
+	    registry_lacks_authorities(g) ||
 	    (!registry_probe_port(g, t) && conf_check_has_port(check->protocol)))
 		return false;
 	*p = (struct protocol_probe){

@@ -177,6 +177,12 @@ void registry_shift_times(struct registry *r, int64_t by_usec);
 bool registry_probe(const struct target_group *g, const struct target *t,
 		    struct protocol_probe_record *ret);
 
+/*
+ * Has its health-check-ca-file never been good? Then nobody may verify its targets: they are not probed, and keep their
+ * states.
+ */
+bool registry_lacks_authorities(const struct target_group *g);
+
 /* 0 = it has none of its own, and the listener's is not one port. */
 uint16_t registry_probe_port(const struct target_group *g, const struct target *t);
 

@@ -118,12 +118,32 @@ static void test_a_window_ends_with_health(void **state)
 	assert_int_equal(count_events(rig, "no answer to 10 of its last 10 new connections"), 2);
 }
 
+/* While it is not probed, since its group's file of authorities is bad, nothing would bring it back. */
+static void test_not_without_probes(void **state)
+{
+	struct checks_rig *rig = *state;
+	const struct target *t = checks_rig_target(rig, 0, 0);
+
+	rig->groups[0].check.protocol = CONF_CHECK_TLS;
+	rig->groups[0].check.verify_certificate = true;
+	rig->groups[0].check.ca_file = (char *)"/etc/bad.pem";
+	for (unsigned i = 0; i < 4; i++)
+		look(rig, 10 * i);
+	assert_int_equal(t->health.state, TARGET_HEALTHY);
+	assert_int_equal(count_events(rig, "no answer to"), 0);
+	rig->groups[0].check.verify_certificate = false;
+	for (unsigned i = 4; i < 8; i++)
+		look(rig, 10 * i);
+	assert_int_equal(t->health.state, TARGET_UNHEALTHY);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_marked_in_the_second_window, set_up,
 						tear_down),
 		cmocka_unit_test_setup_teardown(test_a_window_ends_with_health, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_not_without_probes, set_up, tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

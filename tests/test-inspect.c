@@ -140,6 +140,26 @@ static void test_explain_and_history(void **state)
 	json_decref(report);
 }
 
+/* Nobody says that probes will decide when there are none. */
+static void test_explain_without_authorities(void **state)
+{
+	struct checks_rig *rig = *state;
+	struct conf_health_check *check = &rig->groups[0].check;
+	json_t *report = NULL, *next;
+
+	checks_rig_all_healthy(rig);
+	check->protocol = CONF_CHECK_TLS;
+	check->verify_certificate = true;
+	check->ca_file = (char *)"/etc/bad.pem";
+	assert_int_equal(inspect_explain(&rig->manager, NULL, "a/10.0.0.1:80", &report), 0);
+	next = json_object_get(json_array_get(json_object_get(report, "targets"), 0), "next");
+	assert_int_equal(json_array_size(next), 1);
+	assert_string_equal(json_string_value(json_object_get(json_array_get(next, 0), "what")),
+			    "probed when the group's health-check-ca-file is good: it is an alarm");
+	assert_true(json_is_null(json_object_get(json_array_get(next, 0), "in_ms")));
+	json_decref(report);
+}
+
 static void test_loopback_is_reached(void **state)
 {
 	char text[REACH_TEXT_MAX];
@@ -156,6 +176,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_describe_is_awss_shape, checks_rig_set_up,
 						checks_rig_tear_down),
 		cmocka_unit_test_setup_teardown(test_explain_and_history, checks_rig_set_up,
+						checks_rig_tear_down),
+		cmocka_unit_test_setup_teardown(test_explain_without_authorities, checks_rig_set_up,
 						checks_rig_tear_down),
 		cmocka_unit_test(test_loopback_is_reached),
 	};

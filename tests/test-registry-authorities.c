@@ -156,8 +156,9 @@ static void test_lack(void **state)
 	for (size_t i = 0; i < N_GROUPS; i++) {
 		groups[i].targets = &f.target;
 		groups[i].n = 1;
-		f.groups[i].check.ca_file = i < 2 ? (char *)"x.pem" : NULL;
+		f.groups[i].check.ca_file = (char *)"x.pem";
 	}
+	f.groups[2].check.protocol = CONF_CHECK_TCP; /* the key has no effect there */
 	f.groups[1].check.verify_certificate = false;
 	assert_int_equal(registry_build_from(&f.conf, &roster, &none, NOW, &lacking), 0);
 	assert_false(registry_probe(&lacking.groups[0], &lacking.groups[0].targets[0], &p));
