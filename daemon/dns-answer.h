@@ -20,7 +20,7 @@ enum {
 	DNS_TYPE_SRV = 33,
 	DNS_NAME_MAX = 254,
 	DNS_ADDRESSES_MAX = 4096, /* a message of 64 KiB holds no more A records */
-	DNS_SERVICES_MAX = 256,
+	DNS_SERVICES_MAX = 4096,  /* nor of SRV records */
 };
 
 struct dns_service {

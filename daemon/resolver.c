@@ -216,6 +216,15 @@ static void on_part(void *userdata, int status, int timeouts, unsigned char *mes
 	release(q);
 }
 
+/* An order that does not depend on that of the answer, which changes each time. */
+static int service_cmp(const void *a, const void *b)
+{
+	const struct dns_service *x = a, *y = b;
+	int c = strcasecmp(x->target, y->target);
+
+	return c ? c : x->port - y->port;
+}
+
 static void on_services(void *userdata, int status, int timeouts, unsigned char *message, int len)
 {
 	_cleanup_(dns_answer_deinit) struct dns_answer a = DNS_ANSWER_INIT;
@@ -226,6 +235,11 @@ static void on_services(void *userdata, int status, int timeouts, unsigned char 
 		return;
 	if (read_message(q, status, message, len, DNS_TYPE_SRV, &a) < 0 && status != ARES_SUCCESS)
 		fail(q, status_of(status));
+	/* No more than a name can give, and always the same ones. */
+	if (a.n_services > DISCOVERY_ITEMS_MAX) {
+		qsort(a.services, a.n_services, sizeof(*a.services), service_cmp);
+		a.n_services = DISCOVERY_ITEMS_MAX;
+	}
 	q->all_weightless = true;
 	for (size_t i = 0; i < a.n_services; i++) {
 		struct part *part = malloc(sizeof(*part));

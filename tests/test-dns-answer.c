@@ -132,6 +132,35 @@ static void test_services(void **state)
 	assert_string_equal(a.services[1].target, "c");
 }
 
+static char *put(char *to, const char *bytes, size_t n)
+{
+	return (char *)mempcpy(to, bytes, n);
+}
+
+/* As many as a group may have targets: none is left out, or each turn of the records would leave out others. */
+static void test_many_services(void **state)
+{
+	_cleanup_(dns_answer_deinit) struct dns_answer a = DNS_ANSWER_INIT;
+	enum { N = 1000 };
+	static char bytes[N * 32 + 64];
+	char *end = bytes, target[3] = "\2", expected[3] = "";
+
+	(void)state;
+	end = put(end, "\x12\x34\x81\x80\0\1\3\xe8\0\0\0\0\3web\4test\0\0\x21\0\1", 26);
+	for (unsigned i = 0; i < N; i++) {
+		target[1] = (char)('A' + i / 40);
+		target[2] = (char)('A' + i % 40);
+		end = put(end, TO_QUESTION "\0\x21\0\1\0\0\0\x14\0\xa\0\1\0\1\x1f\x90", 18);
+		end = put(end, target, 3);
+		*end++ = 0;
+	}
+	assert_int_equal(
+		dns_answer_parse((uint8_t *)bytes, (size_t)(end - bytes), DNS_TYPE_SRV, &a), 0);
+	assert_int_equal(a.n_services, N);
+	memcpy(expected, target + 1, 2);
+	assert_memory_equal(a.services[N - 1].target, expected, 1);
+}
+
 /* Of another type than was asked for: nobody's. */
 static void test_other_type(void **state)
 {
@@ -195,10 +224,11 @@ static int load_cares(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_addresses),    cmocka_unit_test(test_alias),
-		cmocka_unit_test(test_turned),	     cmocka_unit_test(test_nothing),
-		cmocka_unit_test(test_services),     cmocka_unit_test(test_other_type),
-		cmocka_unit_test(test_cut_anywhere), cmocka_unit_test(test_any_byte_changed),
+		cmocka_unit_test(test_addresses),	 cmocka_unit_test(test_alias),
+		cmocka_unit_test(test_turned),		 cmocka_unit_test(test_nothing),
+		cmocka_unit_test(test_services),	 cmocka_unit_test(test_many_services),
+		cmocka_unit_test(test_other_type),	 cmocka_unit_test(test_cut_anywhere),
+		cmocka_unit_test(test_any_byte_changed),
 	};
 
 	return cmocka_run_group_tests(tests, load_cares, NULL);
