@@ -27,6 +27,7 @@ struct probe_curl {
 	struct probe_curl_engine *engine; /* borrowed */
 	struct probe_curl *next_idle;
 	CURL *easy;			      /* owned */
+	CURLSH *no_sessions;		      /* the engine's; borrowed */
 	struct curl_slist *headers, *connect; /* owned */
 	const struct probe_spec *spec;	      /* borrowed */
 	struct probe_curl_memory *memory;     /* borrowed */
@@ -51,6 +52,9 @@ bool probe_curl_has_tls(const struct probe_spec *spec);
 
 /* Is it grpc.health.v1.Health/Check, whose answer says more than a status? */
 bool probe_curl_is_health_check(const struct probe_spec *spec);
+
+/* For sessions of TLS; NULL: no memory. */
+CURLSH *probe_curl_share_new(void);
 
 /* The options that no specification changes, and then those of p->spec. */
 CURLcode probe_curl_set_constants(struct probe_curl *p);

@@ -292,15 +292,20 @@ static CURLcode on_ssl_ctx(CURL *easy, void *ssl_ctx, void *userdata)
 	return r < 0 ? CURLE_ABORTED_BY_CALLBACK : CURLE_OK;
 }
 
+CURLSH *probe_curl_share_new(void)
+{
+	CURLSH *share = libcurl.share_init();
+
+	if (share)
+		(void)libcurl.share_setopt(share, CURLSHOPT_SHARE, CURL_LOCK_DATA_SSL_SESSION);
+	return share;
+}
+
 /* A cache for one target: libcurl's own are an easy handle's, or of eight sessions that are searched one by one. */
 static CURLSH *target_sessions(struct probe_curl_memory *memory)
 {
-	if (memory->sessions)
-		return memory->sessions;
-	memory->sessions = libcurl.share_init();
-	if (memory->sessions)
-		(void)libcurl.share_setopt(memory->sessions, CURLSHOPT_SHARE,
-					   CURL_LOCK_DATA_SSL_SESSION);
+	if (!memory->sessions)
+		memory->sessions = probe_curl_share_new();
 	return memory->sessions;
 }
 
@@ -315,8 +320,9 @@ static void set_tls(struct probe_curl *p)
 	(void)libcurl.easy_setopt(p->easy, CURLOPT_SSL_CTX_FUNCTION, verify ? on_ssl_ctx : NULL);
 	(void)libcurl.easy_setopt(p->easy, CURLOPT_SSL_CTX_DATA, p);
 	(void)libcurl.easy_setopt(p->easy, CURLOPT_SSL_SESSIONID_CACHE, resume ? 1L : 0L);
+	/* Without a share the handle would make a cache of its own, and forget it with the next share: 1.5 kB each time. */
 	(void)libcurl.easy_setopt(p->easy, CURLOPT_SHARE,
-				  resume ? target_sessions(p->memory) : NULL);
+				  resume ? target_sessions(p->memory) : p->no_sessions);
 	/* A protocol that we do not speak may be behind a bare handshake: none is offered. */
 	(void)libcurl.easy_setopt(p->easy, CURLOPT_SSL_ENABLE_ALPN,
 				  spec->check == PROTOCOL_CHECK_TLS ? 0L : 1L);

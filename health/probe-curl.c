@@ -15,6 +15,7 @@ struct probe_curl_engine {
 	sd_event *event;	/* owned reference */
 	sd_event_source *timer; /* owned */
 	CURLM *multi;		/* owned */
+	CURLSH *no_sessions;	/* owned; what those share that resume none */
 	struct probe_curl *idle;
 };
 
@@ -147,9 +148,10 @@ int probe_curl_engine_new(sd_event *event, struct probe_curl_engine **ret)
 		return -ENOMEM;
 	e->event = sd_event_ref(event);
 	e->multi = libcurl.multi_init();
-	r = e->multi ? sd_event_add_time(event, &e->timer, CLOCK_MONOTONIC, USEC_NEVER, 1, on_timer,
-					 e)
-		     : -ENOMEM;
+	e->no_sessions = probe_curl_share_new();
+	r = e->multi && e->no_sessions ? sd_event_add_time(event, &e->timer, CLOCK_MONOTONIC,
+							   USEC_NEVER, 1, on_timer, e)
+				       : -ENOMEM;
 	if (r >= 0)
 		r = sd_event_source_set_enabled(e->timer, SD_EVENT_OFF);
 	if (r < 0) {
@@ -176,6 +178,7 @@ void probe_curl_engine_free(struct probe_curl_engine *e)
 		free(p);
 	}
 	(void)libcurl.multi_cleanup(e->multi);
+	(void)libcurl.share_cleanup(e->no_sessions);
 	sd_event_source_disable_unref(e->timer);
 	sd_event_unref(e->event);
 	free(e);
@@ -201,6 +204,7 @@ static struct probe_curl *take_idle(struct probe_curl_engine *e)
 	if (!p)
 		return NULL;
 	p->engine = e;
+	p->no_sessions = e->no_sessions;
 	p->fd = -1;
 	p->easy = libcurl.easy_init();
 	if (p->easy && probe_curl_set_constants(p) == CURLE_OK)

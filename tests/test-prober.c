@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include <errno.h>
+#include <malloc.h>
 #include <netinet/in.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -25,6 +26,8 @@
 enum {
 	N_IDS = 8,
 	PATIENCE_SEC = 10,
+	TURNS = 50,
+	LEFT_BYTES_MAX = 400, /* by each, of what the allocator and libraries keep */
 };
 
 struct rig {
@@ -316,6 +319,52 @@ static void test_probe_now(void **state)
 	rig_deinit(&rig);
 }
 
+/* Handles of libcurl are used again by probes of any kind: nothing of one stays for good when the next is another. */
+static void test_kinds_of_tls_in_turn(void **state)
+{
+	struct protocol_probe_record r;
+	struct scripted_server closes;
+	static struct rig rig;
+	size_t before = 0;
+
+	(void)state;
+	rig_init(&rig);
+	scripted_server_init(&closes, AF_INET, SERVER_CLOSE_EARLY, NULL);
+	for (uint64_t id = 0; id < 2; id++) {
+		r = (struct protocol_probe_record){
+			.probe = { .id = id,
+				   .check = PROTOCOL_CHECK_TLS,
+				   .port = closes.port,
+				   .interval_usec = 3600 * USEC_PER_SEC,
+				   .timeout_usec = PATIENCE_SEC * USEC_PER_SEC,
+				   .flags = PROTOCOL_PROBE_HISTORY |
+					    (id ? PROTOCOL_PROBE_VERIFY_CERTIFICATE : 0U) },
+		};
+		assert_int_equal(addr_parse("127.0.0.1", &r.probe.addr), 0);
+		protocol_init(&r.probe.header, PROTOCOL_PROBE_SET, sizeof(r.probe));
+		assert_int_equal(prober_set(rig.prober, &r.probe), 0);
+	}
+	for (unsigned i = 0; i < 2 * TURNS; i++) {
+		usec_t end = clock_monotonic_usec() + PATIENCE_SEC * USEC_PER_SEC;
+
+		if (i == TURNS)
+			before = mallinfo2().uordblks;
+		for (uint64_t id = 0; id < 2; id++) {
+			prober_now(rig.prober, id);
+			while (rig.results[id] <= i) {
+				step(&rig);
+				scripted_server_step(&closes, 0);
+				assert_true(clock_monotonic_usec() < end);
+			}
+			assert_int_equal(rig.outcome[id], PROBE_RESET);
+		}
+	}
+	/* A sanitizer has its own memory, and finds what is lost by itself. */
+	assert_true(mallinfo2().uordblks < before + (size_t)TURNS * LEFT_BYTES_MAX);
+	scripted_server_deinit(&closes);
+	rig_deinit(&rig);
+}
+
 /* Good, and again; a failure is news each time, and so is the first good one after it. */
 static void test_again(void **state)
 {
@@ -348,6 +397,7 @@ int main(void)
 		cmocka_unit_test(test_timeout_meets_interval),
 		cmocka_unit_test(test_answers_before_a_stop),
 		cmocka_unit_test(test_probe_now),
+		cmocka_unit_test(test_kinds_of_tls_in_turn),
 		cmocka_unit_test(test_again),
 	};
 
