@@ -97,6 +97,14 @@ struct target_group *registry_find_group(const struct registry *r, const char *n
 	return NULL;
 }
 
+const struct target_group *registry_find_group_near(const struct registry *r, const char *name,
+						    size_t position)
+{
+	if (position < r->n && strcmp(r->groups[position].name, name) == 0)
+		return &r->groups[position];
+	return registry_find_group(r, name);
+}
+
 /* The slot of this id, or the empty one where it belongs. */
 static struct registry_slot *slot_of(const struct registry *r, uint64_t id)
 {
@@ -151,6 +159,8 @@ struct old_index {
 	size_t *placed; /* owned; by position in the old group: 1 + the position in the new one, 0 = leftover */
 	size_t n_placed;
 	const struct target_group *group;
+	bool port_known;
+	uint16_t port; /* of targets without one; 0 = there is not one */
 };
 
 static void old_index_deinit(struct old_index *x)
@@ -201,6 +211,31 @@ static int old_index_take(struct old_index *x, const struct target *like, size_t
 	x->placed[hint - x->group->targets] = position + 1;
 	*ret = hint;
 	return 0;
+}
+
+/*
+ * Also by the other way to write it: without a port it has the listeners', where they have one. What an old one without a
+ * port meant, its own listener tells.
+ */
+static int old_index_take_either(struct old_index *x, const struct conf *conf,
+				 const struct target_group *g, size_t position,
+				 const struct target **ret)
+{
+	const struct target *t = &g->targets[position];
+	struct target other;
+	int r = old_index_take(x, t, position, ret);
+
+	if (r < 0 || *ret || !x->placed)
+		return r;
+	if (!x->port_known)
+		x->port = conf_group_listener_port(conf, (size_t)(g->conf - conf->groups));
+	x->port_known = true;
+	if (!x->port || (t->port && t->port != x->port) ||
+	    (t->port && x->group->listener_port != x->port))
+		return 0;
+	other = *t;
+	other.port = t->port ? 0 : x->port;
+	return old_index_take(x, &other, position, ret);
 }
 
 /* A target that the configuration names, with what was known of it. */
@@ -330,7 +365,8 @@ static void follow_interval(struct target *t, const struct target_group *g, usec
 		t->health.unhealthy_deadline_usec = MIN(t->health.unhealthy_deadline_usec, most);
 }
 
-static int build_group(struct target_group *g, const struct conf_target *targets, size_t n_targets,
+static int build_group(const struct conf *conf, struct target_group *g,
+		       const struct conf_target *targets, size_t n_targets,
 		       const struct target_group *old_group, usec_t now_wall_usec)
 {
 	_cleanup_(old_index_deinit) struct old_index old = { 0 };
@@ -357,7 +393,7 @@ static int build_group(struct target_group *g, const struct conf_target *targets
 		t->configured_weight = t->file_weight = ct->weight;
 		t->founder = founding;
 		memcpy(t->zone, ct->zone, sizeof(t->zone));
-		r = old_index_take(&old, t, g->n - 1, &known);
+		r = old_index_take_either(&old, conf, g, g->n - 1, &known);
 		if (r < 0)
 			return r;
 		if (known)
@@ -394,52 +430,6 @@ static void set_listener_ports(struct registry *r, const struct conf *conf)
 	}
 }
 
-/* Groups, too, mostly stand where they stood. */
-static const struct target_group *find_old_group(const struct registry *old, const char *name,
-						 size_t position)
-{
-	if (position < old->n && strcmp(old->groups[position].name, name) == 0)
-		return &old->groups[position];
-	return registry_find_group(old, name);
-}
-
-/* What these certificates are known by among the first n groups; 0 = not known. */
-static uint64_t find_authorities(const struct registry *r, size_t n, const struct authorities *a)
-{
-	for (size_t i = 0; i < n; i++)
-		if (r->groups[i].authorities && authorities_eq(r->groups[i].trusted, a))
-			return r->groups[i].authorities;
-	return 0;
-}
-
-static void trust(struct target_group *g, struct authorities *a)
-{
-	g->trusted = a ? authorities_ref(a) : NULL;
-}
-
-static void number_authorities(struct registry *r, const struct registry *old)
-{
-	r->last_authorities = old->last_authorities;
-	for (size_t i = 0; i < r->n; i++) {
-		struct target_group *g = &r->groups[i];
-		const struct authorities *a = g->trusted;
-		const struct target_group *known;
-
-		if (!a)
-			continue;
-		/* Mostly it has what it had. */
-		known = find_old_group(old, g->name, i);
-		if (known && known->authorities && authorities_eq(known->trusted, a))
-			g->authorities = known->authorities;
-		if (!g->authorities)
-			g->authorities = find_authorities(old, old->n, a);
-		if (!g->authorities)
-			g->authorities = find_authorities(r, i, a);
-		if (!g->authorities)
-			g->authorities = ++r->last_authorities;
-	}
-}
-
 int registry_build(const struct conf *conf, const struct registry *old, usec_t now_wall_usec,
 		   struct registry *ret)
 {
@@ -457,7 +447,9 @@ int registry_build_from(const struct conf *conf, const struct roster *roster,
 		return -ENOMEM;
 	for (size_t i = 0; i < conf->n_groups; i++) {
 		struct target_group *g = &built.groups[built.n++];
-		const struct target_group *known = find_old_group(old, conf->groups[i].name, i);
+		const struct target_group *known =
+			registry_find_group_near(old, conf->groups[i].name, i);
+		struct authorities *trusted;
 
 		memcpy(g->name, conf->groups[i].name, sizeof(g->name));
 		g->name_hash = hash_bytes(hash_start, g->name, strlen(g->name) + 1);
@@ -468,15 +460,16 @@ int registry_build_from(const struct conf *conf, const struct roster *roster,
 		g->anomaly_due_usec = known ? known->anomaly_due_usec : 0;
 		g->logged_fail_open = known && known->logged_fail_open;
 		g->cold = !known || !known->n || known->cold;
-		trust(g, roster ? roster->groups[i].authorities : g->conf->check.authorities);
-		r = build_group(g, roster ? roster->groups[i].targets : g->conf->targets,
+		trusted = roster ? roster->groups[i].authorities : g->conf->check.authorities;
+		g->trusted = trusted ? authorities_ref(trusted) : NULL;
+		r = build_group(conf, g, roster ? roster->groups[i].targets : g->conf->targets,
 				roster ? roster->groups[i].n : g->conf->n_targets, known,
 				now_wall_usec);
 		if (r < 0)
 			return r;
 	}
 	set_listener_ports(&built, conf);
-	number_authorities(&built, old);
+	registry_number_authorities(&built, old);
 	r = registry_index(&built);
 	if (r < 0)
 		return r;

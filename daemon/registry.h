@@ -127,7 +127,13 @@ int registry_build(const struct conf *conf, const struct registry *old, usec_t n
 int registry_build_from(const struct conf *conf, const struct roster *roster,
 			const struct registry *old, usec_t now_wall_usec, struct registry *ret);
 
+/* Part of the build: gives each group's authorities their number; old: what the numbers were. */
+void registry_number_authorities(struct registry *r, const struct registry *old);
+
 struct target_group *registry_find_group(const struct registry *r, const char *name);
+/* Mostly they stand where they stood. */
+const struct target_group *registry_find_group_near(const struct registry *r, const char *name,
+						    size_t position);
 struct target *registry_find_target(const struct target_group *g, const struct addr *addr,
 				    uint16_t port);
 

@@ -240,6 +240,56 @@ static void test_a_weight_of_run_time_stays_until_the_file_changes(void **state)
 	registry_deinit(&c);
 }
 
+/*
+ * With its port or without, a target is the same where the listener's port is that one: a change of the text, of the
+ * group's default, or a registration that the configuration takes over, begins nothing anew.
+ */
+static void test_port_of_the_listener(void **state)
+{
+	static const struct {
+		uint16_t old_listener, old_default, old_port, listener, standard, port;
+		bool same;
+	} cases[] = {
+		{ 80, 0, 80, 80, 0, 0, true },	  { 80, 0, 0, 80, 0, 80, true },
+		{ 80, 0, 0, 80, 80, 0, true },	  { 80, 80, 0, 80, 0, 0, true },
+		{ 8080, 0, 80, 80, 0, 0, true },  { 80, 0, 80, 8080, 0, 0, false },
+		{ 8080, 0, 0, 80, 0, 80, false }, { 80, 0, 0, 80, 8080, 0, false },
+		{ 80, 0, 81, 80, 0, 0, false },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct registry none = REGISTRY_INIT, old, fresh;
+		struct fixture a, b;
+
+		fixture_init(&a, "12");
+		a.listener.ports =
+			(struct conf_range){ cases[i].old_listener, cases[i].old_listener };
+		a.group.port = cases[i].old_default;
+		fixture_init(&b, "12");
+		b.listener.ports = (struct conf_range){ cases[i].listener, cases[i].listener };
+		b.group.port = cases[i].standard;
+		for (size_t k = 0; k < 2; k++) {
+			a.targets[k].port = cases[i].old_port;
+			b.targets[k].port = cases[i].port;
+		}
+		assert_int_equal(registry_build(&a.conf, &none, NOW, &old), 0);
+		make_healthy(&old);
+		old.groups[0].targets[0].origin = TARGET_FROM_REGISTER;
+		assert_int_equal(registry_build(&b.conf, &old, NOW, &fresh), 0);
+		if (fresh.groups[0].n != (cases[i].same ? 2 : 4))
+			fail_msg("case %zu: %zu targets", i, fresh.groups[0].n);
+		for (size_t k = 0; k < 2 && cases[i].same; k++) {
+			const struct target *t = &fresh.groups[0].targets[k];
+
+			assert_int_equal(t->health.state, TARGET_HEALTHY);
+			assert_int_equal(t->origin, TARGET_FROM_CONFIG);
+		}
+		registry_deinit(&old);
+		registry_deinit(&fresh);
+	}
+}
+
 static void test_the_wall_clock_is_set(void **state)
 {
 	const int64_t steps[] = { 3600 * (int64_t)USEC_PER_SEC, -500 * (int64_t)USEC_PER_SEC };
@@ -525,6 +575,7 @@ int main(void)
 		cmocka_unit_test(test_ids_find_their_targets),
 		cmocka_unit_test(test_registration_survives_and_configuration_wins),
 		cmocka_unit_test(test_a_weight_of_run_time_stays_until_the_file_changes),
+		cmocka_unit_test(test_port_of_the_listener),
 		cmocka_unit_test(test_the_wall_clock_is_set),
 		cmocka_unit_test(test_drains_end),
 		cmocka_unit_test(test_a_target_that_comes_back_resumes),
