@@ -196,8 +196,13 @@ static void on_restored(int error, const char *reason, void *userdata)
 		answer(f, FASTPATH_RESTORE, conclude(f, error, reason));
 }
 
+/*
+ * Always by a task: what the process had may keep the kernel's network lock until it has ended, and each address waits
+ * for that. Without memory for one by ourselves, for the traffic waits too.
+ */
 bool fastpath_restore(struct fastpath *f, struct fastpath_event *e)
 {
+	char reason[FASTPATH_TASK_REASON_MAX] = "";
 	usec_t waited = waited_usec(f);
 	struct restore what = { .record = &f->record, .gone = is_gone(f, waited) };
 	int r;
@@ -213,18 +218,11 @@ bool fastpath_restore(struct fastpath *f, struct fastpath_event *e)
 		return true;
 	}
 	what.patient = fastpath_has_udev() && waited < FASTPATH_NAME_USEC;
-	/* Without devices it is a matter of milliseconds, and traffic waits for each of them. */
-	if (!fastpath_move_has_devices(&f->record)) {
-		char reason[FASTPATH_TASK_REASON_MAX] = "";
-
-		r = do_restore(&what, reason);
-		*e = conclude(f, r, reason);
-		return true;
-	}
 	r = fastpath_task_start(&f->task, f->manager->event, do_restore, &what, TASK_USEC,
 				on_restored, f);
 	if (r == 0)
 		return false;
-	*e = conclude(f, r, strerror(-r));
+	r = do_restore(&what, reason);
+	*e = conclude(f, r, reason);
 	return true;
 }

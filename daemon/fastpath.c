@@ -64,7 +64,8 @@ static void on_process_exit(const char *reason, void *userdata)
 static bool is_stale(const struct fastpath *f)
 {
 	return f->machine.awaited == FASTPATH_ATTACH ||
-	       clock_monotonic_usec() > f->machine.beat_usec + STALE_USEC;
+	       clock_monotonic_usec() > f->machine.beat_usec + STALE_USEC ||
+	       fastpath_process_is_ending(&f->process);
 }
 
 static usec_t slowest_worker(const struct private_status *s)

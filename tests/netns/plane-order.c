@@ -16,6 +16,8 @@
 #include "tests/lab/fixture.h"
 
 #define SETTLE_USEC (20 * USEC_PER_SEC)
+#define BACK_USEC USEC_PER_SEC
+#define STALL_USEC (30 * USEC_PER_MSEC) /* for a sleep of 5 ms */
 
 DEFINE_CLEANUP(json_t *, json_decref)
 
@@ -157,4 +159,56 @@ void plane_assert_traffic(struct fixture *f, bool fastpath)
 	if (fastpath)
 		assert_true(plane_counter(f, "forwarded-in") >=
 			    before + 20); /* 4 packets a request, at least */
+}
+
+void plane_print_events(struct fixture *f)
+{
+	_cleanup_(json_decref_p) json_t *j = NULL;
+
+	gateway_print_log(f->gateway);
+	(void)gateway_request(f->gateway, "GET", "/v1/events", NULL, &j);
+	(void)json_dumpf(j, stderr, JSON_INDENT(1));
+}
+
+/* How long this emulated machine stood still, or had no time for us, within the second after the fault. */
+static usec_t measure_stalls(usec_t fault_usec)
+{
+	usec_t stalled = 0, now = clock_monotonic_usec();
+
+	while (now < fault_usec + BACK_USEC + stalled) {
+		usec_t before = now;
+
+		lab_sleep(5 * USEC_PER_MSEC);
+		now = clock_monotonic_usec();
+		if (now - before > STALL_USEC)
+			stalled += now - before;
+	}
+	return stalled;
+}
+
+void plane_assert_back(struct fixture *f, struct lab_load *load, usec_t fault_usec, unsigned rate)
+{
+	struct lab_load_summary gap, after;
+	usec_t stalled = measure_stalls(fault_usec), back = fault_usec + BACK_USEC + stalled;
+
+	lab_sleep(2 * USEC_PER_SEC);
+	lab_load_stop(load);
+	gap = lab_load_summarize(load, fault_usec, back);
+	after = lab_load_summarize(load, back, USEC_NEVER);
+	if (stalled)
+		print_message("# the machine stood still for %lu ms\n",
+			      (unsigned long)(stalled / USEC_PER_MSEC));
+	print_message(
+		"# %zu of %zu requests failed within the second, the last %ld ms after the "
+		"fault; then %zu of %zu, longest %lu ms\n",
+		gap.failed, gap.requests,
+		gap.failed ? (long)((gap.last_failure_usec - fault_usec) / USEC_PER_MSEC) : 0L,
+		after.failed, after.requests, (unsigned long)(after.longest_usec / USEC_PER_MSEC));
+	if (after.failed || after.requests < rate) {
+		lab_load_print(load);
+		plane_print_events(f);
+	}
+	assert_int_equal(after.failed, 0);
+	assert_true(after.requests >= rate);
+	lab_load_free(load);
 }

@@ -10,7 +10,10 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "base/clock.h"
+
 struct fixture;
+struct lab_load;
 
 /* `ipvsd fastpath WHAT`, which must end with this status. */
 void plane_order(struct fixture *f, const char *what, int status);
@@ -28,3 +31,11 @@ int64_t plane_counter(struct fixture *f, const char *name);
 
 /* Requests pass, by the plane that is meant. */
 void plane_assert_traffic(struct fixture *f, bool fastpath);
+
+/*
+ * After the fault nothing fails but what began within the second; stalls of the machine do not count. Ends the load, which
+ * makes that many requests a second.
+ */
+void plane_assert_back(struct fixture *f, struct lab_load *load, usec_t fault_usec, unsigned rate);
+
+void plane_print_events(struct fixture *f);
