@@ -3,7 +3,10 @@
 
 #include <errno.h>
 #include <regex.h>
+#include <stdio.h>
 #include <string.h>
+
+#include "base/ere.h"
 
 static const char regex_prefix[] = "regex:";
 
@@ -11,46 +14,61 @@ enum {
 	PREFIX_LEN = sizeof(regex_prefix) - 1,
 };
 
-static int compile(const char *expression, regex_t *ret)
+/* The C library's words for what is wrong, and ours for what is right there and not here. */
+static const char *find_fault(const char *expression, char buf[static PATTERN_ERROR_MAX])
 {
-	return regcomp(ret, expression, REG_EXTENDED | REG_NOSUB | REG_NEWLINE);
+	struct ere *ere;
+	regex_t regex;
+	int r = regcomp(&regex, expression, REG_EXTENDED | REG_NOSUB | REG_NEWLINE);
+
+	if (r != 0) {
+		(void)regerror(r, &regex, buf, PATTERN_ERROR_MAX);
+		return buf;
+	}
+	regfree(&regex);
+	r = ere_compile(expression, &ere);
+	if (r == 0)
+		ere_free(ere);
+	switch (r) {
+	case 0:
+		return NULL;
+	case -E2BIG:
+		return "too many repetitions";
+	case -ENOMEM:
+		return "out of memory";
+	default:
+		return "back-references are not understood";
+	}
 }
 
 bool pattern_check(const char *pattern, char ret_error[static PATTERN_ERROR_MAX])
 {
-	regex_t regex;
-	int r;
+	char buf[PATTERN_ERROR_MAX];
+	const char *fault;
 
 	if (strncmp(pattern, regex_prefix, PREFIX_LEN) != 0)
 		return true;
-	r = compile(pattern + PREFIX_LEN, &regex);
-	if (r == 0) {
-		regfree(&regex);
-		return true;
-	}
-	(void)regerror(r, &regex, ret_error, PATTERN_ERROR_MAX);
-	return false;
+	fault = find_fault(pattern + PREFIX_LEN, buf);
+	if (fault)
+		(void)snprintf(ret_error, PATTERN_ERROR_MAX, "%s", fault);
+	return !fault;
 }
 
-static int match_regex(const char *expression, const char *bytes, size_t size)
+static int match_expression(const char *expression, const char *bytes, size_t size)
 {
-	regmatch_t range = { .rm_so = 0, .rm_eo = (regoff_t)size };
-	regex_t regex;
-	int r;
+	struct ere *ere;
+	int r = ere_compile(expression, &ere);
 
-	r = compile(expression, &regex);
-	if (r != 0)
-		return r == REG_ESPACE ? -ENOMEM : -EINVAL;
-	r = regexec(&regex, bytes, 1, &range, REG_STARTEND);
-	regfree(&regex);
-	if (r == REG_ESPACE)
-		return -ENOMEM;
-	return r == 0;
+	if (r < 0)
+		return r == -ENOMEM ? r : -EINVAL;
+	r = ere_search(ere, bytes, size);
+	ere_free(ere);
+	return r;
 }
 
 int pattern_match(const char *pattern, size_t pattern_size, const char *bytes, size_t size)
 {
 	if (pattern_size >= PREFIX_LEN && memcmp(pattern, regex_prefix, PREFIX_LEN) == 0)
-		return match_regex(pattern + PREFIX_LEN, bytes, size);
+		return match_expression(pattern + PREFIX_LEN, bytes, size);
 	return memmem(bytes, size, pattern, pattern_size) != NULL;
 }

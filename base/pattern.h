@@ -3,7 +3,8 @@
 
 /*
  * What an answer must contain: a text, or after "regex:" a POSIX extended regular expression. Letter case counts. In
- * an expression ^ and $ also stand for the begin and the end of a line, and . is any byte but a line break. Pure.
+ * an expression ^ and $ also stand for the begin and the end of a line, and . is any byte but a line break; it has no
+ * back-references, so that no answer takes longer than its length (base/ere.h). Pure.
  */
 
 #include <stdbool.h>

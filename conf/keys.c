@@ -357,7 +357,8 @@ static const struct key group_keys[] = {
 		  "\\xHH \\\" and \\\\ stand for bytes." },
 	{ GROUP(check.expect), .name = "health-check-expect", .type = KEY_TEXT, .max = 1024,
 	  .help = "What the answer to a udp probe, or the body of the answer to an http or https "
-		  "probe, must contain: a text, or regex: and an extended regular expression. Of a "
+		  "probe, must contain: a text, or regex: and an extended regular expression "
+		  "without back-references. Of a "
 		  "dns probe: a response code, an address, or both." },
 	{ GROUP(check.server_name), .name = "health-check-server-name", .type = KEY_HOST,
 	  .help = "The server name of a tls, https or grpc probe: what it asks for, and what the "

@@ -58,6 +58,8 @@ static void test_check(void **state)
 		{ "regex:a+", NULL },
 		{ "regex:(", "Unmatched ( or \\(" },
 		{ "regex:[a", "Unmatched [, [^, [:, [., or [=" },
+		{ "regex:(a)\\1", "back-references are not understood" },
+		{ "regex:a{9999}", "too many repetitions" },
 		{ "regex:a{2,1}", "Invalid content of \\{\\}" },
 	};
 
