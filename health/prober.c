@@ -26,12 +26,14 @@ enum {
 	STARTS_PER_GRAIN = 64,	  /* or twice what the schedule asks for, where that is more */
 	GRAINS_MADE_UP = 25,	  /* of those in which this process did not get to run */
 	LOAD_ONE = 1 << 20,	  /* one start in a grain */
+	CACHE_LINE = 64,	  /* or a multiple of it */
 };
 
 struct probe {
 	struct probe_spec spec;
 	struct prober *prober; /* borrowed */
-	struct wakeup wakeup;
+	struct wakeup start;
+	struct wakeup deadline; /* queued while it runs, unless the next start comes first */
 	usec_t phase_usec, due_usec;
 	bool good; /* the last result */
 	bool running;
@@ -47,7 +49,8 @@ struct prober {
 	struct attempt_engines engines; /* owned, but for the loop */
 	void *probes;			/* tsearch(3) tree by id; owned */
 	struct trust trust;
-	struct wakeup_queue queue;
+	struct wakeup_queue starts;    /* of all probes */
+	struct wakeup_queue deadlines; /* of those that run */
 	usec_t armed_usec;
 	bool stood_back; /* at the last wake-up */
 	uint64_t load;	 /* what the schedule asks for in a grain, in 1/LOAD_ONE */
@@ -65,15 +68,27 @@ static int probe_cmp(const void *a, const void *b)
 	return x->spec.id < y->spec.id ? -1 : x->spec.id > y->spec.id;
 }
 
-static struct probe *probe_from_wakeup(struct wakeup *w)
+static struct probe *probe_from_start(struct wakeup *w)
 {
-	return (struct probe *)((char *)w - offsetof(struct probe, wakeup));
+	return (struct probe *)((char *)w - offsetof(struct probe, start));
+}
+
+static struct probe *probe_from_deadline(struct wakeup *w)
+{
+	return (struct probe *)((char *)w - offsetof(struct probe, deadline));
+}
+
+/* Of the running attempt. */
+static void probe_ended(struct probe *p)
+{
+	p->running = false;
+	p->prober->stats.in_flight--;
+	wakeup_remove(&p->prober->deadlines, &p->deadline);
 }
 
 static enum probe_outcome probe_cancel(struct probe *p)
 {
-	p->running = false;
-	p->prober->stats.in_flight--;
+	probe_ended(p);
 	return attempt_cancel(&p->attempt, &p->spec);
 }
 
@@ -88,15 +103,22 @@ static void probe_free(struct probe *p)
 		return;
 	if (p->running)
 		(void)probe_cancel(p);
-	wakeup_remove(&p->prober->queue, &p->wakeup);
+	wakeup_remove(&p->prober->starts, &p->start);
 	attempt_deinit(&p->attempt);
 	probe_spec_deinit(&p->spec);
 	free(p);
 }
 
+static struct wakeup *earliest(const struct prober *pr)
+{
+	struct wakeup *start = wakeup_first(&pr->starts), *deadline = wakeup_first(&pr->deadlines);
+
+	return deadline && (!start || deadline->at_usec < start->at_usec) ? deadline : start;
+}
+
 static void arm(struct prober *pr)
 {
-	struct wakeup *first = wakeup_first(&pr->queue);
+	struct wakeup *first = earliest(pr);
 
 	/* An earlier time than needed is left armed: it costs one empty wake-up instead of a call per answer. */
 	if (!first || first->at_usec >= pr->armed_usec)
@@ -106,27 +128,34 @@ static void arm(struct prober *pr)
 	(void)sd_event_source_set_enabled(pr->timer, SD_EVENT_ONESHOT);
 }
 
-static void queue_at(struct probe *p, usec_t at_usec)
+static void queue_start_at(struct probe *p, usec_t at_usec)
 {
-	wakeup_set(&p->prober->queue, &p->wakeup, at_usec);
+	wakeup_set(&p->prober->starts, &p->start, at_usec);
+}
+
+/* The next time of the grid, unless the timeout would be lengthened by more than a twentieth. */
+static usec_t on_grid(const struct probe *p, usec_t at_usec, usec_t grid_usec)
+{
+	if (p->spec.timeout_usec < 20 * grid_usec)
+		return at_usec;
+	return (at_usec + grid_usec - 1) / grid_usec * grid_usec;
 }
 
 /*
  * Starts are put off to the schedule's grid, so that probes start by the dozen: most of what a probe alone would cost is
- * waking this process, the server and the kernel's tables in the caches. Deadlines are rare, and news: to the grain.
- * Timeouts that this would lengthen by more than a twentieth are kept to the microsecond.
+ * waking this process, the server and the kernel's tables in the caches.
  */
-static void probe_requeue(struct probe *p)
+static void queue_start(struct probe *p)
 {
-	bool is_deadline = p->running && p->deadline_usec < p->due_usec;
-	usec_t at_usec = is_deadline ? p->deadline_usec : p->due_usec;
-	usec_t grid_usec = schedule_grid(p->spec.interval_usec);
+	queue_start_at(p, on_grid(p, p->due_usec, schedule_grid(p->spec.interval_usec)));
+}
 
-	if (is_deadline)
-		grid_usec = MIN(grid_usec, GRAIN_USEC);
-	if (p->spec.timeout_usec < 20 * grid_usec)
-		grid_usec = 1;
-	queue_at(p, (at_usec + grid_usec - 1) / grid_usec * grid_usec);
+/* Deadlines are rare, and news: to the grain. */
+static void queue_deadline(struct probe *p)
+{
+	usec_t grid_usec = MIN(schedule_grid(p->spec.interval_usec), GRAIN_USEC);
+
+	wakeup_set(&p->prober->deadlines, &p->deadline, on_grid(p, p->deadline_usec, grid_usec));
 }
 
 static void report(struct probe *p, enum probe_outcome outcome, int32_t detail)
@@ -162,11 +191,8 @@ static void on_done(void *userdata, enum probe_outcome outcome, int32_t detail)
 {
 	struct probe *p = userdata;
 
-	p->running = false;
-	p->prober->stats.in_flight--;
+	probe_ended(p);
 	report(p, outcome, detail);
-	probe_requeue(p);
-	arm(p->prober);
 }
 
 /*
@@ -217,29 +243,54 @@ static bool may_start(struct prober *pr, usec_t now_usec)
 	return true;
 }
 
-static void probe_wake(struct probe *p, usec_t now_usec)
+static void end_late(struct probe *p, usec_t now_usec)
 {
-	usec_t due = p->due_usec;
-
 	if (p->running && now_usec >= p->deadline_usec)
 		report(p, probe_cancel(p), 0);
-	if (now_usec >= due && !p->running && !may_start(p->prober, now_usec)) {
-		queue_at(p, now_usec + GRAIN_USEC);
+}
+
+static void start_due(struct probe *p, usec_t now_usec)
+{
+	usec_t due = p->due_usec, next;
+
+	end_late(p, now_usec);
+	if (!p->running && !may_start(p->prober, now_usec)) {
+		queue_start_at(p, now_usec + GRAIN_USEC);
 		return;
 	}
-	if (now_usec >= due) {
-		usec_t next = schedule_next(p->phase_usec, p->spec.interval_usec, due + 1);
+	next = schedule_next(p->phase_usec, p->spec.interval_usec, due + 1);
+	/* Due times that passed while this process did not run are not made up for. */
+	p->due_usec = schedule_next(p->phase_usec, p->spec.interval_usec, MAX(next, now_usec + 1));
+	p->prober->stats.skipped += (p->due_usec - next) / p->spec.interval_usec;
+	if (p->running)
+		p->prober->stats.skipped++;
+	else
+		probe_start(p, due);
+	queue_start(p);
+	if (p->running && p->deadline_usec < p->due_usec)
+		queue_deadline(p);
+}
 
-		/* Due times that passed while this process did not run are not made up for. */
-		p->due_usec = schedule_next(p->phase_usec, p->spec.interval_usec,
-					    MAX(next, now_usec + 1));
-		p->prober->stats.skipped += (p->due_usec - next) / p->spec.interval_usec;
-		if (p->running)
-			p->prober->stats.skipped++;
-		else
-			probe_start(p, due);
+/* Probes by the thousand are colder than any cache: those that may start next are fetched while one starts. */
+static void fetch_ahead(const struct prober *pr)
+{
+	for (unsigned i = 0; i < WAKEUP_CANDIDATES; i++) {
+		struct wakeup *w = wakeup_candidate(&pr->starts, i);
+		const char *p = w ? (const char *)probe_from_start(w) : NULL;
+
+		for (size_t at = 0; p && at < sizeof(struct probe); at += CACHE_LINE)
+			__builtin_prefetch(p + at, 1);
 	}
-	probe_requeue(p);
+}
+
+static void wake(struct prober *pr, struct wakeup *w, usec_t now_usec)
+{
+	if (w == wakeup_first(&pr->starts)) {
+		fetch_ahead(pr);
+		start_due(probe_from_start(w), now_usec);
+	} else {
+		end_late(probe_from_deadline(w), now_usec);
+	}
 }
 
 /*
@@ -266,10 +317,10 @@ static int on_timer(sd_event_source *s, uint64_t usec, void *userdata)
 		return 0;
 	pr->armed_usec = USEC_NEVER;
 	for (unsigned n = 0; n < WAKES_PER_DISPATCH; n++) {
-		w = wakeup_first(&pr->queue);
+		w = earliest(pr);
 		if (!w || w->at_usec > now_usec)
 			break;
-		probe_wake(probe_from_wakeup(w), now_usec);
+		wake(pr, w, now_usec);
 	}
 	arm(pr);
 	return 0;
@@ -323,7 +374,8 @@ void prober_free(struct prober *pr)
 	connector_free(pr->engines.handshakes);
 	probe_exec_engine_free(pr->engines.exec);
 	trust_deinit(&pr->trust);
-	wakeup_queue_deinit(&pr->queue);
+	wakeup_queue_deinit(&pr->starts);
+	wakeup_queue_deinit(&pr->deadlines);
 	sd_event_source_disable_unref(pr->timer);
 	sd_event_unref(pr->event);
 	free(pr);
@@ -339,7 +391,9 @@ int prober_set(struct prober *pr, const struct protocol_probe *probe)
 	if (probe->authorities && !authorities)
 		return -ENOKEY;
 	prober_del(pr, probe->id);
-	r = wakeup_reserve(&pr->queue, pr->stats.probes + 1);
+	r = wakeup_reserve(&pr->starts, pr->stats.probes + 1);
+	if (r >= 0)
+		r = wakeup_reserve(&pr->deadlines, pr->stats.probes + 1);
 	if (r < 0)
 		return r;
 	p = calloc(1, sizeof(*p));
@@ -358,7 +412,7 @@ int prober_set(struct prober *pr, const struct protocol_probe *probe)
 			      ? schedule_next(p->phase_usec, probe->interval_usec, now_usec)
 			      : schedule_first(probe->id, probe->interval_usec, FIRST_SPREAD_USEC,
 					       now_usec);
-	probe_requeue(p);
+	queue_start(p);
 	arm(pr);
 	return 0;
 }
@@ -389,7 +443,7 @@ void prober_now(struct prober *pr, uint64_t id)
 		return;
 	p = *found;
 	p->due_usec = MIN(p->due_usec, clock_monotonic_usec());
-	queue_at(p, p->due_usec);
+	queue_start_at(p, p->due_usec);
 	arm(pr);
 }
 

@@ -9,7 +9,7 @@
 
 /* A row of them is a cache line, and the tree half as high as with two. */
 enum {
-	CHILDREN = 4,
+	CHILDREN = WAKEUP_CANDIDATES,
 };
 
 void wakeup_queue_deinit(struct wakeup_queue *q)
@@ -132,4 +132,9 @@ void wakeup_remove(struct wakeup_queue *q, struct wakeup *w)
 struct wakeup *wakeup_first(const struct wakeup_queue *q)
 {
 	return q->n > 0 ? q->members[q->heap[0].index] : NULL;
+}
+
+struct wakeup *wakeup_candidate(const struct wakeup_queue *q, unsigned i)
+{
+	return i + 1 < q->n ? q->members[q->heap[i + 1].index] : NULL;
 }

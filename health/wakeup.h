@@ -41,3 +41,11 @@ void wakeup_remove(struct wakeup_queue *q, struct wakeup *w);
 
 /* The earliest, or NULL. */
 struct wakeup *wakeup_first(const struct wakeup_queue *q);
+
+/* Those of which one is the next when the first has gone, so that a caller may fetch their memory ahead. */
+enum {
+	WAKEUP_CANDIDATES = 4,
+};
+
+/* i < WAKEUP_CANDIDATES; NULL = there are not so many. */
+struct wakeup *wakeup_candidate(const struct wakeup_queue *q, unsigned i);

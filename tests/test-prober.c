@@ -37,7 +37,7 @@ struct rig {
 	unsigned results[N_IDS]; /* by id */
 	uint32_t generation[N_IDS];
 	uint32_t outcome[N_IDS];
-	usec_t due_usec[N_IDS];
+	usec_t due_usec[N_IDS], duration_usec[N_IDS];
 	unsigned n_again[N_IDS];
 	bool again[N_IDS];
 };
@@ -56,6 +56,7 @@ static void on_result(void *userdata, const struct probe_spec *spec,
 	rig->generation[result->id] = result->generation;
 	rig->outcome[result->id] = result->outcome;
 	rig->due_usec[result->id] = result->due_usec;
+	rig->duration_usec[result->id] = result->duration_usec;
 	rig->again[result->id] = again;
 	rig->n_again[result->id] += again;
 }
@@ -319,6 +320,37 @@ static void test_probe_now(void **state)
 	rig_deinit(&rig);
 }
 
+/* One that was asked for still runs when the schedule's own is due: that one is skipped, and the deadline holds. */
+static void test_deadline_behind_a_start(void **state)
+{
+	static const usec_t interval_usec = 2 * USEC_PER_SEC;
+	static struct rig rig;
+	struct protocol_probe_record r = {
+		.probe = { .check = PROTOCOL_CHECK_HTTP,
+			   .interval_usec = interval_usec,
+			   .timeout_usec = interval_usec / 10,
+			   .flags = PROTOCOL_PROBE_HISTORY },
+	};
+	usec_t due;
+
+	(void)state;
+	rig_init(&rig);
+	r.probe.port = rig.silent.port;
+	assert_int_equal(addr_parse("127.0.0.1", &r.probe.addr), 0);
+	protocol_init(&r.probe.header, PROTOCOL_PROBE_SET, sizeof(r.probe));
+	assert_int_equal(protocol_probe_append(&r, PROTOCOL_TEXT_PATH, "/", 1), 0);
+	due = schedule_next(schedule_phase(0, interval_usec), interval_usec,
+			    clock_monotonic_usec() + interval_usec / 10);
+	assert_int_equal(prober_set(rig.prober, &r.probe), 0);
+	while (clock_monotonic_usec() < due - interval_usec / 40)
+		step(&rig);
+	prober_now(rig.prober, 0);
+	wait_for(&rig, &rig.results[0], rig.results[0] + 1);
+	assert_int_equal(rig.outcome[0], PROBE_HEADER_TIMEOUT);
+	assert_true(rig.duration_usec[0] < interval_usec / 2);
+	rig_deinit(&rig);
+}
+
 /* Handles of libcurl are used again by probes of any kind: nothing of one stays for good when the next is another. */
 static void test_kinds_of_tls_in_turn(void **state)
 {
@@ -397,6 +429,7 @@ int main(void)
 		cmocka_unit_test(test_timeout_meets_interval),
 		cmocka_unit_test(test_answers_before_a_stop),
 		cmocka_unit_test(test_probe_now),
+		cmocka_unit_test(test_deadline_behind_a_start),
 		cmocka_unit_test(test_kinds_of_tls_in_turn),
 		cmocka_unit_test(test_again),
 	};
