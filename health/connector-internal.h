@@ -31,8 +31,8 @@ struct connector_engine {
 	void (*free)(struct connector *k);
 	/* A new socket: non-blocking, not connected. Negative errno. */
 	int (*adopt)(struct connector *k, struct connector_socket *s);
-	/* Undoes adopt and gives the memory back, but for the descriptor. */
-	void (*forget)(struct connector_socket *s);
+	/* Undoes adopt: then it is closed and freed. */
+	void (*forget)(struct connector *k, struct connector_socket *s);
 	/* c is connected with its socket, which is idle. Negative errno. */
 	int (*start)(struct connection *c, const struct sockaddr *to, socklen_t len);
 	/* c is closed: takes its socket over, for the pool if it may, or frees it. */

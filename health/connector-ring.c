@@ -12,6 +12,9 @@
  * What comes in is worked off by this process when it says so and while it rests (IORING_SETUP_DEFER_TASKRUN): a fifth
  * of the cost of a check. An eventfd tells that there is something; epoll on the ring itself misses wake-ups then, as
  * seen on 6.18.
+ *
+ * Sockets that were of use once have a place in the ring's own table of files: a request then finds its socket without
+ * the process's table and its counters.
  */
 
 #include <errno.h>
@@ -34,7 +37,8 @@ enum {
 	SUBMISSIONS = 512,
 	COMPLETIONS = 4096, /* the kernel keeps what is more */
 	BUFFER_SIZE =
-		1024, /* silent targets by the thousand have one each; most answers end in it */
+		1024,  /* silent targets by the thousand have one each; most answers end in it */
+	PLACES = 1024, /* sockets beyond them are named by descriptor */
 	CHAIN_MAX = 3,
 	FREE_TRIES = 100,
 	SILENT = IOSQE_IO_LINK | IOSQE_CQE_SKIP_SUCCESS, /* of all steps but the last */
@@ -48,7 +52,16 @@ enum step {
 	STEP_SEND,
 	STEP_RECEIVE,
 	STEP_CANCEL,
+	STEP_ENTER, /* these two are of a place, not of a socket */
+	STEP_LEAVE,
 	STEP_MASK = 7,
+};
+
+/* Of one socket, in the ring's table of files. */
+struct place {
+	int fd;		    /* what the kernel is asked to put there; -1 = nothing */
+	bool ready;	    /* it has done so */
+	struct place *next; /* free one; borrowed */
 };
 
 struct ring_connector {
@@ -59,12 +72,15 @@ struct ring_connector {
 	sd_event_source *source; /* owned */
 	unsigned busy;		 /* sockets with a chain */
 	unsigned given_up;	 /* sockets that wait for completions only to be freed */
+	struct place *free_places;
+	struct place places[PLACES];
 };
 
 struct ring_socket {
 	struct connector_socket base;
-	bool busy;	/* a completion of its chain will come */
-	bool cancelled; /* and one of the request to end that */
+	bool busy;	     /* a completion of its chain will come */
+	bool cancelled;	     /* and one of the request to end that */
+	struct place *place; /* NULL = none */
 	struct sockaddr_storage to;
 	char *buffer; /* owned: the request, then the first part of the answer */
 	size_t buffer_size;
@@ -88,12 +104,67 @@ static bool has_room(struct ring_connector *k, unsigned n)
 	return io_uring_sq_space_left(&k->ring) >= n;
 }
 
-/* There is room. flags: IOSQE_* */
-static void queue_step(struct io_uring_sqe *sqe, struct ring_socket *s, enum step step,
-		       unsigned flags)
+/* of: who is told, with the step. flags: IOSQE_* */
+static void mark(struct io_uring_sqe *sqe, const void *of, enum step step, unsigned flags)
 {
-	sqe->flags = (uint8_t)flags;
-	sqe->user_data = step == STEP_QUIET ? 0 : (uintptr_t)s | step;
+	sqe->flags |= (uint8_t)flags;
+	sqe->user_data = step == STEP_QUIET ? 0 : (uintptr_t)of | step;
+}
+
+/* A request on this socket. */
+static void queue_step(const struct ring_connector *k, struct io_uring_sqe *sqe,
+		       const struct ring_socket *s, enum step step, unsigned flags)
+{
+	mark(sqe, s, step, flags);
+	if (s->place && s->place->ready) {
+		sqe->fd = (int)(s->place - k->places);
+		sqe->flags |= IOSQE_FIXED_FILE;
+	}
+}
+
+static void queue_place(struct ring_connector *k, struct place *p, enum step step)
+{
+	struct io_uring_sqe *sqe = io_uring_get_sqe(&k->ring);
+
+	io_uring_prep_files_update(sqe, &p->fd, 1, (int)(p - k->places));
+	mark(sqe, p, step, 0);
+}
+
+static void enter_place(struct ring_connector *k, struct ring_socket *s)
+{
+	struct place *p = k->free_places;
+
+	if (s->place || !p || !has_room(k, 1))
+		return;
+	k->free_places = p->next;
+	s->place = p;
+	p->fd = s->base.fd;
+	queue_place(k, p, STEP_ENTER);
+}
+
+/* The table holds the socket open for as long as older requests take (on 6.1): so its connection ends here. */
+static void leave_place(struct ring_connector *k, struct ring_socket *s)
+{
+	struct place *p = take_ptr(s->place);
+
+	if (!p)
+		return;
+	(void)connect(s->base.fd, &connector_nowhere, sizeof(connector_nowhere));
+	p->fd = -1;
+	p->ready = false;
+	if (has_room(k, 1)) /* else it stays as it is, of no use any more */
+		queue_place(k, p, STEP_LEAVE);
+}
+
+/* Both are answered in the order in which they were asked for. */
+static void on_place(struct ring_connector *k, struct place *p, enum step step, int result)
+{
+	if (step == STEP_ENTER) {
+		p->ready = p->fd >= 0 && result == 1;
+	} else if (result == 1) {
+		p->next = k->free_places;
+		k->free_places = p;
+	}
 }
 
 static void queue_reset(struct ring_connector *k, struct ring_socket *s)
@@ -101,7 +172,7 @@ static void queue_reset(struct ring_connector *k, struct ring_socket *s)
 	struct io_uring_sqe *sqe = io_uring_get_sqe(&k->ring);
 
 	io_uring_prep_connect(sqe, s->base.fd, &connector_nowhere, sizeof(connector_nowhere));
-	queue_step(sqe, s, STEP_QUIET, IOSQE_CQE_SKIP_SUCCESS);
+	queue_step(k, sqe, s, STEP_QUIET, IOSQE_CQE_SKIP_SUCCESS);
 }
 
 /* What more comes, after what did not fill the answer. */
@@ -110,7 +181,8 @@ static void queue_receive(struct ring_connector *k, struct ring_socket *s)
 	struct io_uring_sqe *sqe = io_uring_get_sqe(&k->ring);
 
 	io_uring_prep_recv(sqe, s->base.fd, s->buffer, s->buffer_size, 0);
-	queue_step(sqe, s, STEP_RECEIVE, 0);
+	sqe->ioprio |= IORING_RECVSEND_POLL_FIRST; /* no answer is there yet */
+	queue_step(k, sqe, s, STEP_RECEIVE, 0);
 	s->busy = true;
 	k->busy++;
 }
@@ -120,7 +192,7 @@ static void queue_send(struct ring_connector *k, struct ring_socket *s, size_t s
 	struct io_uring_sqe *sqe = io_uring_get_sqe(&k->ring);
 
 	io_uring_prep_send(sqe, s->base.fd, s->buffer, size, MSG_NOSIGNAL | MSG_WAITALL);
-	queue_step(sqe, s, STEP_SEND, SILENT);
+	queue_step(k, sqe, s, STEP_SEND, SILENT);
 }
 
 /* What the kernel does not take, or has just in hand, is asked for again when the answer to this has come. */
@@ -134,7 +206,7 @@ static void queue_cancel(struct ring_connector *k, struct ring_socket *s)
 	}
 	sqe = io_uring_get_sqe(&k->ring);
 	io_uring_prep_cancel_fd(sqe, s->base.fd, 0);
-	queue_step(sqe, s, STEP_CANCEL, 0);
+	mark(sqe, s, STEP_CANCEL, 0);
 	s->cancelled = true;
 }
 
@@ -181,13 +253,8 @@ static void on_chain(struct ring_connector *k, struct ring_socket *s, enum step 
 	}
 }
 
-static void on_completion(struct ring_connector *k, uint64_t user_data, int result)
+static void on_socket(struct ring_connector *k, struct ring_socket *s, enum step step, int result)
 {
-	struct ring_socket *s = (struct ring_socket *)(uintptr_t)(user_data & ~(uint64_t)STEP_MASK);
-	enum step step = user_data & STEP_MASK;
-
-	if (step == STEP_QUIET)
-		return;
 	if (step == STEP_CANCEL) {
 		s->cancelled = false;
 	} else {
@@ -198,6 +265,17 @@ static void on_completion(struct ring_connector *k, uint64_t user_data, int resu
 		on_chain(k, s, step, result);
 	else
 		give_up(k, s);
+}
+
+static void on_completion(struct ring_connector *k, uint64_t user_data, int result)
+{
+	void *of = (void *)(uintptr_t)(user_data & ~(uint64_t)STEP_MASK);
+	enum step step = user_data & STEP_MASK;
+
+	if (step == STEP_ENTER || step == STEP_LEAVE)
+		on_place(k, of, step, result);
+	else if (step != STEP_QUIET)
+		on_socket(k, of, step, result);
 }
 
 static void take_completions(struct ring_connector *k)
@@ -287,8 +365,9 @@ static int restrict_ring(const struct io_uring *ring)
 		{ .opcode = IORING_RESTRICTION_SQE_OP, .sqe_op = IORING_OP_SEND },
 		{ .opcode = IORING_RESTRICTION_SQE_OP, .sqe_op = IORING_OP_RECV },
 		{ .opcode = IORING_RESTRICTION_SQE_OP, .sqe_op = IORING_OP_ASYNC_CANCEL },
+		{ .opcode = IORING_RESTRICTION_SQE_OP, .sqe_op = IORING_OP_FILES_UPDATE },
 		{ .opcode = IORING_RESTRICTION_SQE_FLAGS_ALLOWED,
-		  .sqe_flags = IOSQE_IO_LINK | IOSQE_CQE_SKIP_SUCCESS },
+		  .sqe_flags = IOSQE_IO_LINK | IOSQE_CQE_SKIP_SUCCESS | IOSQE_FIXED_FILE },
 	};
 
 	/* Functions of liburing for both are declared in its 2.3, and not in the library. */
@@ -298,6 +377,14 @@ static int restrict_ring(const struct io_uring *ring)
 		    0)
 		return -errno;
 	return 0;
+}
+
+static void free_all_places(struct ring_connector *k)
+{
+	for (unsigned i = PLACES; i-- > 0;) {
+		k->places[i] = (struct place){ .fd = -1, .next = k->free_places };
+		k->free_places = &k->places[i];
+	}
 }
 
 static int ring_new(sd_event *event, struct connector **ret)
@@ -316,11 +403,14 @@ static int ring_new(sd_event *event, struct connector **ret)
 	if (!k)
 		return -ENOMEM;
 	k->base.engine = &connector_ring;
+	free_all_places(k);
 	r = liburing.queue_init_params(SUBMISSIONS, &k->ring, &params);
 	k->has_ring = r >= 0;
 	k->event_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	if (r >= 0)
 		r = k->event_fd < 0 ? -errno : liburing.register_eventfd(&k->ring, k->event_fd);
+	if (r >= 0)
+		r = liburing.register_files_sparse(&k->ring, PLACES);
 	if (r >= 0)
 		r = restrict_ring(&k->ring);
 	if (r >= 0)
@@ -346,10 +436,10 @@ static int ring_adopt(struct connector *k, struct connector_socket *s)
 	return flags < 0 || fcntl(s->fd, F_SETFL, flags & ~O_NONBLOCK) < 0 ? -errno : 0;
 }
 
-static void ring_forget(struct connector_socket *s)
+static void ring_forget(struct connector *k, struct connector_socket *s)
 {
+	leave_place(engine_of(k), socket_of(s));
 	free(socket_of(s)->buffer);
-	free(s);
 }
 
 /* With what is to be sent in it. */
@@ -384,7 +474,7 @@ static int ring_start(struct connection *c, const struct sockaddr *to, socklen_t
 	memcpy(&s->to, to, len);
 	sqe = io_uring_get_sqe(&k->ring);
 	io_uring_prep_connect(sqe, s->base.fd, (struct sockaddr *)&s->to, len);
-	queue_step(sqe, s, STEP_CONNECT, SILENT);
+	queue_step(k, sqe, s, STEP_CONNECT, SILENT);
 	if (c->request_size > 0)
 		queue_send(k, s, c->request_size);
 	queue_receive(k, s);
@@ -412,6 +502,7 @@ static void ring_release(struct connection *c, struct connector_socket *base)
 		give_up(k, s);
 	} else if (connector_may_reuse(c, base) && has_room(k, 1)) {
 		queue_reset(k, s);
+		enter_place(k, s);
 		connector_put(base);
 	} else {
 		connector_socket_free(&k->base, base);

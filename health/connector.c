@@ -32,8 +32,9 @@ int connector_new(sd_event *event, enum connector_kind kind, struct connector **
 
 void connector_socket_free(struct connector *k, struct connector_socket *s)
 {
+	k->engine->forget(k, s);
 	cleanup_close(&s->fd);
-	k->engine->forget(s);
+	free(s);
 }
 
 static void pool_deinit(struct connector *k, struct socket_pool *pool)

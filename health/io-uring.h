@@ -9,6 +9,7 @@
 	X(queue_init_params)                                                                       \
 	X(queue_exit)                                                                              \
 	X(register_eventfd)                                                                        \
+	X(register_files_sparse)                                                                   \
 	X(submit)                                                                                  \
 	X(submit_and_wait_timeout)
 
