@@ -37,6 +37,7 @@ enum where {
 };
 
 enum field {
+	FIELD_NONE, /* before the first */
 	FIELD_OTHER,
 	FIELD_LENGTH,
 	FIELD_ENCODING,
@@ -255,7 +256,9 @@ static enum http_progress feed_value(struct http_answer *a, unsigned char c)
 static enum http_progress feed_field(struct http_answer *a, unsigned char c)
 {
 	switch (a->where) {
-	case AT_FIELD: /* a folded line begins with a blank, which is no token: RFC 9112 §5.2 */
+	case AT_FIELD:
+		if (is_blank(c))
+			return go_if(a, a->field == FIELD_OTHER, IN_VALUE);
 		if (c == '\n')
 			return end_header(a);
 		if (c == '\r')
@@ -390,8 +393,10 @@ static enum http_progress feed_header(struct http_answer *a, const char *bytes, 
 
 	*ret_used = a->where == AT_FIELD ? skip_field(bytes, MIN(size, room)) : 0;
 	a->header_size += (uint32_t)*ret_used;
-	if (*ret_used)
+	if (*ret_used) {
+		a->field = FIELD_OTHER;
 		return HTTP_MORE;
+	}
 	*ret_used = 1;
 	return feed_byte(a, (unsigned char)*bytes);
 }

@@ -4,7 +4,8 @@
 /*
  * Reads an HTTP/1.x answer (RFC 9112) in pieces of any length, only as far as a health check needs it: the status, and
  * where a body is wanted its bytes without their framing. Interim answers (1xx but 101) are skipped. Strict: bytes that
- * no sender of HTTP/1.x may send make it bad; a line may end with a bare LF, as RFC 9112 §2.2 allows. Pure.
+ * no sender of HTTP/1.x may send make it bad; a line may end with a bare LF, as RFC 9112 §2.2 allows, and the value of a
+ * field that means nothing here may go on in a folded line, as §5.2 demands of who reads an answer. Pure.
  */
 
 #include <stdbool.h>
@@ -32,7 +33,7 @@ struct http_answer {
 
 	/* What follows is the parser's own. */
 	uint8_t where;
-	uint8_t field; /* which header field this line is, if any that matters */
+	uint8_t field; /* which header field this line is, or the last one was, if any that matters */
 	uint8_t name_size;
 	bool chunked, has_length, has_encoding;
 	uint32_t header_size;
