@@ -16,6 +16,7 @@ enum {
 	GRPC_SERVICE_MAX = 1024,
 	GRPC_REQUEST_MAX = GRPC_FRAME_LEN + 1 + 2 + GRPC_SERVICE_MAX,
 	GRPC_SERVING = 1, /* HealthCheckResponse.ServingStatus */
+	GRPC_NOT_SERVING = 2,
 };
 
 /* HealthCheckRequest of a service, "" = the server as a whole. Returns its size. */

@@ -6,6 +6,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/cleanup.h"
+#include "health/grpc-message.h"
+
 enum probe_outcome probe_outcome_from_errno(int error)
 {
 	switch (error) {
@@ -116,6 +119,20 @@ static const char *describe_certificate(int32_t error)
 	}
 }
 
+/* A response code of DNS: https://www.iana.org/assignments/dns-parameters */
+static void describe_answer(const char *name, int32_t code, char buf[static PROBE_OUTCOME_TEXT_MAX])
+{
+	static const char *const codes[] = {
+		NULL,	    "FORMERR", "SERVFAIL", "NXDOMAIN", "NOTIMP",  "REFUSED",
+		"YXDOMAIN", "YXRRSET", "NXRRSET",  "NOTAUTH",  "NOTZONE",
+	};
+
+	if (code > 0 && (size_t)code < ARRAY_SIZE(codes))
+		(void)snprintf(buf, PROBE_OUTCOME_TEXT_MAX, "%s (%s)", name, codes[code]);
+	else
+		(void)snprintf(buf, PROBE_OUTCOME_TEXT_MAX, "%s (code %d)", name, code);
+}
+
 const char *probe_outcome_describe(enum probe_outcome o, int32_t detail,
 				   char buf[static PROBE_OUTCOME_TEXT_MAX])
 {
@@ -125,6 +142,10 @@ const char *probe_outcome_describe(enum probe_outcome o, int32_t detail,
 		(void)snprintf(buf, PROBE_OUTCOME_TEXT_MAX, "%s (%d)", name, detail);
 	else if (o == PROBE_WRONG_STATUS || o == PROBE_EXIT_STATUS || o == PROBE_KILLED)
 		(void)snprintf(buf, PROBE_OUTCOME_TEXT_MAX, "%s %d", name, detail);
+	else if (o == PROBE_WRONG_ANSWER && detail)
+		describe_answer(name, detail, buf);
+	else if (o == PROBE_NOT_SERVING && detail && detail != GRPC_NOT_SERVING)
+		(void)snprintf(buf, PROBE_OUTCOME_TEXT_MAX, "%s (status %d)", name, detail);
 	else if (o == PROBE_CERTIFICATE)
 		(void)snprintf(buf, PROBE_OUTCOME_TEXT_MAX, "certificate %s",
 			       describe_certificate(detail));
