@@ -146,7 +146,7 @@ static void epoll_forget(struct connector *k, struct connector_socket *s)
 
 static int epoll_start(struct connection *c, const struct sockaddr *to, socklen_t len)
 {
-	return connect(c->socket->fd, to, len) < 0 && errno != EINPROGRESS ? -errno : 0;
+	return connect(c->socket->fd, to, len) < 0 && errno != EINPROGRESS ? errno : 0;
 }
 
 static void epoll_release(struct connection *c, struct connector_socket *s)

@@ -33,7 +33,7 @@ struct connector_engine {
 	int (*adopt)(struct connector *k, struct connector_socket *s);
 	/* Undoes adopt: then it is closed and freed. */
 	void (*forget)(struct connector *k, struct connector_socket *s);
-	/* c is connected with its socket, which is idle. Negative errno. */
+	/* c is connected with its socket, which is idle. As connection_open(). */
 	int (*start)(struct connection *c, const struct sockaddr *to, socklen_t len);
 	/* c is closed: takes its socket over, for the pool if it may, or frees it. */
 	void (*release)(struct connection *c, struct connector_socket *s);

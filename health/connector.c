@@ -113,7 +113,7 @@ int connection_open(struct connection *c, struct connector *k, const struct prob
 	c->sent = 0;
 	c->connector = k;
 	r = k->engine->start(c, (struct sockaddr *)&ss, len);
-	if (r < 0)
+	if (r != 0)
 		connection_close(c);
 	return r;
 }

@@ -61,7 +61,7 @@ void connector_free(struct connector *k);
  */
 void connector_rest(struct connector *k, usec_t usec);
 
-/* 0: connecting, a callback follows. Otherwise the errno that connect() or the socket's set-up gave. */
+/* 0: connecting, a callback follows. A positive errno is connect()'s, a negative one that of the socket's set-up. */
 int connection_open(struct connection *c, struct connector *k, const struct probe_spec *spec);
 
 /* A closed one is fine. */

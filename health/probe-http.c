@@ -170,7 +170,9 @@ void probe_http_start(struct probe_http *p, struct connector *connector,
 		r = connection_open(&p->connection, connector, spec);
 	}
 	if (r < 0)
-		finish(p, probe_outcome_from_errno(-r), -r);
+		finish(p, probe_outcome_from_setup(-r), -r);
+	else if (r > 0)
+		finish(p, probe_outcome_from_errno(r), r);
 }
 
 enum probe_outcome probe_http_cancel(struct probe_http *p)

@@ -3,15 +3,16 @@
 
 #include <errno.h>
 
-static void finish(struct probe_tcp *p, int error)
+static void finish(struct probe_tcp *p, enum probe_outcome outcome, int error)
 {
 	(void)probe_tcp_cancel(p);
-	p->done(p->userdata, probe_outcome_from_errno(error), error);
+	p->done(p->userdata, outcome, error);
 }
 
 static void on_end(struct connection *c, int error)
 {
-	finish((struct probe_tcp *)((char *)c - offsetof(struct probe_tcp, connection)), error);
+	finish((struct probe_tcp *)((char *)c - offsetof(struct probe_tcp, connection)),
+	       probe_outcome_from_errno(error), error);
 }
 
 void probe_tcp_start(struct probe_tcp *p, struct connector *connector,
@@ -30,7 +31,9 @@ void probe_tcp_start(struct probe_tcp *p, struct connector *connector,
 	}
 	r = connection_open(&p->connection, connector, spec);
 	if (r < 0)
-		finish(p, -r);
+		finish(p, probe_outcome_from_setup(-r), -r);
+	else if (r > 0)
+		finish(p, probe_outcome_from_errno(r), r);
 }
 
 enum probe_outcome probe_tcp_cancel(struct probe_tcp *p)

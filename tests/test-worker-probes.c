@@ -270,6 +270,8 @@ static const struct {
 	{ "no route", "2001:db8::1", PLACE_CLOSED, NULL, "lo", 0, PROBE_UNREACHABLE, ENETUNREACH },
 	{ "a source that is not ours", "127.0.0.1", PLACE_LISTENS, "192.0.2.1", "", 0,
 	  PROBE_INTERNAL_ERROR, EADDRNOTAVAIL },
+	{ "a source without its interface", "::1", PLACE_LISTENS, "fe80::1", "", 0,
+	  PROBE_INTERNAL_ERROR, EINVAL },
 	{ "no such interface", "127.0.0.1", PLACE_LISTENS, NULL, "nosuchif", 0,
 	  PROBE_INTERNAL_ERROR, ENODEV },
 	{ "a mark without the capability", "127.0.0.1", PLACE_LISTENS, NULL, "", 7,
