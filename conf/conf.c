@@ -120,6 +120,14 @@ bool conf_check_has_port(enum conf_check check)
 	return check != CONF_CHECK_NONE && check != CONF_CHECK_ICMP && check != CONF_CHECK_EXEC;
 }
 
+bool conf_check_verifies(const struct conf_health_check *c)
+{
+	bool tls = c->protocol == CONF_CHECK_HTTPS || c->protocol == CONF_CHECK_TLS ||
+		   (c->protocol == CONF_CHECK_GRPC && c->tls);
+
+	return tls && c->verify_certificate;
+}
+
 bool conf_forwarding_is_tunnel(enum conf_forwarding f)
 {
 	return f == CONF_FORWARDING_IPIP || f == CONF_FORWARDING_GUE || f == CONF_FORWARDING_GRE;

@@ -334,6 +334,9 @@ const char *conf_forwarding_to_string(enum conf_forwarding f);
 /* Does it probe a port? */
 bool conf_check_has_port(enum conf_check check);
 
+/* Do its probes go over TLS, and is the certificate looked at? */
+bool conf_check_verifies(const struct conf_health_check *c);
+
 /* Tunnels reach targets of both address families. */
 bool conf_forwarding_is_tunnel(enum conf_forwarding f);
 bool conf_forwarding_translates_ports(enum conf_forwarding f);

@@ -50,7 +50,9 @@ static struct authorities_file *find(struct authorities_file *const *files, size
 
 const struct authorities_file *names_find_ca_file(const struct names *n, const struct conf_group *g)
 {
-	return g->check.ca_file ? find(n->ca_files, n->n_ca_files, g->check.ca_file) : NULL;
+	return g->check.ca_file && conf_check_verifies(&g->check)
+		       ? find(n->ca_files, n->n_ca_files, g->check.ca_file)
+		       : NULL;
 }
 
 /* Of a configuration that is not in effect yet: what is being written may be half of it, though whole certificates. */
@@ -166,9 +168,13 @@ int names_follow_authorities(struct names *n)
 
 	if (!files)
 		return -ENOMEM;
-	for (size_t i = 0; i < c->n_groups; i++)
-		if (c->groups[i].check.ca_file && follow(n, &c->groups[i], files, &n_files) < 0)
+	for (size_t i = 0; i < c->n_groups; i++) {
+		const struct conf_health_check *check = &c->groups[i].check;
+
+		if (check->ca_file && conf_check_verifies(check) &&
+		    follow(n, &c->groups[i], files, &n_files) < 0)
 			r = -ENOMEM;
+	}
 	for (size_t i = 0; i < n->n_ca_files; i++)
 		if (find(files, n_files, n->ca_files[i]->file.path) != n->ca_files[i])
 			file_free(n->ca_files[i]);

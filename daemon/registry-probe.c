@@ -105,16 +105,13 @@ static uint32_t probe_flags(const struct conf_group *g)
 {
 	const struct conf_health_check *check = &g->check;
 	bool http = check->protocol == CONF_CHECK_HTTP || check->protocol == CONF_CHECK_HTTPS;
-	bool grpc = check->protocol == CONF_CHECK_GRPC;
-	bool tls = check->protocol == CONF_CHECK_HTTPS || check->protocol == CONF_CHECK_TLS ||
-		   (grpc && check->tls);
 	uint32_t flags = 0;
 
 	if (http && check->http_version && strcmp(check->http_version, "2") == 0)
 		flags |= PROTOCOL_PROBE_HTTP2;
-	if (tls && check->verify_certificate)
+	if (conf_check_verifies(check))
 		flags |= PROTOCOL_PROBE_VERIFY_CERTIFICATE;
-	if (grpc && tls)
+	if (check->protocol == CONF_CHECK_GRPC && check->tls)
 		flags |= PROTOCOL_PROBE_TLS;
 	if (g->proxy_protocol_v2 && takes_proxy_header(check->protocol))
 		flags |= PROTOCOL_PROBE_PROXY_V2;
@@ -123,8 +120,7 @@ static uint32_t probe_flags(const struct conf_group *g)
 
 bool registry_lacks_authorities(const struct target_group *g)
 {
-	return g->conf->check.ca_file && !g->authorities &&
-	       probe_flags(g->conf) & PROTOCOL_PROBE_VERIFY_CERTIFICATE;
+	return g->conf->check.ca_file && !g->authorities && conf_check_verifies(&g->conf->check);
 }
 
 bool registry_probe(const struct target_group *g, const struct target *t,
