@@ -80,6 +80,7 @@ struct ring_socket {
 	struct connector_socket base;
 	bool busy;	     /* a completion of its chain will come */
 	bool cancelled;	     /* and one of the request to end that */
+	bool reusable;	     /* once its connection, which nobody waits for, is over */
 	struct place *place; /* NULL = none */
 	struct sockaddr_storage to;
 	char *buffer; /* owned: the request, then the first part of the answer */
@@ -195,8 +196,11 @@ static void queue_send(struct ring_connector *k, struct ring_socket *s, size_t s
 	queue_step(k, sqe, s, STEP_SEND, SILENT);
 }
 
-/* What the kernel does not take, or has just in hand, is asked for again when the answer to this has come. */
-static void queue_cancel(struct ring_connector *k, struct ring_socket *s)
+/*
+ * step: the one that is thought to wait, which the kernel finds at once; STEP_QUIET = any, for which it looks at all that
+ * wait. What it does not find, or has just in hand, is asked for again when the answer to this has come.
+ */
+static void queue_cancel(struct ring_connector *k, struct ring_socket *s, enum step step)
 {
 	struct io_uring_sqe *sqe;
 
@@ -205,19 +209,34 @@ static void queue_cancel(struct ring_connector *k, struct ring_socket *s)
 		return;
 	}
 	sqe = io_uring_get_sqe(&k->ring);
-	io_uring_prep_cancel_fd(sqe, s->base.fd, 0);
+	if (step == STEP_QUIET)
+		io_uring_prep_cancel_fd(sqe, s->base.fd, 0);
+	else
+		io_uring_prep_cancel64(sqe, (uintptr_t)s | step, 0);
 	mark(sqe, s, STEP_CANCEL, 0);
 	s->cancelled = true;
 }
 
-/* Nobody waits for its chain any more. */
-static void give_up(struct ring_connector *k, struct ring_socket *s)
+/* Its connection is over, and none of its requests is under way. */
+static void retire(struct ring_connector *k, struct ring_socket *s)
+{
+	if (s->reusable && has_room(k, 1)) {
+		queue_reset(k, s);
+		enter_place(k, s);
+		connector_put(&s->base);
+	} else {
+		connector_socket_free(&k->base, &s->base);
+	}
+}
+
+/* Nobody waits for its chain any more. step: as for queue_cancel(). */
+static void give_up(struct ring_connector *k, struct ring_socket *s, enum step step)
 {
 	if (s->busy && !s->cancelled) {
-		queue_cancel(k, s);
+		queue_cancel(k, s, step);
 	} else if (!s->busy && !s->cancelled) {
 		k->given_up--;
-		connector_socket_free(&k->base, &s->base);
+		retire(k, s);
 	}
 }
 
@@ -264,7 +283,7 @@ static void on_socket(struct ring_connector *k, struct ring_socket *s, enum step
 	if (s->base.connection)
 		on_chain(k, s, step, result);
 	else
-		give_up(k, s);
+		give_up(k, s, STEP_QUIET);
 }
 
 static void on_completion(struct ring_connector *k, uint64_t user_data, int result)
@@ -496,16 +515,14 @@ static void ring_release(struct connection *c, struct connector_socket *base)
 	struct ring_connector *k = engine_of(c->connector);
 	struct ring_socket *s = socket_of(base);
 
-	if (s->busy) {
+	if (s->busy)
 		c->connected = c->connected || is_connected(base);
+	s->reusable = connector_may_reuse(c, base);
+	if (s->busy) {
 		k->given_up++;
-		give_up(k, s);
-	} else if (connector_may_reuse(c, base) && has_room(k, 1)) {
-		queue_reset(k, s);
-		enter_place(k, s);
-		connector_put(base);
+		give_up(k, s, c->connected ? STEP_RECEIVE : STEP_CONNECT);
 	} else {
-		connector_socket_free(&k->base, base);
+		retire(k, s);
 	}
 }
 

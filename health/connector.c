@@ -16,6 +16,9 @@ enum {
 	IDLE_MAX = 1024, /* of a pool; not all that an outage had in flight */
 };
 
+/* Every kernel has it, and it has nothing to set up for a connection of one segment; BBR would even pace that one. */
+static const char congestion[] = "reno";
+
 const struct sockaddr connector_nowhere = { .sa_family = AF_UNSPEC };
 
 int connector_new(sd_event *event, enum connector_kind kind, struct connector **ret)
@@ -78,8 +81,9 @@ static struct connector_socket *socket_new(struct connector *k, const struct pro
 		errno = -r;
 		return NULL;
 	}
-	/* Ignoring a failure: the probe works with the ACK as well. */
+	/* Ignoring failures: the probe works with the ACK as well, and with any control of congestion. */
 	(void)setsockopt(s->fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, &seconds, sizeof(seconds));
+	(void)setsockopt(s->fd, IPPROTO_TCP, TCP_CONGESTION, congestion, sizeof(congestion) - 1);
 	return s;
 }
 

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/prefetch.h"
 #include "health/attempt.h"
 #include "health/connector.h"
 #include "health/probe-curl.h"
@@ -26,7 +27,6 @@ enum {
 	STARTS_PER_GRAIN = 64,	  /* or twice what the schedule asks for, where that is more */
 	GRAINS_MADE_UP = 25,	  /* of those in which this process did not get to run */
 	LOAD_ONE = 1 << 20,	  /* one start in a grain */
-	CACHE_LINE = 64,	  /* or a multiple of it */
 };
 
 struct probe {
@@ -276,10 +276,9 @@ static void fetch_ahead(const struct prober *pr)
 {
 	for (unsigned i = 0; i < WAKEUP_CANDIDATES; i++) {
 		struct wakeup *w = wakeup_candidate(&pr->starts, i);
-		const char *p = w ? (const char *)probe_from_start(w) : NULL;
 
-		for (size_t at = 0; p && at < sizeof(struct probe); at += CACHE_LINE)
-			__builtin_prefetch(p + at, 1);
+		if (w)
+			prefetch(probe_from_start(w), sizeof(struct probe));
 	}
 }
 
