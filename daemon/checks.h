@@ -64,6 +64,9 @@ void checks_free(struct checks *c);
 /* The configuration or the set of targets has changed. -ENOMEM: histories are incomplete. */
 int checks_sync(struct checks *c, usec_t now_usec);
 
+/* A hint: a result of this target follows soon. */
+void checks_expect(const struct checks *c, uint64_t id);
+
 void checks_take_result(struct checks *c, unsigned worker, const struct protocol_result *result,
 			usec_t now_usec);
 

@@ -133,6 +133,13 @@ void manager_apply_within(struct manager *m, usec_t delay_usec)
 	(void)sd_event_source_set_enabled(m->apply_timer, SD_EVENT_ONESHOT);
 }
 
+static void on_expected(uint64_t id, void *userdata)
+{
+	const struct manager *m = userdata;
+
+	checks_expect(m->checks, id);
+}
+
 static void on_result(unsigned worker, const struct protocol_result *result, void *userdata)
 {
 	struct manager *m = userdata;
@@ -469,7 +476,8 @@ static int prepare(struct manager *m)
 
 static int start(struct manager *m)
 {
-	const struct worker_handlers handlers = { on_result, on_heartbeat, on_worker_trouble, m };
+	const struct worker_handlers handlers = { on_expected, on_result, on_heartbeat,
+						  on_worker_trouble, m };
 	const char *socket = m->options.control_socket ? m->options.control_socket
 						       : m->conf->global.control_socket;
 	_cleanup_free_ char *error = NULL;

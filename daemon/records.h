@@ -27,8 +27,14 @@ struct record {
 	bool seen;			   /* mark of records_sweep() */
 };
 
+/* Has the id beside the record, which is cold: looking for another one must not touch it. */
+struct record_slot {
+	uint64_t id;
+	struct record *record; /* owned; NULL = empty */
+};
+
 struct records {
-	struct record *
+	struct record_slot
 		*slots; /* owned; open addressing from the id's low bits, at least half empty */
 	size_t n_slots, n;
 	uint32_t history_capacity; /* of new ones */
@@ -40,6 +46,9 @@ void records_deinit(struct records *r);
 
 /* NULL when there is none. Borrowed. */
 struct record *records_find(const struct records *r, uint64_t id);
+
+/* A hint: records_find() with this id follows soon. What it will find, if anything, is fetched into the cache. */
+void records_fetch_ahead(const struct records *r, uint64_t id);
 
 /* The target's record, begun now in this state if there is none. NULL = no memory. Borrowed, stays where it is. */
 struct record *records_get(struct records *r, uint64_t id, const struct target_health *health,

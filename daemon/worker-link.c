@@ -188,9 +188,27 @@ static bool take_record(struct worker_link *l, const void *record, size_t size)
 	return true;
 }
 
+/* Of results by the dozen each would wait for its target's memory: so all are told of before the first is taken. */
+static void expect(const struct worker_link *l, const char *bytes, size_t size)
+{
+	size_t first;
+
+	for (; size > 0 && l->handlers.on_expected; bytes += first, size -= first) {
+		struct protocol_result result;
+
+		first = protocol_first_size(bytes, size);
+		if (first != sizeof(result))
+			continue;
+		memcpy(&result, bytes, sizeof(result));
+		if (result.header.kind == PROTOCOL_RESULT)
+			l->handlers.on_expected(result.id, l->handlers.userdata);
+	}
+}
+
 /* False when the worker has been dropped. */
 static bool take_datagram(struct worker_link *l, const char *bytes, size_t size)
 {
+	expect(l, bytes, size);
 	while (size > 0) {
 		size_t first = protocol_first_size(bytes, size);
 

@@ -24,6 +24,8 @@ struct worker_link;
 #define WORKER_LATE_USEC (3 * USEC_PER_SEC)
 
 struct worker_handlers {
+	/* A hint: a result of this probe follows soon. NULL = none is wanted. */
+	void (*on_expected)(uint64_t id, void *userdata);
 	/* worker: the number that worker_link_new() was given. */
 	void (*on_result)(unsigned worker, const struct protocol_result *result, void *userdata);
 	void (*on_heartbeat)(unsigned worker, const struct protocol_heartbeat *beat,

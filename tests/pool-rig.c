@@ -42,7 +42,7 @@ static void on_trouble(const char *text, void *userdata)
 
 void pool_rig_init(struct pool_rig *rig, const struct worker_handlers *handlers)
 {
-	const struct worker_handlers ours = { on_result, on_heartbeat, on_trouble, rig };
+	const struct worker_handlers ours = { NULL, on_result, on_heartbeat, on_trouble, rig };
 	const struct worker_users users = { "nobody", "nobody" };
 	sigset_t child;
 

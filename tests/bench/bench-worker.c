@@ -45,6 +45,13 @@ struct usage {
 	unsigned long peak_kib;
 };
 
+static void on_expected(uint64_t id, void *userdata)
+{
+	const struct bench *b = userdata;
+
+	checks_expect(b->manager.checks, id);
+}
+
 static void on_result(unsigned worker, const struct protocol_result *result, void *userdata)
 {
 	struct bench *b = userdata;
@@ -101,7 +108,8 @@ static void make_group(const struct bench *b, struct conf_group *g, unsigned num
 
 static int start(struct bench *b, char **argv)
 {
-	const struct worker_handlers handlers = { on_result, on_heartbeat, on_trouble, b };
+	const struct worker_handlers handlers = { on_expected, on_result, on_heartbeat, on_trouble,
+						  b };
 	const struct worker_users users = { "nobody", "nobody" };
 	const struct registry none = REGISTRY_INIT;
 	unsigned n = (unsigned)strtoul(argv[3], NULL, 10);
