@@ -25,8 +25,10 @@ enum {
 
 /* One specification and whether the worker has been told. */
 struct held {
-	uint64_t id;		      /* of probe, beside it: searches touch nothing else */
+	uint64_t id; /* of probe, beside it, as is what follows: results touch nothing else */
 	struct protocol_probe *probe; /* owned: a whole record, with its texts */
+	uint32_t generation;
+	bool probed; /* a result has come */
 	bool unsent;
 	bool remove; /* to be forgotten once the worker has been told */
 };
@@ -90,6 +92,8 @@ static ssize_t send_held(struct worker_link *l, const struct held *h)
 {
 	struct protocol_probe_del del = { .id = h->id };
 
+	if (h->probed)
+		h->probe->flags |= PROTOCOL_PROBE_HISTORY;
 	if (!h->remove)
 		return send(l->process.fd, h->probe, h->probe->header.size,
 			    MSG_DONTWAIT | MSG_NOSIGNAL);
@@ -150,9 +154,9 @@ static void take_result(struct worker_link *l, const struct protocol_result *res
 	struct held *h = find_held(l, result->id);
 
 	/* A result of a specification that has been replaced or removed meanwhile says nothing. */
-	if (!h || h->remove || h->probe->generation != result->generation)
+	if (!h || h->remove || h->generation != result->generation)
 		return;
-	h->probe->flags |= PROTOCOL_PROBE_HISTORY;
+	h->probed = true;
 	l->handlers.on_result(l->number, result, l->handlers.userdata);
 }
 
@@ -445,11 +449,15 @@ int worker_link_sync(struct worker_link *l, const struct worker_task *task)
 	for (size_t i = 0; i < n; i++) {
 		const struct held *known = find_equal(l, probes[i]);
 
-		merged[i] = (struct held){ probes[i]->id, take_ptr(probes[i]), .unsent = true };
+		merged[i] = (struct held){ .id = probes[i]->id,
+					   .generation = probes[i]->generation,
+					   .unsent = true };
 		if (known) {
 			merged[i].unsent = known->unsent;
-			merged[i].probe->flags = known->probe->flags;
+			merged[i].probed = known->probed;
+			probes[i]->flags = known->probe->flags;
 		}
+		merged[i].probe = take_ptr(probes[i]);
 	}
 	qsort(merged, n, sizeof(*merged), held_cmp);
 	for (size_t i = 0; i < l->n_held; i++) {
