@@ -2,8 +2,10 @@
 #pragma once
 
 /*
- * The next wake-up of many objects, so that one timer serves them all: a heap of borrowed, embedded members.
- * Setting, moving and removing one costs O(log n), the earliest O(1). Pure.
+ * The next wake-up of many objects, so that one timer serves them all: borrowed, embedded members. Those of the near
+ * future are in a heap, small enough for the caches; the others are in no order, and gone through when the heap is empty.
+ * The earliest costs O(1); setting, moving and removing one O(log n) at most, but for that: O(n) once in WAKEUP_NEAR_USEC,
+ * or for a wake-up that has so much time to itself. Pure.
  */
 
 #include <stdint.h>
@@ -16,17 +18,22 @@ struct wakeup {
 	uint32_t number; /* 1 + its index in the queue's tables, 0 = not queued */
 };
 
+#define WAKEUP_NEAR_USEC (250 * USEC_PER_MSEC)
+
 struct wakeup_entry {
 	usec_t at_usec; /* the member's, here because sorting must not touch the members: they are cold */
 	uint32_t index;
 };
 
 struct wakeup_queue {
-	struct wakeup_entry *heap; /* owned */
-	struct wakeup **members;   /* owned table of borrowed ones */
-	uint32_t
-		*places; /* owned: of each member in the heap; of a free index, the next free one */
-	uint32_t n, n_allocated;
+	struct wakeup_entry *
+		heap; /* owned: all before horizon_usec, and none only if there is no other either */
+	struct wakeup_entry *far; /* owned: the others */
+	struct wakeup **members;  /* owned table of borrowed ones */
+	uint32_t *
+		places; /* owned: of each member in the heap or, marked, in far; of a free index, the next free one */
+	uint32_t n, n_far, n_allocated;
+	usec_t horizon_usec;
 	uint32_t n_indexes, first_free;
 };
 

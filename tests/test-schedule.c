@@ -4,6 +4,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -91,8 +92,8 @@ static void test_first(void **state)
 	assert_true(latest > 1000);
 }
 
-/* The heap against a search through all members. */
-static void test_wakeup_queue(void **state)
+/* The queue against a search through all members, with few and with many of them in the near future. */
+static void check_wakeup_queue(usec_t range_usec)
 {
 	enum { N = 200 };
 	static struct wakeup members[N];
@@ -100,7 +101,7 @@ static void test_wakeup_queue(void **state)
 	unsigned seed = 20261122;
 	size_t n_queued = 0;
 
-	(void)state;
+	memset(members, 0, sizeof(members));
 	assert_null(wakeup_first(&queue));
 	assert_int_equal(wakeup_reserve(&queue, N), 0);
 	for (unsigned step = 0; step < 20000; step++) {
@@ -113,14 +114,14 @@ static void test_wakeup_queue(void **state)
 			assert_int_equal(w->number, 0);
 		} else {
 			n_queued += w->number == 0;
-			wakeup_set(&queue, w, (usec_t)rand_r(&seed) % 1000);
+			wakeup_set(&queue, w, step * 100 + (usec_t)rand_r(&seed) % range_usec);
 		}
 		for (size_t i = 0; i < N; i++)
 			if (members[i].number > 0 &&
 			    (!earliest || members[i].at_usec < earliest->at_usec))
 				earliest = &members[i];
 		first = wakeup_first(&queue);
-		assert_int_equal(queue.n, n_queued);
+		assert_int_equal(queue.n + queue.n_far, n_queued);
 		assert_int_equal(first != NULL, earliest != NULL);
 		if (first)
 			assert_int_equal(first->at_usec, earliest->at_usec);
@@ -128,6 +129,14 @@ static void test_wakeup_queue(void **state)
 			assert_true(queue.heap[(i - 1) / 4].at_usec <= queue.heap[i].at_usec);
 	}
 	wakeup_queue_deinit(&queue);
+}
+
+static void test_wakeup_queue(void **state)
+{
+	(void)state;
+	check_wakeup_queue(1000);
+	check_wakeup_queue(2 * WAKEUP_NEAR_USEC);
+	check_wakeup_queue(1000 * WAKEUP_NEAR_USEC);
 }
 
 int main(void)
