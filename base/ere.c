@@ -58,10 +58,13 @@ static void emit_node(struct ere *e, const struct ere_node *node);
 /* left, as often as it must be; then as often as it may be. */
 static void emit_repeat(struct ere *e, const struct ere_node *node)
 {
-	size_t fork;
+	size_t fork, before = STEPS_MAX;
 
-	for (int i = 0; i < node->min && e->n < STEPS_MAX; i++)
+	/* What takes no step needs no second time; (((){255}){255}){255} would take millions. */
+	for (int i = 0; i < node->min && e->n < STEPS_MAX && e->n != before; i++) {
+		before = e->n;
 		emit_node(e, node->left);
+	}
 	if (node->max == ERE_UNBOUNDED) {
 		size_t back;
 

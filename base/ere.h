@@ -15,8 +15,8 @@
 struct ere;
 
 /*
- * The expression is one that regcomp(3) takes. -EINVAL: it has a back-reference, or is not understood; -E2BIG: it would
- * take too long; -ENOMEM.
+ * -EINVAL: it is none of the language, or has a back-reference; -E2BIG: it would take too long; -ENOMEM. What regcomp(3)
+ * takes, but for back-references, is taken.
  */
 int ere_compile(const char *expression, struct ere **ret);
 void ere_free(struct ere *e);

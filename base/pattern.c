@@ -19,25 +19,25 @@ static const char *find_fault(const char *expression, char buf[static PATTERN_ER
 {
 	struct ere *ere;
 	regex_t regex;
-	int r = regcomp(&regex, expression, REG_EXTENDED | REG_NOSUB | REG_NEWLINE);
+	int r = ere_compile(expression, &ere);
 
-	if (r != 0) {
-		(void)regerror(r, &regex, buf, PATTERN_ERROR_MAX);
-		return buf;
-	}
-	regfree(&regex);
-	r = ere_compile(expression, &ere);
-	if (r == 0)
-		ere_free(ere);
+	/* Only for the words: repetitions in repetitions would keep regcomp() for minutes. */
 	switch (r) {
 	case 0:
+		ere_free(ere);
 		return NULL;
 	case -E2BIG:
 		return "too many repetitions";
 	case -ENOMEM:
 		return "out of memory";
 	default:
-		return "back-references are not understood";
+		r = regcomp(&regex, expression, REG_EXTENDED | REG_NOSUB | REG_NEWLINE);
+		if (r == 0) {
+			regfree(&regex);
+			return "back-references are not understood";
+		}
+		(void)regerror(r, &regex, buf, PATTERN_ERROR_MAX);
+		return buf;
 	}
 }
 

@@ -222,6 +222,7 @@ static void test_refusals(void **state)
 		{ "a{3000}", -E2BIG },
 		{ "(a{255}){255}", -E2BIG },
 		{ "((((a{99}){99}){99}){99}){99}", -E2BIG },
+		{ "((((^{99}){99}){99}){99}){99}", -E2BIG },
 	};
 
 	(void)state;

@@ -60,6 +60,8 @@ static void test_check(void **state)
 		{ "regex:[a", "Unmatched [, [^, [:, [., or [=" },
 		{ "regex:(a)\\1", "back-references are not understood" },
 		{ "regex:a{9999}", "too many repetitions" },
+		{ "regex:((((a){255}){255}){255}){255}", "too many repetitions" },
+		{ "regex:((((){255}){255}){255}){255}", NULL },
 		{ "regex:a{2,1}", "Invalid content of \\{\\}" },
 	};
 
