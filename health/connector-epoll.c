@@ -100,6 +100,11 @@ static int on_ready(sd_event_source *source, int fd, uint32_t revents, void *use
 	return 0;
 }
 
+static void epoll_settle(struct connector *k)
+{
+	(void)k; /* what is released is idle or closed */
+}
+
 static void epoll_free(struct connector *base)
 {
 	struct epoll_connector *k = engine_of(base);
@@ -168,6 +173,7 @@ static void epoll_rest(struct connector *k, usec_t usec)
 const struct connector_engine connector_epoll = {
 	.socket_size = sizeof(struct connector_socket),
 	.new = epoll_new,
+	.settle = epoll_settle,
 	.free = epoll_free,
 	.adopt = epoll_adopt,
 	.forget = epoll_forget,

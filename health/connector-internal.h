@@ -27,7 +27,9 @@ struct connector {
 struct connector_engine {
 	size_t socket_size;
 	int (*new)(sd_event *event, struct connector **ret);
-	/* All but the pools. */
+	/* No connection is open: ends what is under way all the same. */
+	void (*settle)(struct connector *k);
+	/* All but the pools, which are empty. */
 	void (*free)(struct connector *k);
 	/* A new socket: non-blocking, not connected. Negative errno. */
 	int (*adopt)(struct connector *k, struct connector_socket *s);

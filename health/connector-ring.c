@@ -40,11 +40,11 @@ enum {
 		1024,  /* silent targets by the thousand have one each; most answers end in it */
 	PLACES = 1024, /* sockets beyond them are named by descriptor */
 	CHAIN_MAX = 3,
-	FREE_TRIES = 100,
+	SETTLE_TRIES = 100,
 	SILENT = IOSQE_IO_LINK | IOSQE_CQE_SKIP_SUCCESS, /* of all steps but the last */
 };
 
-#define FREE_WAIT_USEC (10 * USEC_PER_MSEC)
+#define SETTLE_WAIT_USEC (10 * USEC_PER_MSEC)
 
 enum step {
 	STEP_QUIET, /* nobody waits for it */
@@ -71,7 +71,7 @@ struct ring_connector {
 	int event_fd;		 /* owned */
 	sd_event_source *source; /* owned */
 	unsigned busy;		 /* sockets with a chain */
-	unsigned given_up;	 /* sockets that wait for completions only to be freed */
+	unsigned given_up;	 /* sockets that wait for completions, and nobody for them */
 	struct place *free_places;
 	struct place places[PLACES];
 };
@@ -361,14 +361,21 @@ static void ring_rest(struct connector *base, usec_t usec)
 		(void)poll(NULL, 0, (int)(usec / USEC_PER_MSEC));
 }
 
+/* Sockets that were given up go to the pools or are freed. */
+static void ring_settle(struct connector *base)
+{
+	struct ring_connector *k = engine_of(base);
+
+	for (unsigned i = 0; k->given_up > 0 && i < SETTLE_TRIES; i++) {
+		wait_for(k, 1, SETTLE_WAIT_USEC);
+		take_completions(k);
+	}
+}
+
 static void ring_free(struct connector *base)
 {
 	struct ring_connector *k = engine_of(base);
 
-	for (unsigned i = 0; k->given_up > 0 && i < FREE_TRIES; i++) {
-		wait_for(k, 1, FREE_WAIT_USEC);
-		take_completions(k);
-	}
 	sd_event_source_disable_unref(k->source);
 	if (k->has_ring)
 		liburing.queue_exit(&k->ring);
@@ -529,6 +536,7 @@ static void ring_release(struct connection *c, struct connector_socket *base)
 const struct connector_engine connector_ring = {
 	.socket_size = sizeof(struct ring_socket),
 	.new = ring_new,
+	.settle = ring_settle,
 	.free = ring_free,
 	.adopt = ring_adopt,
 	.forget = ring_forget,

@@ -54,6 +54,7 @@ void connector_free(struct connector *k)
 {
 	if (!k)
 		return;
+	k->engine->settle(k);
 	pool_deinit(k, &k->pool4);
 	pool_deinit(k, &k->pool6);
 	k->engine->free(k);
