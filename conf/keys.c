@@ -485,9 +485,8 @@ static const struct key group_keys[] = {
 		  "again, up to 10 minutes. Only of TCP, without stickiness and not by "
 		  "firewall-mark. "
 		  "With direct and tunnels, where answers do not come by the gateway, and while "
-		  "older connections are answered, half-open connections of the kernel plane are "
-		  "reason for a probe. A Network Load Balancer's passive checks cannot be "
-		  "configured." },
+		  "older connections are answered, half-open connections are reason for a probe. "
+		  "A Network Load Balancer's passive checks cannot be configured." },
 	{ GROUP(passive_min_connections), .name = "passive-minimum-connections", .type = KEY_UINT,
 	  .min = 1, .max = 1000000, .fallback = "10",
 	  .help = "With fewer new connections a target's counters say nothing; they are gathered "

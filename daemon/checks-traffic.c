@@ -3,7 +3,7 @@
 /*
  * Passive health (health/passive.h): after a dump of the plane, the counters of every healthy target that serves TCP. It
  * uses the dump that the reconcile takes anyway, or one of its own where passive-health-interval asks for more; the
- * kernel's list of connections is read at most once a scan, when counters alone do not tell, and only while it is short.
+ * planes' lists of connections are read at most once a scan, when counters alone do not tell, and only while short.
  * NLB has passive checks neither for UDP nor for sticky groups (elbv2.md §1.1); firewall marks do not say which protocol
  * they carry.
  */
@@ -16,6 +16,7 @@
 #include "base/log.h"
 #include "daemon/checks-internal.h"
 #include "daemon/connections.h"
+#include "daemon/fastpath.h"
 #include "daemon/manager.h"
 #include "daemon/proc-conns.h"
 
@@ -35,12 +36,18 @@ struct scan {
 
 static uint64_t half_open(struct scan *s, const struct target *t)
 {
+	struct manager *m = s->checks->manager;
+
 	if (!s->conns_read) {
 		s->conns_read = true;
-		s->conns_known = connections_are_few(&s->checks->manager->actual) &&
-				 proc_conns_read(&s->conns) == 0;
+		s->conns_known = connections_are_few(&m->actual) && proc_conns_read(&s->conns) == 0;
+		if (s->conns_known)
+			fastpath_look_at_states(m->fastpath);
 	}
-	return s->conns_known ? proc_conns_half_open(&s->conns, &t->addr, t->port) : 0;
+	if (!s->conns_known)
+		return 0;
+	return proc_conns_half_open(&s->conns, &t->addr, t->port) +
+	       fastpath_half_open(m->fastpath, &t->addr, t->port);
 }
 
 /* Not without probes: they are what brings a target back. */

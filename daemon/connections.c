@@ -168,10 +168,10 @@ static bool only_closed(struct drain_counter *counter, const struct addr *addr, 
 		counter->live_known = connections_are_few(&counter->m->actual) &&
 				      proc_conns_read(&counter->live) == 0;
 		if (counter->live_known)
-			fastpath_look_at_closed(counter->m->fastpath);
+			fastpath_look_at_states(counter->m->fastpath);
 	}
 	return counter->live_known && !proc_conns_has(&counter->live, addr, port) &&
-	       !fastpath_has_half_open(counter->m->fastpath, addr, port);
+	       !fastpath_has_unclosed(counter->m->fastpath, addr, port);
 }
 
 /* The delay is over, and the target goes; its connections do not, unless the group says so. */

@@ -5,7 +5,7 @@
 
 #include <systemd/sd-event.h>
 
-#include "daemon/fastpath-closed.h"
+#include "daemon/fastpath-states.h"
 #include "daemon/fastpath-link.h"
 #include "daemon/fastpath-machine.h"
 #include "daemon/fastpath-plane.h"
@@ -28,7 +28,7 @@ struct fastpath {
 	struct fastpath_process process;
 	struct fastpath_task task; /* what is being taken or given back */
 	struct fastpath_plane plane;
-	struct fastpath_closed closed; /* as of the last look */
+	struct fastpath_states states; /* as of the last look */
 	struct fastpath_link *link;    /* owned; NULL = not connected */
 	sd_event_source *timer;	       /* owned */
 	usec_t asked_usec;	       /* for the last sign of life */

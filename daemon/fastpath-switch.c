@@ -113,7 +113,7 @@ void fastpath_free(struct fastpath *f)
 	fastpath_plane_close(&f->plane);
 	fastpath_process_deinit(&f->process);
 	fastpath_record_deinit(&f->record);
-	fastpath_closed_deinit(&f->closed);
+	fastpath_states_deinit(&f->states);
 	free(f->socket);
 	free(f);
 }

@@ -343,21 +343,26 @@ void fastpath_add_live(struct fastpath *f, struct ipvs_ruleset *to)
 		note_trouble(f, "counters", r);
 }
 
-void fastpath_look_at_closed(struct fastpath *f)
+void fastpath_look_at_states(struct fastpath *f)
 {
 	if (!f)
 		return;
-	fastpath_closed_deinit(&f->closed);
+	fastpath_states_deinit(&f->states);
 	/* What is not known is taken for open: the drain's deadline ends it. */
 	if (is_programmed(f) && !is_stale(f))
-		(void)fastpath_closed_read(f->plane.channel, &f->closed);
+		(void)fastpath_states_read(f->plane.channel, &f->states);
 }
 
-bool fastpath_has_half_open(const struct fastpath *f, const struct addr *addr, uint16_t port)
+bool fastpath_has_unclosed(const struct fastpath *f, const struct addr *addr, uint16_t port)
 {
 	return f && is_programmed(f) &&
 	       fastpath_plane_inactive(&f->plane, addr, port) >
-		       fastpath_closed_count(&f->closed, addr, port);
+		       fastpath_states_closed(&f->states, addr, port);
+}
+
+uint64_t fastpath_half_open(const struct fastpath *f, const struct addr *addr, uint16_t port)
+{
+	return f ? fastpath_states_half_open(&f->states, addr, port) : 0;
 }
 
 void fastpath_refresh(struct fastpath *f)

@@ -67,11 +67,14 @@ int fastpath_apply(struct fastpath *f, const struct conf *conf, const struct reg
 /* Takes a dump and adds its connections and counters to those of the kernel. */
 void fastpath_add_live(struct fastpath *f, struct ipvs_ruleset *to);
 
-/* Has a look at which connections are closed; it costs in proportion to their number. After fastpath_add_live(). */
-void fastpath_look_at_closed(struct fastpath *f);
+/* Has a look at the states of connections; it costs in proportion to their number. After fastpath_add_live(). */
+void fastpath_look_at_states(struct fastpath *f);
 
 /*
  * Does the fast path have connections of this destination that are neither established nor, as of the last look,
  * closed? port 0: of any port.
  */
-bool fastpath_has_half_open(const struct fastpath *f, const struct addr *addr, uint16_t port);
+bool fastpath_has_unclosed(const struct fastpath *f, const struct addr *addr, uint16_t port);
+
+/* Of which it had seen no more than a SYN at the last look. port 0: of any port. */
+uint64_t fastpath_half_open(const struct fastpath *f, const struct addr *addr, uint16_t port);

@@ -33,7 +33,7 @@ enum {
 	"algorithm = round-robin\nunhealthy-connection-termination = no\n"
 
 static struct fixture f;
-static const char *driver = "net_af_packet";
+static const char *driver = "net_af_packet", *global_keys = "";
 
 DEFINE_CLEANUP(json_t *, json_decref)
 
@@ -68,6 +68,7 @@ static int tear_down(void **state)
 {
 	(void)state;
 	fixture_deinit(&f);
+	global_keys = "";
 	return 0;
 }
 
@@ -77,7 +78,8 @@ static void configure(const char *extra, unsigned weight_a, unsigned weight_b)
 
 	assert_int_equal(
 		gateway_configure(f.gateway,
-				  LAB_CONF_GLOBAL FIXTURE_LISTENERS
+				  LAB_CONF_GLOBAL
+				  "%s" FIXTURE_LISTENERS
 				  "[target-group blue]\ntargets = 10.0.1.10:8080 weight=%u\n"
 				  " 10.0.2.10:8080 weight=%u\n" CHECKS
 				  "[target-group echo]\ntargets = 10.0.1.10:7\n"
@@ -86,7 +88,7 @@ static void configure(const char *extra, unsigned weight_a, unsigned weight_b)
 				  "%s1,iface=zone-a %s2,iface=zone-b\n"
 				  "lcores = 0\nhugepages = no\nmemory = 128\n"
 				  "max-connections = 16384\n%s",
-				  weight_a, weight_b,
+				  global_keys, weight_a, weight_b,
 				  lab_program("../dpdk-fastpath/ipvsd-fastpath", program), driver,
 				  driver, driver, extra),
 		0);
@@ -326,6 +328,35 @@ static void test_enabled(void **state)
 }
 
 /* The daemon goes and comes: the fast path has the traffic all the time, and the new daemon has the fast path. */
+static bool is_suspected(void *userdata)
+{
+	(void)userdata;
+	return gateway_log_has(f.gateway, "most of its connections are half open: probing it now");
+}
+
+/* Checks go to the target's own address, connections to the VIP, which it does not have: it answers none of them. */
+static void test_half_open(void **state)
+{
+	struct lab_load *load;
+
+	(void)state;
+	global_keys = "passive-health-interval = 1s\n";
+	configure("[listener one-way]\naddress = " LAB_VIP2 "\nport = 80\nforward = one-way\n"
+		  "[target-group one-way]\ntargets = 10.0.1.10:80\nforwarding = direct\n"
+		  "health-check-port = 8080\npassive-minimum-connections = 5\n" CHECKS,
+		  1, 1);
+	fixture_start(&f, "one-way");
+	plane_order(&f, "on", 0);
+	assert_false(is_suspected(NULL));
+	load = fixture_load(&f, LAB_VIP2, RATE, 500 * USEC_PER_MSEC);
+	assert_int_equal(lab_wait_until(is_suspected, NULL, FIXTURE_PATIENCE_SEC * USEC_PER_SEC),
+			 0);
+	lab_load_stop(load);
+	lab_load_free(load);
+	assert_true(plane_has_state(&f, "active"));
+	assert_all_healthy();
+}
+
 static void test_daemon_restarts(void **state)
 {
 	static const int signals[] = { SIGTERM, SIGKILL };
@@ -554,6 +585,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test_setup_teardown(test_worker_hung, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_much_to_restore, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_enabled, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_half_open, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_daemon_restarts, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_cannot, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_security_groups, set_up, tear_down),
