@@ -2,6 +2,7 @@
 
 /* What a reload does to running traffic: changes, a wrong file, no change at all, drains, runtime registrations. */
 
+#include <errno.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -66,6 +67,7 @@ static void test_change(void **state)
 {
 	_cleanup_(lab_result_deinit) struct lab_result result = LAB_RESULT_INIT;
 	struct lab_load *load = fixture_load(&f, LAB_VIP, 200, FIXTURE_PATIENCE_SEC * USEC_PER_SEC);
+	int64_t left;
 
 	(void)state;
 	configure(A1 ":8080 weight=1\n " B1 ":8080 weight=1", "");
@@ -79,7 +81,9 @@ static void test_change(void **state)
 	assert_int_equal(gateway_weight(f.gateway, LAB_VIP, 80, B1), 3);
 	configure(B1 ":8080 weight=3", "");
 	reload(0);
-	assert_int_equal(gateway_weight(f.gateway, LAB_VIP, 80, A1), 0);
+	/* Or gone: its drain ends as soon as no connection is open, which may be so when it is looked at. */
+	left = gateway_weight(f.gateway, LAB_VIP, 80, A1);
+	assert_true(left == 0 || left == -ENOENT);
 	lab_load_stop(load);
 	assert_int_equal(lab_load_failed_outside(load, USEC_NEVER, USEC_NEVER), 0);
 	lab_load_free(load);
