@@ -157,16 +157,16 @@ static void say(const struct network *n, uint8_t type, uint8_t code, const void 
 {
 	struct sockaddr_in to = { .sin_family = AF_INET,
 				  .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-	struct {
-		struct icmphdr head;
-		uint8_t bytes[256];
-	} message = { .head = { .type = type, .code = code } };
+	struct icmphdr head = { .type = type, .code = code };
+	uint8_t message[sizeof(head) + 256] = { 0 };
 
-	assert_true(size <= sizeof(message.bytes));
-	memcpy(message.bytes, bytes, size);
-	message.head.checksum = checksum(&message, sizeof(message.head) + size);
-	assert_return_code(sendto(n->fd, &message, sizeof(message.head) + size, 0,
-				  (struct sockaddr *)&to, sizeof(to)),
+	assert_true(size <= sizeof(message) - sizeof(head));
+	memcpy(message, &head, sizeof(head));
+	memcpy(message + sizeof(head), bytes, size);
+	head.checksum = checksum(message, sizeof(head) + size);
+	memcpy(message, &head, sizeof(head));
+	assert_return_code(sendto(n->fd, message, sizeof(head) + size, 0, (struct sockaddr *)&to,
+				  sizeof(to)),
 			   errno);
 }
 
