@@ -49,11 +49,6 @@ static bool grow(struct checks *c)
 	return true;
 }
 
-void checks_expect(const struct checks *c, uint64_t id)
-{
-	records_fetch_ahead(&c->records, id);
-}
-
 void checks_take_result(struct checks *c, unsigned worker, const struct protocol_result *result,
 			usec_t now_usec)
 {

@@ -137,6 +137,11 @@ static bool is_doubtful(struct checks *c, unsigned worker, const struct target_g
 	return true;
 }
 
+void checks_expect(const struct checks *c, uint64_t id)
+{
+	records_fetch_ahead(&c->records, id);
+}
+
 void checks_judge_result(struct checks *c, unsigned worker, const struct protocol_result *result,
 			 usec_t now_usec)
 {

@@ -88,15 +88,15 @@ int fastpath_states_read(struct channel *channel, struct fastpath_states *ret)
 static struct fastpath_states_dest sum(const struct fastpath_states *c, const struct addr *addr,
 				       uint16_t port)
 {
-	struct fastpath_states_dest sum = { .port = port };
+	struct fastpath_states_dest total = { .port = port };
 
 	for (size_t i = 0; i < c->n; i++) {
 		if ((port && c->items[i].port != port) || !addr_eq(&c->items[i].addr, addr))
 			continue;
-		sum.closed += c->items[i].closed;
-		sum.half_open += c->items[i].half_open;
+		total.closed += c->items[i].closed;
+		total.half_open += c->items[i].half_open;
 	}
-	return sum;
+	return total;
 }
 
 uint64_t fastpath_states_closed(const struct fastpath_states *c, const struct addr *addr,

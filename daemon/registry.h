@@ -203,7 +203,7 @@ void registry_touch(struct target_group *g);
 
 /*
  * A probe's result: verdict, advice and anomaly window. Says whether weights have to be computed, and how soon: what
- * takes traffic away is for now, what gives it may wait for others; a result that changes nothing costs nothing.
+ * takes traffic away is urgent, what gives it may wait for others; a result that changes nothing costs nothing.
  */
 enum registry_effect {
 	REGISTRY_NO_EFFECT,

@@ -222,7 +222,7 @@ int resolver_link_ask(struct resolver_link *l, uint32_t id, const char *name, ui
 		if (r < 0) {
 			l->restart_at_usec = clock_monotonic_usec() + l->backoff_usec;
 			l->backoff_usec = MIN(l->backoff_usec * 2, RESTART_MAX_USEC);
-			return r == -EAGAIN ? -ENOBUFS : r; /* no process, for now */
+			return r == -EAGAIN ? -ENOBUFS : r; /* no room for a process */
 		}
 	}
 	if (send(l->process.fd, &q, sizeof(q), MSG_DONTWAIT | MSG_NOSIGNAL) < 0)

@@ -26,12 +26,12 @@ struct wakeup_entry {
 };
 
 struct wakeup_queue {
-	struct wakeup_entry *
-		heap; /* owned: all before horizon_usec, and none only if there is no other either */
-	struct wakeup_entry *far; /* owned: the others */
-	struct wakeup **members;  /* owned table of borrowed ones */
-	uint32_t *
-		places; /* owned: of each member in the heap or, marked, in far; of a free index, the next free one */
+	/* All are owned. */
+	struct wakeup_entry *heap; /* all before horizon_usec; empty only if `far` is, too */
+	struct wakeup_entry *far;
+	struct wakeup **members; /* borrowed ones */
+	/* Of each member in the heap or, marked, in `far`; of a free index, the next free one. */
+	uint32_t *places;
 	uint32_t n, n_far, n_allocated;
 	usec_t horizon_usec;
 	uint32_t n_indexes, first_free;

@@ -125,6 +125,16 @@ static void expect_nothing(struct fixture *f)
 	assert_int_equal(f->n, 0);
 }
 
+/* In place, by a writer that has not closed it yet. */
+static int begin_writing(struct fixture *f, const char *bytes)
+{
+	int fd = open("way/file", O_WRONLY | O_TRUNC | O_CLOEXEC);
+
+	assert_int_equal(write(fd, bytes, strlen(bytes)), strlen(bytes));
+	expect_nothing(f);
+	return fd;
+}
+
 static void test_rename(void **state)
 {
 	struct fixture *f = *state;
@@ -162,9 +172,7 @@ static void test_in_place(void **state)
 	assert_int_equal(mkdir("way", 0700), 0);
 	write_whole("way/file", "one");
 	begin(f);
-	fd = open("way/file", O_WRONLY | O_TRUNC | O_CLOEXEC);
-	assert_int_equal(write(fd, "tw", 2), 2);
-	expect_nothing(f);
+	fd = begin_writing(f, "tw");
 	assert_true(file_watch_is_being_written(f->watch));
 	assert_int_equal(write(fd, "o", 1), 1);
 	expect_nothing(f);
@@ -200,9 +208,7 @@ static void test_rename_over_a_writer(void **state)
 	assert_int_equal(mkdir("way", 0700), 0);
 	write_whole("way/file", "one");
 	begin(f);
-	fd = open("way/file", O_WRONLY | O_TRUNC | O_CLOEXEC);
-	assert_int_equal(write(fd, "tw", 2), 2);
-	expect_nothing(f);
+	fd = begin_writing(f, "tw");
 	replace("way/file", "three");
 	expect(f, "three");
 	assert_int_equal(close(fd), 0);
@@ -219,9 +225,7 @@ static void test_directory_over_a_writer(void **state)
 	assert_int_equal(mkdir("fresh", 0700), 0);
 	write_whole("fresh/file", "three");
 	begin(f);
-	fd = open("way/file", O_WRONLY | O_TRUNC | O_CLOEXEC);
-	assert_int_equal(write(fd, "tw", 2), 2);
-	expect_nothing(f);
+	fd = begin_writing(f, "tw");
 	assert_int_equal(rename("way", "old"), 0);
 	assert_int_equal(rename("fresh", "way"), 0);
 	expect(f, "three");
@@ -229,9 +233,7 @@ static void test_directory_over_a_writer(void **state)
 	assert_int_equal(close(fd), 0);
 
 	/* What changes on the way, and is not the file, lets the writer go on. */
-	fd = open("way/file", O_WRONLY | O_TRUNC | O_CLOEXEC);
-	assert_int_equal(write(fd, "fo", 2), 2);
-	expect_nothing(f);
+	fd = begin_writing(f, "fo");
 	assert_int_equal(chmod("way", 0755), 0);
 	expect_nothing(f);
 	assert_int_equal(write(fd, "ur", 2), 2);
@@ -248,9 +250,7 @@ static void test_flood_over_a_writer(void **state)
 	assert_int_equal(mkdir("way", 0700), 0);
 	write_whole("way/file", "one");
 	begin(f);
-	fd = open("way/file", O_WRONLY | O_TRUNC | O_CLOEXEC);
-	assert_int_equal(write(fd, "two", 3), 3);
-	expect_nothing(f);
+	fd = begin_writing(f, "two");
 	for (unsigned i = 0; i < EVENTS_KEPT; i++) {
 		assert_int_equal(mkdir("way/other", 0700), 0);
 		assert_int_equal(rmdir("way/other"), 0);
