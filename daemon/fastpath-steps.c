@@ -13,6 +13,7 @@
 #include "daemon/fastpath-move.h"
 #include "daemon/manager.h"
 #include "daemon/vip.h"
+#include "ipvs/channel-unix.h"
 
 #define TASK_USEC (10 * USEC_PER_SEC)	 /* unbinding takes ENA a second or two */
 #define EXIT_USEC (300 * USEC_PER_MSEC)	 /* of a process that ends by itself */
@@ -86,6 +87,12 @@ void fastpath_redirect_vips(struct fastpath *f, bool there)
 	}
 }
 
+/* While one port's addresses move, the way to its targets would be another port's, by the default route. */
+static int hold_routes(const struct fastpath *f, bool hold)
+{
+	return f->plane.channel ? channel_hold_routes(f->plane.channel, hold) : -ENOTCONN;
+}
+
 static int do_move(const void *arg, char ret_reason[static FASTPATH_TASK_REASON_MAX])
 {
 	return fastpath_move_addresses(arg, ret_reason);
@@ -100,6 +107,11 @@ static void on_moved(int error, const char *reason, void *userdata)
 		return;
 	if (error < 0)
 		return answer(f, FASTPATH_MOVE, fastpath_failed(f, "%s", reason));
+	r = hold_routes(f, false);
+	if (r < 0)
+		return answer(f, FASTPATH_MOVE,
+			      fastpath_failed(f, "the fast path does not answer: %s",
+					      strerror(-r)));
 	f->record.phase = FASTPATH_CARRIES;
 	r = fastpath_record_save(&f->record, fastpath_directory(f));
 	answer(f, FASTPATH_MOVE,
@@ -111,8 +123,12 @@ static void on_moved(int error, const char *reason, void *userdata)
 /* Who looks for a listener's address meanwhile must not put it back. */
 bool fastpath_move(struct fastpath *f, struct fastpath_event *e)
 {
-	int r;
+	int r = hold_routes(f, true);
 
+	if (r < 0) {
+		*e = fastpath_failed(f, "the fast path does not answer: %s", strerror(-r));
+		return true;
+	}
 	fastpath_redirect_vips(f, true);
 	r = fastpath_task_start(&f->task, f->manager->event, do_move, &f->record, TASK_USEC,
 				on_moved, f);

@@ -240,6 +240,17 @@ static int attach_ports(const struct answer_request *q)
 	return c->ops->attach_ports ? c->ops->attach_ports(c->context) : -EOPNOTSUPP;
 }
 
+static int hold_routes(const struct answer_request *q, bool hold)
+{
+	const struct answer_config *c = &q->answer->config;
+
+	if (!c->ops->hold_routes)
+		return -EOPNOTSUPP;
+	answer_publish(q->answer);
+	c->ops->hold_routes(c->context, hold);
+	return 0;
+}
+
 int answer_private(const struct answer_request *q)
 {
 	switch (q->command) {
@@ -259,6 +270,9 @@ int answer_private(const struct answer_request *q)
 		return get_status(q);
 	case PRIVATE_CMD_ATTACH_PORTS:
 		return attach_ports(q);
+	case PRIVATE_CMD_HOLD_ROUTES:
+	case PRIVATE_CMD_FOLLOW_ROUTES:
+		return hold_routes(q, q->command == PRIVATE_CMD_HOLD_ROUTES);
 	default:
 		return -EOPNOTSUPP;
 	}

@@ -45,6 +45,8 @@ struct answer_ops {
 	int (*status)(void *context, struct private_status *ret);
 	/* 0 also where it has been done. May take its time. */
 	int (*attach_ports)(void *context);
+	/* false: next hops follow the routes again, and do so when it returns. */
+	void (*hold_routes)(void *context, bool hold);
 };
 
 struct answer_config {

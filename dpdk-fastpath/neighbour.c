@@ -20,6 +20,7 @@
 
 /* Route changes come in bunches: one look at all destinations for each. */
 #define ROUTE_DELAY_USEC (20 * USEC_PER_MSEC)
+#define HOLD_USEC (10 * USEC_PER_SEC)
 #define MISSES_MAX 25 /* so many delays without a route, and it is believed */
 #define REFRESH_USEC USEC_PER_SEC
 /* Less than the kernel's base_reachable_time, so that what is in use is confirmed before it is forgotten. */
@@ -226,17 +227,21 @@ static void release_old(const void *node, VISIT visit, void *context)
 		release_hop(context, d->old);
 }
 
-/* Starts the timer where it does not run: a storm of changes does not put it off. */
+static void look_in(struct neighbours *n, usec_t delay_usec)
+{
+	if (sd_event_source_set_time_relative(n->route_timer, delay_usec) < 0 ||
+	    sd_event_source_set_enabled(n->route_timer, SD_EVENT_ONESHOT) < 0)
+		log_err("cannot set the timer for routes");
+}
+
+/* Starts the timer where it does not run: a storm of changes does not put it off, and ends no hold. */
 static void schedule_routes(struct neighbours *n)
 {
 	int enabled = SD_EVENT_OFF;
 
 	(void)sd_event_source_get_enabled(n->route_timer, &enabled);
-	if (enabled != SD_EVENT_OFF)
-		return;
-	if (sd_event_source_set_time_relative(n->route_timer, ROUTE_DELAY_USEC) < 0 ||
-	    sd_event_source_set_enabled(n->route_timer, SD_EVENT_ONESHOT) < 0)
-		log_err("cannot set the timer for routes");
+	if (enabled == SD_EVENT_OFF)
+		look_in(n, ROUTE_DELAY_USEC);
 }
 
 /* The old next hops go after the new ones are published: until then workers find them. */
@@ -249,6 +254,15 @@ static void look_at_routes(struct neighbours *n)
 	twalk_r(n->destinations, release_old, n);
 	if (n->missed)
 		schedule_routes(n);
+}
+
+void neighbours_hold(struct neighbours *n, bool hold)
+{
+	(void)sd_event_source_set_enabled(n->route_timer, SD_EVENT_OFF);
+	if (hold)
+		look_in(n, HOLD_USEC);
+	else
+		look_at_routes(n);
 }
 
 static int on_route_timer(sd_event_source *source, uint64_t usec, void *userdata)

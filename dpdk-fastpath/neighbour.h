@@ -13,6 +13,7 @@
  * One thread, that of the event loop.
  */
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <systemd/sd-event.h>
 
@@ -41,6 +42,12 @@ void neighbours_free(struct neighbours *n);
  * known before the first packet. Looks at all routes again.
  */
 int neighbours_set_port(struct neighbours *n, uint16_t port_index, int exception, int below);
+
+/*
+ * hold: routes are not looked at again, for ten seconds at most. While addresses move from interface to interface, one
+ * after the other, a destination whose route is gone would be sent by another, the default route for one.
+ */
+void neighbours_hold(struct neighbours *n, bool hold);
 
 /* A destination, once. Its next hop, 0 = none (yet): on_change tells when it has one. */
 uint16_t neighbours_add(struct neighbours *n, const struct addr *a);

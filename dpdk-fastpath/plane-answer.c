@@ -11,6 +11,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "dpdk-fastpath/exception.h"
+#include "dpdk-fastpath/neighbour.h"
 #include "dpdk-fastpath/plane.h"
 #include "dpdk-fastpath/tables.h"
 
@@ -190,6 +191,13 @@ static int attach_ports(void *context)
 	return plane_attach(context);
 }
 
+static void hold_routes(void *context, bool hold)
+{
+	const struct plane *p = context;
+
+	neighbours_hold(p->neighbours, hold);
+}
+
 const struct answer_ops plane_answer_ops = {
 	.import_conns = import_conns,
 	.export_conns = export_conns,
@@ -197,4 +205,5 @@ const struct answer_ops plane_answer_ops = {
 	.port = port,
 	.status = status,
 	.attach_ports = attach_ports,
+	.hold_routes = hold_routes,
 };

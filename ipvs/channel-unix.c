@@ -274,6 +274,16 @@ int channel_attach_ports(struct channel *c, usec_t timeout_usec)
 	return r;
 }
 
+int channel_hold_routes(struct channel *c, bool hold)
+{
+	struct codec_header h = channel_header(c, NLM_F_ACK);
+
+	return change(c, &h,
+		      codec_plain_request(c->tx, c->tx_max, &h,
+					  hold ? PRIVATE_CMD_HOLD_ROUTES
+					       : PRIVATE_CMD_FOLLOW_ROUTES));
+}
+
 static int on_status(const struct nlmsghdr *nlh, void *userdata)
 {
 	return private_parse_status(nlh, userdata);

@@ -44,5 +44,8 @@ int channel_dump_ports(struct channel *c, channel_on_port on_port, void *userdat
 /* Ports that wait (--hold-ports). It may take seconds: the deadline is its own. 0 also where they are up. */
 int channel_attach_ports(struct channel *c, usec_t timeout_usec);
 
+/* hold: next hops stay as they are, for ten seconds at most; else they follow the routes again, from now on. */
+int channel_hold_routes(struct channel *c, bool hold);
+
 /* The heartbeat. */
 int channel_get_status(struct channel *c, struct private_status *ret);

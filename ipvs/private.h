@@ -52,6 +52,12 @@ enum private_command {
 	 * when they and their exception interfaces are up; before, GET_STATUS tells of no port. 0 also when they are.
 	 */
 	PRIVATE_CMD_ATTACH_PORTS,
+	/*
+	 * Addresses and routes are about to move from interface to interface: next hops stay as they are until
+	 * FOLLOW_ROUTES, or for ten seconds if that does not come, whatever the routes are in between.
+	 */
+	PRIVATE_CMD_HOLD_ROUTES,
+	PRIVATE_CMD_FOLLOW_ROUTES, /* acknowledged when all have been looked at */
 	_PRIVATE_CMD_END,
 };
 

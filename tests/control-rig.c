@@ -100,6 +100,13 @@ static int attach_ports(void *context)
 	return 0;
 }
 
+static void hold_routes(void *context, bool hold)
+{
+	struct control_rig *rig = context;
+
+	rig->holds_routes = hold;
+}
+
 static const struct answer_ops ops = {
 	.import_conns = import_conns,
 	.export_conns = export_conns,
@@ -107,6 +114,7 @@ static const struct answer_ops ops = {
 	.port = port,
 	.status = status,
 	.attach_ports = attach_ports,
+	.hold_routes = hold_routes,
 };
 
 static void make_director(struct control_rig *rig)

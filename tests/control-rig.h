@@ -26,7 +26,8 @@ struct control_rig {
 	struct director *director;
 	struct answer *answer;
 	unsigned n_attached; /* times that ATTACH_PORTS was asked for */
-	int export_error;    /* what a dump of connections is to fail with */
+	bool holds_routes;
+	int export_error; /* what a dump of connections is to fail with */
 	/* Arrays that tables and director borrow. */
 	struct dest_counters *dest_counters;
 	_Atomic uint8_t *overloaded;

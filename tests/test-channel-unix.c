@@ -339,6 +339,10 @@ static void test_statistics(void **state)
 	assert_int_equal(s->n_ports, 2);
 	assert_true(s->ports[0].link_up && !s->ports[1].link_up);
 	assert_int_equal(channel_attach_ports(rig->channel, CONTROL_RIG_TIMEOUT), 0);
+	assert_int_equal(channel_hold_routes(rig->channel, true), 0);
+	assert_true(rig->holds_routes);
+	assert_int_equal(channel_hold_routes(rig->channel, false), 0);
+	assert_false(rig->holds_routes);
 }
 
 int main(void)

@@ -34,6 +34,9 @@ enum {
 /* In which a change of a link reaches the workers. */
 #define ROUTE_TIMEOUT_USEC (2 * USEC_PER_SEC)
 
+/* Changes of routes are followed within a tenth of it. */
+#define HELD_USEC (200 * USEC_PER_MSEC)
+
 static const struct lab_spec two_targets = { .targets = { 2, 0 } };
 static struct fastpath_gateway gateway; /* of the running group */
 
@@ -305,6 +308,43 @@ static void test_next_hop_changes(void **state)
 	exchange_tcp(LAB_VIP, h->address);
 }
 
+#define FORWARDED "awk '/^Ip: [0-9]/ { print $7 }' /proc/net/snmp"
+
+static void note_forwarded(void)
+{
+	fastpath_shell(&gateway.lab->targets[1], FORWARDED " > /run/forwarded");
+}
+
+/* Has the other target forwarded since it was noted? */
+static void assert_forwarded(bool forwarded)
+{
+	fastpath_shell(&gateway.lab->targets[1], "[ $(" FORWARDED ") %s $(cat /run/forwarded) ]",
+		       forwarded ? "-gt" : "-eq");
+}
+
+/* While routes are held they may be nonsense: what has a next hop keeps it. */
+static void test_held_routes(void **state)
+{
+	const struct lab_host *h = &gateway.lab->targets[0];
+
+	(void)state;
+	program_both(IPPROTO_TCP, ECHO_PORT, IPVS_FORWARD_MASQ, 1);
+	fastpath_shell(&gateway.lab->targets[1], "echo 1 > /proc/sys/net/ipv4/ip_forward");
+	exchange_tcp(LAB_VIP, h->address);
+	note_forwarded();
+	assert_int_equal(channel_hold_routes(gateway.channel, true), 0);
+	fastpath_shell(&gateway.lab->gateway, "ip route add %s/32 via %s", h->address,
+		       gateway.lab->targets[1].address);
+	lab_sleep(HELD_USEC);
+	exchange_tcp(LAB_VIP, h->address);
+	assert_forwarded(false);
+	assert_int_equal(channel_hold_routes(gateway.channel, false), 0);
+	exchange_tcp(LAB_VIP, h->address);
+	assert_forwarded(true);
+	fastpath_shell(&gateway.lab->gateway, "ip route del %s/32", h->address);
+	exchange_tcp(LAB_VIP, h->address);
+}
+
 static int restore_mtu(void **state)
 {
 	(void)state;
@@ -392,7 +432,8 @@ static void stop(void **state)
 	cmocka_unit_test(test_downloads), USUAL_TESTS, cmocka_unit_test(test_ttl),                 \
 		cmocka_unit_test_teardown(test_path_mtu, restore_mtu),                             \
 		cmocka_unit_test_teardown(test_tcp_path_mtu, restore_mtu),                         \
-		cmocka_unit_test(test_next_hop_changes), cmocka_unit_test(test_idle)
+		cmocka_unit_test(test_next_hop_changes), cmocka_unit_test(test_held_routes),       \
+		cmocka_unit_test(test_idle)
 #define FRAGMENT_TESTS                                                                             \
 	cmocka_unit_test(test_fragments), cmocka_unit_test_teardown(test_fragmentation, restore_mtu)
 
