@@ -13,8 +13,7 @@
  * of the cost of a check. An eventfd tells that there is something; epoll on the ring itself misses wake-ups then, as
  * seen on 6.18.
  *
- * Sockets that were of use once have a place in the ring's own table of files: a request then finds its socket without
- * the process's table and its counters.
+ * Sockets that were of use once have a place in the ring's own table of files (connector-places.h).
  */
 
 #include <errno.h>
@@ -31,14 +30,14 @@
 
 #include "base/cleanup.h"
 #include "health/connector-internal.h"
+#include "health/connector-places.h"
 #include "health/io-uring.h"
 
 enum {
 	SUBMISSIONS = 512,
 	COMPLETIONS = 4096, /* the kernel keeps what is more */
 	BUFFER_SIZE =
-		1024,  /* silent targets by the thousand have one each; most answers end in it */
-	PLACES = 1024, /* sockets beyond them are named by descriptor */
+		1024, /* silent targets by the thousand have one each; most answers end in it */
 	CHAIN_MAX = 3,
 	SETTLE_TRIES = 100,
 	SILENT = IOSQE_IO_LINK | IOSQE_CQE_SKIP_SUCCESS, /* of all steps but the last */
@@ -57,13 +56,6 @@ enum step {
 	STEP_MASK = 7,
 };
 
-/* Of one socket, in the ring's table of files. */
-struct place {
-	int fd;		    /* what the kernel is asked to put there; -1 = nothing */
-	bool ready;	    /* it has done so */
-	struct place *next; /* free one; borrowed */
-};
-
 struct ring_connector {
 	struct connector base;
 	struct io_uring ring;
@@ -72,8 +64,7 @@ struct ring_connector {
 	sd_event_source *source; /* owned */
 	unsigned busy;		 /* sockets with a chain */
 	unsigned given_up;	 /* sockets that wait for completions, and nobody for them */
-	struct place *free_places;
-	struct place places[PLACES];
+	struct place_table places;
 };
 
 struct ring_socket {
@@ -81,7 +72,7 @@ struct ring_socket {
 	bool busy;	     /* a completion of its chain will come */
 	bool cancelled;	     /* and one of the request to end that */
 	bool reusable;	     /* once its connection, which nobody waits for, is over */
-	struct place *place; /* NULL = none */
+	struct place *place; /* NULL = none: it is named by descriptor */
 	struct sockaddr_storage to;
 	char *buffer; /* owned: the request, then the first part of the answer */
 	size_t buffer_size;
@@ -117,55 +108,33 @@ static void queue_step(const struct ring_connector *k, struct io_uring_sqe *sqe,
 		       const struct ring_socket *s, enum step step, unsigned flags)
 {
 	mark(sqe, s, step, flags);
-	if (s->place && s->place->ready) {
-		sqe->fd = (int)(s->place - k->places);
-		sqe->flags |= IOSQE_FIXED_FILE;
-	}
-}
-
-static void queue_place(struct ring_connector *k, struct place *p, enum step step)
-{
-	struct io_uring_sqe *sqe = io_uring_get_sqe(&k->ring);
-
-	io_uring_prep_files_update(sqe, &p->fd, 1, (int)(p - k->places));
-	mark(sqe, p, step, 0);
+	place_use(&k->places, s->place, sqe);
 }
 
 static void enter_place(struct ring_connector *k, struct ring_socket *s)
 {
-	struct place *p = k->free_places;
+	struct io_uring_sqe *sqe;
 
-	if (s->place || !p || !has_room(k, 1))
+	if (s->place || !k->places.free || !has_room(k, 1))
 		return;
-	k->free_places = p->next;
-	s->place = p;
-	p->fd = s->base.fd;
-	queue_place(k, p, STEP_ENTER);
+	sqe = io_uring_get_sqe(&k->ring);
+	s->place = place_enter(&k->places, s->base.fd, sqe);
+	mark(sqe, s->place, STEP_ENTER, 0);
 }
 
 /* The table holds the socket open for as long as older requests take (on 6.1): so its connection ends here. */
 static void leave_place(struct ring_connector *k, struct ring_socket *s)
 {
 	struct place *p = take_ptr(s->place);
+	struct io_uring_sqe *sqe;
 
 	if (!p)
 		return;
 	(void)connect(s->base.fd, &connector_nowhere, sizeof(connector_nowhere));
-	p->fd = -1;
-	p->ready = false;
-	if (has_room(k, 1)) /* else it stays as it is, of no use any more */
-		queue_place(k, p, STEP_LEAVE);
-}
-
-/* Both are answered in the order in which they were asked for. */
-static void on_place(struct ring_connector *k, struct place *p, enum step step, int result)
-{
-	if (step == STEP_ENTER) {
-		p->ready = p->fd >= 0 && result == 1;
-	} else if (result == 1) {
-		p->next = k->free_places;
-		k->free_places = p;
-	}
+	sqe = has_room(k, 1) ? io_uring_get_sqe(&k->ring) : NULL;
+	place_leave(&k->places, p, sqe);
+	if (sqe)
+		mark(sqe, p, STEP_LEAVE, 0);
 }
 
 static void queue_reset(struct ring_connector *k, struct ring_socket *s)
@@ -291,8 +260,10 @@ static void on_completion(struct ring_connector *k, uint64_t user_data, int resu
 	void *of = (void *)(uintptr_t)(user_data & ~(uint64_t)STEP_MASK);
 	enum step step = user_data & STEP_MASK;
 
-	if (step == STEP_ENTER || step == STEP_LEAVE)
-		on_place(k, of, step, result);
+	if (step == STEP_ENTER)
+		place_entered(of, result);
+	else if (step == STEP_LEAVE)
+		place_left(&k->places, of, result);
 	else if (step != STEP_QUIET)
 		on_socket(k, of, step, result);
 }
@@ -405,14 +376,6 @@ static int restrict_ring(const struct io_uring *ring)
 	return 0;
 }
 
-static void free_all_places(struct ring_connector *k)
-{
-	for (unsigned i = PLACES; i-- > 0;) {
-		k->places[i] = (struct place){ .fd = -1, .next = k->free_places };
-		k->free_places = &k->places[i];
-	}
-}
-
 static int ring_new(sd_event *event, struct connector **ret)
 {
 	struct io_uring_params params = {
@@ -429,7 +392,7 @@ static int ring_new(sd_event *event, struct connector **ret)
 	if (!k)
 		return -ENOMEM;
 	k->base.engine = &connector_ring;
-	free_all_places(k);
+	places_init(&k->places);
 	r = liburing.queue_init_params(SUBMISSIONS, &k->ring, &params);
 	k->has_ring = r >= 0;
 	k->event_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
