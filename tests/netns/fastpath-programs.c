@@ -51,9 +51,14 @@ static void program(uint16_t port, enum ipvs_forward forward)
 	fastpath_gateway_program(&gateway, services, n);
 }
 
+/* Datagrams that came to a host, and whose socket was full. */
+#define NO_ROOM                                                                                    \
+	"awk '/^Udp: [0-9]/ { n += $6 } /^Udp6RcvbufErrors/ { n += $2 } END { print n }' "         \
+	"/proc/net/snmp /proc/net/snmp6"
+
 /*
- * Both directions; iperf3 ends when all is sent, not received. And UDP, of which the server must have got all: its
- * report says how many were lost.
+ * Both directions; iperf3 ends when all is sent, not received. And UDP, of which the server's host must have got all:
+ * the server's report says how many were lost. A server that a busy machine stops for 40 ms loses some by itself.
  */
 static void test_iperf3(void **state)
 {
@@ -65,7 +70,8 @@ static void test_iperf3(void **state)
 	start_server(argv, &server);
 	for (size_t f = 0; f < ARRAY_SIZE(forwards); f++) {
 		program(IPERF_PORT, forwards[f]);
-		for (size_t i = 0; i < ARRAY_SIZE(fastpath_vips); i++)
+		for (size_t i = 0; i < ARRAY_SIZE(fastpath_vips); i++) {
+			fastpath_shell(&gateway.lab->targets[0], NO_ROOM " > /run/no-room");
 			fastpath_shell(
 				&gateway.lab->internet,
 				"set -e; try() { n=0; until iperf3 -c %s --connect-timeout 2000 -J "
@@ -76,10 +82,12 @@ static void test_iperf3(void **state)
 				"}; "
 				"try -n 4M; received 1000000; try -n 4M -R; received 1000000; "
 				"try -u -b 20M -n 500K -l 1000; "
-				"jq -e '.end.sum.lost_packets == 0 and "
-				".end.sum.packets >= 500' "
-				"/run/iperf",
+				"jq -e '.end.sum.packets >= 500' /run/iperf",
 				fastpath_vips[i]);
+			fastpath_shell(&gateway.lab->targets[0],
+				       "n=$(($(" NO_ROOM ") - $(cat /run/no-room))); "
+				       "jq -e \".end.sum.lost_packets <= $n\" /run/iperf");
+		}
 	}
 	lab_process_deinit(&server);
 }
