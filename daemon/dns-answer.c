@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/byte-order.h"
 #include "base/cleanup.h"
 #include "daemon/libcares.h"
 
@@ -29,16 +30,6 @@ struct record {
 	uint32_t ttl_sec;
 	size_t data, data_len; /* within the message */
 };
-
-static uint16_t get16(const uint8_t *p)
-{
-	return (uint16_t)(p[0] << 8 | p[1]);
-}
-
-static uint32_t get32(const uint8_t *p)
-{
-	return (uint32_t)get16(p) << 16 | get16(p + 2);
-}
 
 void dns_answer_deinit(struct dns_answer *a)
 {
@@ -83,12 +74,12 @@ static int next_record(struct message *m, struct record *ret)
 	if (m->len - m->pos < len + RECORD_FIXED_BYTES)
 		return -EBADMSG;
 	p = m->bytes + m->pos + len;
-	ret->type = get16(p);
-	ret->class = get16(p + 2);
-	ret->ttl_sec = get32(p + 4);
+	ret->type = get_be16(p);
+	ret->class = get_be16(p + 2);
+	ret->ttl_sec = get_be32(p + 4);
 	if (ret->ttl_sec > INT32_MAX) /* RFC 2181, 8 */
 		ret->ttl_sec = 0;
-	ret->data_len = get16(p + 8);
+	ret->data_len = get_be16(p + 8);
 	ret->data = m->pos + len + RECORD_FIXED_BYTES;
 	if (m->len - ret->data < ret->data_len)
 		return -EBADMSG;
@@ -125,9 +116,9 @@ static int take_service(struct dns_answer *a, const struct message *m, const str
 
 	if (rec->data_len < 7)
 		return -EBADMSG;
-	s.priority = get16(p);
-	s.weight = get16(p + 2);
-	s.port = get16(p + 4);
+	s.priority = get_be16(p);
+	s.weight = get_be16(p + 2);
+	s.port = get_be16(p + 4);
 	r = expand(m, rec->data + 6, s.target, &len);
 	if (r < 0)
 		return r;
@@ -152,8 +143,8 @@ static void take_soa(struct dns_answer *a, const struct message *m, const struct
 {
 	if (rec->data_len < 4)
 		return;
-	a->ttl_sec =
-		MIN(rec->ttl_sec, get32(m->bytes + rec->data + rec->data_len - sizeof(uint32_t)));
+	a->ttl_sec = MIN(rec->ttl_sec,
+			 get_be32(m->bytes + rec->data + rec->data_len - sizeof(uint32_t)));
 }
 
 /* One pass over the answer, from where m stands. *ret_found: another alias of `wanted`, which is the name behind it now. */
@@ -227,7 +218,7 @@ int dns_answer_parse(const uint8_t *message, size_t len_bytes, uint16_t type,
 	size_t len;
 	int r;
 
-	if (len_bytes < HEADER_BYTES || get16(message + 4) != 1)
+	if (len_bytes < HEADER_BYTES || get_be16(message + 4) != 1)
 		return -EBADMSG;
 	r = expand(&m, m.pos, wanted, &len);
 	if (r < 0)
@@ -235,10 +226,10 @@ int dns_answer_parse(const uint8_t *message, size_t len_bytes, uint16_t type,
 	if (m.len - m.pos < len + QUESTION_FIXED_BYTES)
 		return -EBADMSG;
 	m.pos += len + QUESTION_FIXED_BYTES;
-	r = take_answers(&m, get16(message + 6), type, wanted, &a);
+	r = take_answers(&m, get_be16(message + 6), type, wanted, &a);
 	/* The authority section matters, and is read, only where there is no answer. */
 	if (r == 0 && !a.n_addresses && !a.n_services)
-		r = take_authority(&m, get16(message + 8), &a);
+		r = take_authority(&m, get_be16(message + 8), &a);
 	if (r < 0)
 		return r;
 	*ret = a;

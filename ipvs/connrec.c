@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/byte-order.h"
 #include "base/cleanup.h"
 
 enum {
@@ -40,28 +41,6 @@ enum {
 	VERSION = 1,
 };
 
-static void put_u16(uint8_t *at, uint16_t value)
-{
-	at[0] = (uint8_t)(value >> 8);
-	at[1] = (uint8_t)value;
-}
-
-static void put_u32(uint8_t *at, uint32_t value)
-{
-	put_u16(at, (uint16_t)(value >> 16));
-	put_u16(at + 2, (uint16_t)value);
-}
-
-static uint16_t get_u16(const uint8_t *at)
-{
-	return (uint16_t)(at[0] << 8 | at[1]);
-}
-
-static uint32_t get_u32(const uint8_t *at)
-{
-	return (uint32_t)get_u16(at) << 16 | get_u16(at + 2);
-}
-
 static size_t padded(size_t len)
 {
 	return (len + RECORD_ALIGN - 1) & ~(size_t)(RECORD_ALIGN - 1);
@@ -69,14 +48,14 @@ static size_t padded(size_t len)
 
 static void put_seq(uint8_t *at, const struct connrec_seq *s)
 {
-	put_u32(at, s->init);
-	put_u32(at + 4, s->delta);
-	put_u32(at + 8, s->previous_delta);
+	put_be32(at, s->init);
+	put_be32(at + 4, s->delta);
+	put_be32(at + 8, s->previous_delta);
 }
 
 static struct connrec_seq get_seq(const uint8_t *at)
 {
-	return (struct connrec_seq){ get_u32(at), get_u32(at + 4), get_u32(at + 8) };
+	return (struct connrec_seq){ get_be32(at), get_be32(at + 4), get_be32(at + 8) };
 }
 
 static uint8_t *put_option(uint8_t *at, uint8_t type, const uint8_t *bytes, uint8_t len)
@@ -123,14 +102,14 @@ int connrec_encode(void *buf, size_t size, const struct connrec *r)
 		return -EMSGSIZE;
 	at[OFF_TYPE] = r->client.family == AF_INET6 ? TYPE_INET6 : 0;
 	at[OFF_PROTOCOL] = r->protocol;
-	put_u16(at + OFF_VER_SIZE, (uint16_t)len);
-	put_u32(at + OFF_FLAGS, r->flags);
-	put_u16(at + OFF_STATE, r->state);
-	put_u16(at + OFF_CLIENT_PORT, r->client_port);
-	put_u16(at + OFF_VIRTUAL_PORT, r->virtual_port);
-	put_u16(at + OFF_DEST_PORT, r->dest_port);
-	put_u32(at + OFF_FWMARK, r->fwmark);
-	put_u32(at + OFF_TIMEOUT, r->timeout_sec);
+	put_be16(at + OFF_VER_SIZE, (uint16_t)len);
+	put_be32(at + OFF_FLAGS, r->flags);
+	put_be16(at + OFF_STATE, r->state);
+	put_be16(at + OFF_CLIENT_PORT, r->client_port);
+	put_be16(at + OFF_VIRTUAL_PORT, r->virtual_port);
+	put_be16(at + OFF_DEST_PORT, r->dest_port);
+	put_be32(at + OFF_FWMARK, r->fwmark);
+	put_be32(at + OFF_TIMEOUT, r->timeout_sec);
 	at += FIXED_BYTES;
 	for (size_t i = 0; i < ARRAY_SIZE(addrs); i++, at += addr_bytes)
 		memcpy(at, addrs[i]->bytes, addr_bytes);
@@ -185,13 +164,13 @@ static struct connrec get_fixed(const uint8_t *at)
 {
 	return (struct connrec){
 		.protocol = at[OFF_PROTOCOL],
-		.flags = get_u32(at + OFF_FLAGS),
-		.state = get_u16(at + OFF_STATE),
-		.client_port = get_u16(at + OFF_CLIENT_PORT),
-		.virtual_port = get_u16(at + OFF_VIRTUAL_PORT),
-		.dest_port = get_u16(at + OFF_DEST_PORT),
-		.fwmark = get_u32(at + OFF_FWMARK),
-		.timeout_sec = get_u32(at + OFF_TIMEOUT),
+		.flags = get_be32(at + OFF_FLAGS),
+		.state = get_be16(at + OFF_STATE),
+		.client_port = get_be16(at + OFF_CLIENT_PORT),
+		.virtual_port = get_be16(at + OFF_VIRTUAL_PORT),
+		.dest_port = get_be16(at + OFF_DEST_PORT),
+		.fwmark = get_be32(at + OFF_FWMARK),
+		.timeout_sec = get_be32(at + OFF_TIMEOUT),
 	};
 }
 
@@ -204,9 +183,9 @@ int connrec_decode(const void *bytes, size_t len, struct connrec *ret, size_t *r
 
 	if (len < FIXED_BYTES || at[OFF_TYPE] > TYPE_INET6)
 		return -EBADMSG;
-	size = get_u16(at + OFF_VER_SIZE) & SIZE_MASK;
+	size = get_be16(at + OFF_VER_SIZE) & SIZE_MASK;
 	addr_bytes = at[OFF_TYPE] == TYPE_INET6 ? 16 : 4;
-	if (get_u16(at + OFF_VER_SIZE) >> VERSION_SHIFT != 0 || size > len ||
+	if (get_be16(at + OFF_VER_SIZE) >> VERSION_SHIFT != 0 || size > len ||
 	    size < FIXED_BYTES + 3 * addr_bytes)
 		return -EBADMSG;
 	r = get_fixed(at);
@@ -253,7 +232,7 @@ int connrec_writer_add(struct connrec_writer *w, const struct connrec *r)
 
 size_t connrec_writer_finish(struct connrec_writer *w)
 {
-	put_u16(w->start + OFF_SIZE, (uint16_t)w->len);
+	put_be16(w->start + OFF_SIZE, (uint16_t)w->len);
 	w->start[OFF_N] = (uint8_t)w->n;
 	return w->len;
 }
@@ -264,7 +243,7 @@ int connrec_reader_init(struct connrec_reader *r, const void *bytes, size_t len)
 
 	/* Version 0 has its count, never 0, where version 1 has a byte that is 0. */
 	if (len < CONNREC_HEADER_BYTES || at[0] != 0 || at[OFF_VERSION] != VERSION ||
-	    get_u16(at + OFF_SIZE) != len)
+	    get_be16(at + OFF_SIZE) != len)
 		return -EBADMSG;
 	*r = (struct connrec_reader){ .at = at + CONNREC_HEADER_BYTES,
 				      .left = len - CONNREC_HEADER_BYTES,

@@ -5,35 +5,15 @@
 #include <endian.h>
 #include <string.h>
 
+#include "base/byte-order.h"
+
 const uint8_t frame_client_mac[6] = { 0x02, 0, 0, 0, 0, 0x01 };
 const uint8_t frame_port_mac[6] = { 0x02, 0, 0, 0, 0xaa, 0x00 };
-
-static void put16(uint8_t *at, uint32_t v)
-{
-	at[0] = (uint8_t)(v >> 8);
-	at[1] = (uint8_t)v;
-}
-
-static void put32(uint8_t *at, uint32_t v)
-{
-	put16(at, v >> 16);
-	put16(at + 2, v & 0xffff);
-}
-
-static uint32_t get16(const uint8_t *at)
-{
-	return (uint32_t)at[0] << 8 | at[1];
-}
-
-static uint32_t get32(const uint8_t *at)
-{
-	return get16(at) << 16 | get16(at + 2);
-}
 
 static uint32_t sum16(uint32_t sum, const uint8_t *at, uint32_t n)
 {
 	for (uint32_t i = 0; i + 1 < n; i += 2)
-		sum += get16(at + i);
+		sum += get_be16(at + i);
 	if (n & 1)
 		sum += (uint32_t)at[n - 1] << 8;
 	while (sum >> 16)
@@ -91,9 +71,9 @@ static void set_checksum(uint8_t *l4, uint32_t n, uint8_t protocol, const struct
 		return;
 	}
 	sum = sum16(sum, l4, n);
-	put16(l4 + at, ~sum & 0xffff);
-	if (protocol == IPPROTO_UDP && get16(l4 + 6) == 0)
-		put16(l4 + 6, 0xffff);
+	put_be16(l4 + at, ~sum & 0xffff);
+	if (protocol == IPPROTO_UDP && get_be16(l4 + 6) == 0)
+		put_be16(l4 + 6, 0xffff);
 }
 
 static uint32_t make_ip(const struct frame_spec *s, uint8_t *ip);
@@ -102,8 +82,8 @@ static uint32_t make_icmp(const struct frame_spec *s, bool v6, uint8_t *l4)
 {
 	l4[0] = s->icmp_type;
 	l4[1] = s->icmp_code;
-	put16(l4 + 2, 0);
-	put32(l4 + 4, s->icmp_rest);
+	put_be16(l4 + 2, 0);
+	put_be32(l4 + 4, s->icmp_rest);
 	if (s->raw) {
 		memcpy(l4 + 8, s->raw, s->raw_bytes);
 		return 8 + s->raw_bytes;
@@ -125,19 +105,19 @@ static uint32_t make_l4(const struct frame_spec *s, bool v6, uint8_t protocol, u
 		return make_icmp(s, v6, l4);
 	header = protocol == IPPROTO_TCP ? 20 : protocol == IPPROTO_UDP ? 8 : 16;
 	memset(l4, 0, header);
-	put16(l4, src_port);
-	put16(l4 + 2, dst_port);
+	put_be16(l4, src_port);
+	put_be16(l4 + 2, dst_port);
 	if (protocol == IPPROTO_TCP) {
-		put32(l4 + 4, s->seq);
-		put32(l4 + 8, s->ack);
+		put_be32(l4 + 4, s->seq);
+		put_be32(l4 + 8, s->ack);
 		l4[12] = 5 << 4;
 		l4[13] = s->tcp_flags ? s->tcp_flags : FRAME_ACK;
-		put16(l4 + 14, 8192);
+		put_be16(l4 + 14, 8192);
 	} else if (protocol == IPPROTO_UDP) {
-		put16(l4 + 4, 8U + s->payload_bytes);
+		put_be16(l4 + 4, 8U + s->payload_bytes);
 	} else {
 		l4[12] = s->sctp_chunk;
-		put16(l4 + 14, 4U + s->payload_bytes);
+		put_be16(l4 + 14, 4U + s->payload_bytes);
 	}
 	for (unsigned i = 0; i < s->payload_bytes; i++)
 		l4[header + i] = (uint8_t)(i * 7);
@@ -153,14 +133,14 @@ static uint32_t make_ipv4(const struct frame_spec *s, const struct addr *src,
 	off |= s->more_fragments ? 0x2000 : 0;
 	memset(ip, 0, 20);
 	ip[0] = 0x45;
-	put16(ip + 2, 20 + l4_bytes);
-	put16(ip + 4, s->frag_id);
-	put16(ip + 6, off);
+	put_be16(ip + 2, 20 + l4_bytes);
+	put_be16(ip + 4, s->frag_id);
+	put_be16(ip + 6, off);
 	ip[8] = s->ttl ? s->ttl : 64;
 	ip[9] = protocol;
 	memcpy(ip + 12, src->bytes, 4);
 	memcpy(ip + 16, dst->bytes, 4);
-	put16(ip + 10, ~sum16(0, ip, 20) & 0xffff);
+	put_be16(ip + 10, ~sum16(0, ip, 20) & 0xffff);
 	return 20 + l4_bytes;
 }
 
@@ -171,15 +151,15 @@ static uint32_t make_ipv6(const struct frame_spec *s, const struct addr *src,
 
 	memset(ip, 0, 40 + fragment);
 	ip[0] = 0x60;
-	put16(ip + 4, fragment + l4_bytes);
+	put_be16(ip + 4, fragment + l4_bytes);
 	ip[6] = s->is_fragment ? IPPROTO_FRAGMENT : protocol;
 	ip[7] = s->ttl ? s->ttl : 64;
 	memcpy(ip + 8, src->bytes, 16);
 	memcpy(ip + 24, dst->bytes, 16);
 	if (s->is_fragment) {
 		ip[40] = protocol;
-		put16(ip + 42, s->frag_off_bytes | (s->more_fragments ? 1U : 0));
-		put32(ip + 44, s->frag_id);
+		put_be16(ip + 42, s->frag_off_bytes | (s->more_fragments ? 1U : 0));
+		put_be32(ip + 44, s->frag_id);
 	}
 	return 40 + fragment + l4_bytes;
 }
@@ -219,12 +199,12 @@ uint32_t frame_make(const struct frame_spec *s, uint8_t *data)
 	memcpy(data, s->dst_mac ? s->dst_mac : frame_port_mac, 6);
 	memcpy(data + 6, s->src_mac ? s->src_mac : frame_client_mac, 6);
 	if (s->vlan) {
-		put16(data + 12, 0x8100);
-		put16(data + 14, s->vlan);
+		put_be16(data + 12, 0x8100);
+		put_be16(data + 14, s->vlan);
 		l3 = 18;
 	}
 	n = make_ip(s, data + l3);
-	put16(data + l3 - 2, data[l3] >> 4 == 6 ? 0x86dd : 0x0800);
+	put_be16(data + l3 - 2, data[l3] >> 4 == 6 ? 0x86dd : 0x0800);
 	return l3 + n;
 }
 
@@ -250,29 +230,29 @@ static void read_l4(struct frame_view *v, const uint8_t *l4)
 	if (v->protocol == IPPROTO_ICMP || v->protocol == IPPROTO_ICMPV6) {
 		v->icmp_type = l4[0];
 		v->icmp_code = l4[1];
-		v->icmp_rest = get32(l4 + 4);
+		v->icmp_rest = get_be32(l4 + 4);
 		return;
 	}
-	v->src_port = (uint16_t)get16(l4);
-	v->dst_port = (uint16_t)get16(l4 + 2);
-	v->no_checksum = v->protocol == IPPROTO_UDP && get16(l4 + 6) == 0;
+	v->src_port = (uint16_t)get_be16(l4);
+	v->dst_port = (uint16_t)get_be16(l4 + 2);
+	v->no_checksum = v->protocol == IPPROTO_UDP && get_be16(l4 + 6) == 0;
 	if (v->protocol != IPPROTO_TCP)
 		return;
-	v->seq = get32(l4 + 4);
-	v->ack = get32(l4 + 8);
+	v->seq = get_be32(l4 + 4);
+	v->ack = get_be32(l4 + 8);
 	v->tcp_flags = l4[13];
 }
 
 static uint32_t read_ipv4(struct frame_view *v, const uint8_t *ip)
 {
-	uint32_t off = get16(ip + 6);
+	uint32_t off = get_be16(ip + 6);
 
 	v->family = v->src.family = v->dst.family = AF_INET;
 	memcpy(v->src.bytes, ip + 12, 4);
 	memcpy(v->dst.bytes, ip + 16, 4);
 	v->protocol = ip[9];
 	v->ttl = ip[8];
-	v->ip_bytes = get16(ip + 2);
+	v->ip_bytes = get_be16(ip + 2);
 	v->frag_off_bytes = (uint16_t)((off & 0x1fff) * 8);
 	v->more_fragments = off & 0x2000;
 	v->dont_fragment = off & 0x4000;
@@ -287,12 +267,12 @@ static uint32_t read_ipv6(struct frame_view *v, const uint8_t *ip)
 	memcpy(v->dst.bytes, ip + 24, 16);
 	v->protocol = ip[6];
 	v->ttl = ip[7];
-	v->ip_bytes = 40 + get16(ip + 4);
+	v->ip_bytes = 40 + get_be16(ip + 4);
 	v->dont_fragment = v->checksums_right = true;
 	if (v->protocol != IPPROTO_FRAGMENT)
 		return 40;
 	v->protocol = ip[40];
-	v->frag_off_bytes = (uint16_t)(get16(ip + 42) & 0xfff8);
+	v->frag_off_bytes = (uint16_t)(get_be16(ip + 42) & 0xfff8);
 	v->more_fragments = ip[43] & 1;
 	return 48;
 }
@@ -318,7 +298,7 @@ bool frame_read_ip(const uint8_t *ip, uint32_t len_bytes, struct frame_view *ret
 
 bool frame_read(const uint8_t *data, uint32_t len_bytes, struct frame_view *ret)
 {
-	uint32_t l3 = get16(data + 12) == 0x8100 ? 18 : 14;
+	uint32_t l3 = get_be16(data + 12) == 0x8100 ? 18 : 14;
 
 	if (len_bytes < l3 || !frame_read_ip(data + l3, len_bytes - l3, ret))
 		return false;
@@ -326,8 +306,8 @@ bool frame_read(const uint8_t *data, uint32_t len_bytes, struct frame_view *ret)
 	ret->l4_off += l3;
 	memcpy(ret->dst_mac, data, 6);
 	memcpy(ret->src_mac, data + 6, 6);
-	ret->vlan = l3 == 18 ? (uint16_t)get16(data + 14) : 0;
-	return get16(data + l3 - 2) == (ret->family == AF_INET6 ? 0x86ddU : 0x0800U);
+	ret->vlan = l3 == 18 ? (uint16_t)get_be16(data + 14) : 0;
+	return get_be16(data + l3 - 2) == (ret->family == AF_INET6 ? 0x86ddU : 0x0800U);
 }
 
 static bool is(const struct addr *a, uint16_t port, const char *text)

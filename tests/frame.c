@@ -8,26 +8,11 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/byte-order.h"
+
 enum {
 	GUARDED_MAX = 8192,
 };
-
-static unsigned be16(const uint8_t *b)
-{
-	return (unsigned)b[0] << 8 | b[1];
-}
-
-static void put16(uint8_t *b, unsigned v)
-{
-	b[0] = (uint8_t)(v >> 8);
-	b[1] = (uint8_t)v;
-}
-
-static void put32(uint8_t *b, uint32_t v)
-{
-	put16(b, v >> 16);
-	put16(b + 2, v & 0xffff);
-}
 
 /* RFC 1071 by the letter: 16-bit words in network order. */
 static uint32_t sum16(uint32_t sum, const uint8_t *b, uint32_t len)
@@ -67,7 +52,7 @@ static uint32_t pseudo_sum(const uint8_t *src, const uint8_t *dst, unsigned addr
 {
 	uint8_t tail[8] = { 0 };
 
-	put32(tail, len);
+	put_be32(tail, len);
 	tail[7] = (uint8_t)protocol;
 	return sum16(sum16(sum16(0, src, address_bytes), dst, address_bytes), tail, 8);
 }
@@ -108,7 +93,7 @@ static void write_transport_checksum(const struct frame_spec *s, uint8_t *l4, ui
 	sum = 0xffff - sum16(sum, l4, len);
 	if (!sum && s->protocol == IPPROTO_UDP)
 		sum = 0xffff;
-	put16(l4 + off, sum);
+	put_be16(l4 + off, sum);
 }
 
 static unsigned write_transport(const struct frame_spec *s, uint8_t *l4)
@@ -119,22 +104,22 @@ static unsigned write_transport(const struct frame_spec *s, uint8_t *l4)
 	if (s->protocol == IPPROTO_ICMP || s->protocol == IPPROTO_ICMPV6) {
 		l4[0] = s->icmp_type;
 		l4[1] = s->icmp_code;
-		put16(l4 + 4, s->src_port);
-		put16(l4 + 6, s->dst_port);
+		put_be16(l4 + 4, s->src_port);
+		put_be16(l4 + 6, s->dst_port);
 		return header;
 	}
-	put16(l4, s->src_port);
-	put16(l4 + 2, s->dst_port);
+	put_be16(l4, s->src_port);
+	put_be16(l4 + 2, s->dst_port);
 	if (s->protocol == IPPROTO_TCP) {
-		put32(l4 + 4, 0x01020304);
-		put32(l4 + 8, 0x0a0b0c0d);
+		put_be32(l4 + 4, 0x01020304);
+		put_be32(l4 + 8, 0x0a0b0c0d);
 		l4[12] = 5 << 4;
 		l4[13] = s->tcp_flags;
-		put16(l4 + 14, 0xfedc);
+		put_be16(l4 + 14, 0xfedc);
 	} else if (s->protocol == IPPROTO_UDP) {
-		put16(l4 + 4, header + s->payload_bytes);
+		put_be16(l4 + 4, header + s->payload_bytes);
 	} else if (s->protocol == IPPROTO_SCTP) {
-		put32(l4 + 4, 0xcafe1234);
+		put_be32(l4 + 4, 0xcafe1234);
 	}
 	return header;
 }
@@ -146,9 +131,9 @@ static unsigned write_ipv4(const struct frame_spec *s, uint8_t *ip)
 	memset(ip, 0, header);
 	ip[0] = (uint8_t)(0x40 | header / 4);
 	ip[1] = s->tos;
-	put16(ip + 4, s->frag_id & 0xffff);
-	put16(ip + 6, (s->dont_fragment ? 0x4000u : 0) | (s->more_fragments ? 0x2000u : 0) |
-			      s->frag_off / 8u);
+	put_be16(ip + 4, s->frag_id & 0xffff);
+	put_be16(ip + 6, (s->dont_fragment ? 0x4000u : 0) | (s->more_fragments ? 0x2000u : 0) |
+				 s->frag_off / 8u);
 	ip[8] = s->ttl;
 	ip[9] = (uint8_t)s->protocol;
 	memcpy(ip + 12, s->src, 4);
@@ -163,7 +148,7 @@ static unsigned write_ipv6(const struct frame_spec *s, uint8_t *ip)
 	uint8_t *next = ip + 6;
 
 	memset(ip, 0, off);
-	put32(ip, 6u << 28 | (uint32_t)s->tos << 20 | 0x12345);
+	put_be32(ip, 6u << 28 | (uint32_t)s->tos << 20 | 0x12345);
 	ip[7] = s->ttl;
 	memcpy(ip + 8, s->src, 16);
 	memcpy(ip + 24, s->dst, 16);
@@ -180,8 +165,8 @@ static unsigned write_ipv6(const struct frame_spec *s, uint8_t *ip)
 		*next = IPPROTO_FRAGMENT;
 		next = ip + off;
 		memset(next, 0, 8);
-		put16(next + 2, s->frag_off | (s->more_fragments ? 1u : 0));
-		put32(next + 4, s->frag_id);
+		put_be16(next + 2, s->frag_off | (s->more_fragments ? 1u : 0));
+		put_be32(next + 4, s->frag_id);
 		off += 8;
 	}
 	*next = (uint8_t)s->protocol;
@@ -192,11 +177,11 @@ static unsigned write_ipv6(const struct frame_spec *s, uint8_t *ip)
 static void finish_ip(int family, uint8_t *ip, unsigned header, unsigned total)
 {
 	if (family == AF_INET) {
-		put16(ip + 2, total);
-		put16(ip + 10, 0);
-		put16(ip + 10, 0xffff - sum16(0, ip, header));
+		put_be16(ip + 2, total);
+		put_be16(ip + 10, 0);
+		put_be16(ip + 10, 0xffff - sum16(0, ip, header));
 	} else {
-		put16(ip + 4, total - 40);
+		put_be16(ip + 4, total - 40);
 	}
 }
 
@@ -209,11 +194,11 @@ void frame_build(struct frame *f, const struct frame_spec *s)
 	memcpy(b, (const uint8_t[12]){ 2, 0, 0, 0, 0, 0xaa, 2, 0, 0, 0, 0, 0xbb }, 12);
 	off = 12;
 	if (s->tagged) {
-		put16(b + off, 0x8100);
-		put16(b + off + 2, s->vlan_tci);
+		put_be16(b + off, 0x8100);
+		put_be16(b + off + 2, s->vlan_tci);
 		off += 4;
 	}
-	put16(b + off, s->family == AF_INET ? 0x0800 : 0x86dd);
+	put_be16(b + off, s->family == AF_INET ? 0x0800 : 0x86dd);
 	f->l3_off = off += 2;
 	header = s->family == AF_INET ? write_ipv4(s, b + off) : write_ipv6(s, b + off);
 	f->l4_off = l4 = off += header;
@@ -285,9 +270,9 @@ static const char *transport_fault(int protocol, uint32_t pseudo, const uint8_t 
 	if ((uint32_t)checksum_off(protocol) + 2 > len)
 		return "length of the transport header";
 	if (protocol == IPPROTO_UDP) {
-		if (be16(l4 + 4) != len)
+		if (get_be16(l4 + 4) != len)
 			return "length of UDP";
-		if (!be16(l4 + 6))
+		if (!get_be16(l4 + 6))
 			return NULL;
 	}
 	if (protocol == IPPROTO_ICMP)
@@ -307,11 +292,11 @@ static const char *tunnel_fault(int protocol, const uint8_t *l4, uint32_t len)
 			return "GRE header";
 		if (header == 8 && sum16(0, l4, len) != 0xffff)
 			return "checksum of GRE";
-		if (be16(l4 + 2) != (l4[header] >> 4 == 4 ? 0x0800 : 0x86dd))
+		if (get_be16(l4 + 2) != (l4[header] >> 4 == 4 ? 0x0800 : 0x86dd))
 			return "protocol of GRE";
 		return frame_ip_fault(l4 + header, len - header);
 	}
-	if (protocol == IPPROTO_UDP && be16(l4 + 2) == 6080) {
+	if (protocol == IPPROTO_UDP && get_be16(l4 + 2) == 6080) {
 		if (len < 12 || l4[8] || l4[10] || l4[11])
 			return "GUE header";
 		if (l4[9] != (l4[12] >> 4 == 4 ? IPPROTO_IPIP : IPPROTO_IPV6))
@@ -326,11 +311,11 @@ static const char *ipv4_fault(const uint8_t *ip, uint32_t len, uint32_t *ret_off
 {
 	uint32_t off = (ip[0] & 0xf) * 4u;
 
-	if (off < 20 || off > len || be16(ip + 2) != len)
+	if (off < 20 || off > len || get_be16(ip + 2) != len)
 		return "length of IPv4";
 	if (sum16(0, ip, off) != 0xffff)
 		return "checksum of IPv4";
-	*ret_off = be16(ip + 6) & 0x3fff ? 0 : off;
+	*ret_off = get_be16(ip + 6) & 0x3fff ? 0 : off;
 	*ret_protocol = ip[9];
 	return NULL;
 }
@@ -340,7 +325,7 @@ static const char *ipv6_fault(const uint8_t *ip, uint32_t len, uint32_t *ret_off
 	uint32_t off = 40;
 	int next;
 
-	if (len < 40 || be16(ip + 4) + 40 != len)
+	if (len < 40 || get_be16(ip + 4) + 40U != len)
 		return "length of IPv6";
 	next = ip[6];
 	*ret_off = 0;
@@ -349,7 +334,7 @@ static const char *ipv6_fault(const uint8_t *ip, uint32_t len, uint32_t *ret_off
 
 		if (off + 8 > len)
 			return "extension header";
-		if (next == 44 && be16(ip + off + 2) & ~6u)
+		if (next == 44 && get_be16(ip + off + 2) & ~6u)
 			return NULL;
 		bytes = next == 44   ? 8
 			: next == 51 ? (ip[off + 1] + 2u) * 4
@@ -388,10 +373,10 @@ const char *frame_ip_fault(const uint8_t *ip, uint32_t len)
 const char *frame_fault(const uint8_t *data, uint32_t len)
 {
 	uint32_t off = 14;
-	unsigned type = be16(data + 12);
+	unsigned type = get_be16(data + 12);
 
 	if (type == 0x8100) {
-		type = be16(data + 16);
+		type = get_be16(data + 16);
 		off = 18;
 	}
 	if (type != (data[off] >> 4 == 4 ? 0x0800 : 0x86dd))

@@ -2,7 +2,7 @@
 
 /*
  * Every allocation of a load fails once: the result is -ENOMEM or the whole configuration, never a part of it, and the
- * leak checker of the sanitized build finds nothing. The linker wraps the functions (tests/meson.build).
+ * leak checker of the sanitized build finds nothing.
  */
 
 #include <errno.h>
@@ -18,56 +18,7 @@
 #include "conf/conf.h"
 #include "conf/diag.h"
 #include "conf/load.h"
-
-void *__real_malloc(size_t size);
-void *__real_calloc(size_t n, size_t size);
-void *__real_realloc(void *p, size_t size);
-void *__real_reallocarray(void *p, size_t n, size_t size);
-char *__real_strdup(const char *s);
-void *__wrap_malloc(size_t size);
-void *__wrap_calloc(size_t n, size_t size);
-void *__wrap_realloc(void *p, size_t size);
-void *__wrap_reallocarray(void *p, size_t n, size_t size);
-char *__wrap_strdup(const char *s);
-
-static size_t until_failure = SIZE_MAX; /* allocations that still succeed */
-static bool failed;
-
-static bool fails(void)
-{
-	if (until_failure == SIZE_MAX)
-		return false;
-	if (until_failure-- > 0)
-		return false;
-	until_failure = SIZE_MAX;
-	failed = true;
-	return true;
-}
-
-void *__wrap_malloc(size_t size)
-{
-	return fails() ? NULL : __real_malloc(size);
-}
-
-void *__wrap_calloc(size_t n, size_t size)
-{
-	return fails() ? NULL : __real_calloc(n, size);
-}
-
-void *__wrap_realloc(void *p, size_t size)
-{
-	return fails() ? NULL : __real_realloc(p, size);
-}
-
-void *__wrap_reallocarray(void *p, size_t n, size_t size)
-{
-	return fails() ? NULL : __real_reallocarray(p, n, size);
-}
-
-char *__wrap_strdup(const char *s)
-{
-	return fails() ? NULL : __real_strdup(s);
-}
+#include "tests/failing-memory.h"
 
 /* True when the n-th allocation existed and failed. */
 static bool load_with_failure(const char *path, size_t n, int expected)
@@ -77,11 +28,9 @@ static bool load_with_failure(const char *path, size_t n, int expected)
 	bool reached;
 	int r;
 
-	failed = false;
-	until_failure = n;
+	failing_memory_arm(n);
 	r = conf_load(path, &conf, &diags);
-	until_failure = SIZE_MAX;
-	reached = failed;
+	reached = failing_memory_disarm();
 	assert_int_equal(!conf, r < 0);
 	if (r != -ENOMEM)
 		assert_int_equal(r, expected);

@@ -2,7 +2,7 @@
 
 /*
  * Every allocation of the tables fails once: the command or the publication answers -ENOMEM, succeeds when it is asked
- * again, and in the end all is as if nothing had happened. The linker wraps the functions (tests/meson.build).
+ * again, and in the end all is as if nothing had happened.
  */
 
 #include <errno.h>
@@ -15,58 +15,12 @@
 #include <cmocka.h>
 
 #include "base/cleanup.h"
+#include "tests/failing-memory.h"
 #include "tables-rig.h"
-
-void *__real_malloc(size_t size);
-void *__real_calloc(size_t n, size_t size);
-void *__real_realloc(void *p, size_t size);
-void *__real_reallocarray(void *p, size_t n, size_t size);
-char *__real_strdup(const char *s);
-void *__wrap_malloc(size_t size);
-void *__wrap_calloc(size_t n, size_t size);
-void *__wrap_realloc(void *p, size_t size);
-void *__wrap_reallocarray(void *p, size_t n, size_t size);
-char *__wrap_strdup(const char *s);
 
 enum {
 	SERVICES = 20, /* more than the first index holds */
 };
-
-static size_t until_failure = SIZE_MAX; /* allocations that still succeed */
-static bool armed;			/* only the tables' own fail */
-
-static bool fails(void)
-{
-	if (!armed || until_failure == SIZE_MAX || until_failure-- > 0)
-		return false;
-	until_failure = SIZE_MAX;
-	return true;
-}
-
-void *__wrap_malloc(size_t size)
-{
-	return fails() ? NULL : __real_malloc(size);
-}
-
-void *__wrap_calloc(size_t n, size_t size)
-{
-	return fails() ? NULL : __real_calloc(n, size);
-}
-
-void *__wrap_realloc(void *p, size_t size)
-{
-	return fails() ? NULL : __real_realloc(p, size);
-}
-
-void *__wrap_reallocarray(void *p, size_t n, size_t size)
-{
-	return fails() ? NULL : __real_reallocarray(p, n, size);
-}
-
-char *__wrap_strdup(const char *s)
-{
-	return fails() ? NULL : __real_strdup(s);
-}
 
 static struct ipvs_service_key nth_key(unsigned i)
 {
@@ -125,11 +79,11 @@ static void persist(struct tables_rig *g, int (*step)(struct tables_rig *, unsig
 {
 	int r;
 
-	armed = true;
+	failing_memory_suspend(false);
 	r = step(g, i);
 	if (r == -ENOMEM)
 		r = step(g, i);
-	armed = false;
+	failing_memory_suspend(true);
 	assert_int_equal(r, 0);
 }
 
@@ -171,10 +125,11 @@ static void test_every_allocation(void **state)
 		struct tables_rig g;
 
 		tables_rig_init(&g, 1);
-		until_failure = n;
+		failing_memory_suspend(true); /* only the tables' own fail */
+		failing_memory_arm(n);
 		run(&g);
-		reached = until_failure == SIZE_MAX;
-		until_failure = SIZE_MAX;
+		reached = failing_memory_disarm();
+		failing_memory_suspend(false);
 		assert_complete(&g);
 		tables_rig_deinit(&g);
 	}
@@ -198,14 +153,12 @@ static void test_creation(void **state)
 
 	(void)state;
 	for (size_t n = 0; r == -ENOMEM; n++) {
-		until_failure = n;
-		armed = true;
+		failing_memory_arm(n);
 		r = tables_new(&c, &t);
-		armed = false;
+		(void)failing_memory_disarm();
 		assert_int_equal(!t, r < 0);
 		assert_in_range(n, 0, 100);
 	}
-	until_failure = SIZE_MAX;
 	assert_int_equal(r, 0);
 	tables_free(t);
 }

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/byte-order.h"
 #include "base/cleanup.h"
 
 enum {
@@ -18,25 +19,15 @@ enum {
 	REASSEMBLED_MAX = FRAME_BYTES_MAX,
 };
 
-static uint16_t get16(const uint8_t *p)
-{
-	return (uint16_t)(p[0] << 8 | p[1]);
-}
-
-static void put16(uint8_t *p, uint16_t v)
-{
-	p[0] = (uint8_t)(v >> 8);
-	p[1] = (uint8_t)v;
-}
-
 static bool is_ipv4(const struct frame *f)
 {
-	return f->len_bytes >= ETHER + sizeof(struct iphdr) && get16(f->bytes + 12) == ETHERTYPE_IP;
+	return f->len_bytes >= ETHER + sizeof(struct iphdr) &&
+	       get_be16(f->bytes + 12) == ETHERTYPE_IP;
 }
 
 static bool is_ipv6(const struct frame *f)
 {
-	return f->len_bytes >= ETHER + IPV6_HEADER && get16(f->bytes + 12) == ETHERTYPE_IPV6;
+	return f->len_bytes >= ETHER + IPV6_HEADER && get_be16(f->bytes + 12) == ETHERTYPE_IPV6;
 }
 
 static uint8_t protocol_of(const struct frame *f)
@@ -54,9 +45,9 @@ static void clear_ipv4_field(struct frame *f, size_t offset)
 {
 	uint8_t *ip = f->bytes + ETHER;
 
-	put16(ip + offset, 0);
-	put16(ip + 10, 0);
-	put16(ip + 10, frame_checksum(0, ip, (size_t)(ip[0] & 0x0f) * 4));
+	put_be16(ip + offset, 0);
+	put_be16(ip + 10, 0);
+	put_be16(ip + 10, frame_checksum(0, ip, (size_t)(ip[0] & 0x0f) * 4));
 }
 
 static bool is_tunnel(const struct frame *f)
@@ -65,7 +56,7 @@ static bool is_tunnel(const struct frame *f)
 	struct frame copy = *f;
 
 	return protocol == IPPROTO_IPIP || protocol == IPPROTO_IPV6 || protocol == IPPROTO_GRE ||
-	       (protocol == IPPROTO_UDP && get16(payload_of(&copy) + 2) == 6080);
+	       (protocol == IPPROTO_UDP && get_be16(payload_of(&copy) + 2) == 6080);
 }
 
 static void outer_identification(struct frame *f)
@@ -79,7 +70,7 @@ static void outer_flow_label(struct frame *f)
 	if (!is_ipv6(f) || !is_tunnel(f))
 		return;
 	f->bytes[ETHER + 1] &= 0xf0;
-	put16(f->bytes + ETHER + 2, 0);
+	put_be16(f->bytes + ETHER + 2, 0);
 }
 
 /* The checksum of the outer UDP header covers the port. */
@@ -87,8 +78,8 @@ static void gue_source_port(struct frame *f)
 {
 	if (protocol_of(f) != IPPROTO_UDP || !is_tunnel(f))
 		return;
-	put16(payload_of(f), 0);
-	put16(payload_of(f) + 6, 0);
+	put_be16(payload_of(f), 0);
+	put_be16(payload_of(f) + 6, 0);
 }
 
 static bool is_generated(const struct frame *f)
@@ -119,7 +110,7 @@ static void generated_flow_label(struct frame *f)
 	if (!is_ipv6(f) || (protocol != IPPROTO_ICMPV6 && protocol != IPPROTO_TCP))
 		return;
 	f->bytes[ETHER + 1] &= 0xf0;
-	put16(f->bytes + ETHER + 2, 0);
+	put_be16(f->bytes + ETHER + 2, 0);
 }
 
 /* Where either side has none, neither counts. */
@@ -128,9 +119,9 @@ static void absent_checksum(struct frame *a, struct frame *b)
 	uint8_t *p = payload_of(a), *q = payload_of(b);
 
 	if (!is_ipv4(a) || !is_ipv4(b) || protocol_of(a) != IPPROTO_UDP ||
-	    protocol_of(b) != IPPROTO_UDP || get16(q + 6) != 0)
+	    protocol_of(b) != IPPROTO_UDP || get_be16(q + 6) != 0)
 		return;
-	put16(p + 6, 0);
+	put_be16(p + 6, 0);
 }
 
 static bool is_error(const struct frame *f)
@@ -148,13 +139,13 @@ static void cut_error(struct frame *f)
 {
 	uint8_t *ip = f->bytes + ETHER, *icmp = payload_of(f);
 
-	put16(icmp + 2, 0);
+	put_be16(icmp + 2, 0);
 	f->len_bytes = (size_t)(icmp - f->bytes) + 8;
 	if (is_ipv6(f)) {
-		put16(ip + 4, 8);
+		put_be16(ip + 4, 8);
 		return;
 	}
-	put16(ip + 2, (uint16_t)(f->len_bytes - ETHER));
+	put_be16(ip + 2, (uint16_t)(f->len_bytes - ETHER));
 	clear_ipv4_field(f, 4);
 }
 
@@ -165,7 +156,7 @@ static bool embeds_fragment(const struct frame *f)
 	const uint8_t *embedded = payload_of(&copy) + 8;
 
 	return is_ipv6(f) ? embedded[6] == IPPROTO_FRAGMENT
-			  : (get16(embedded + 6) & (IP_MF | IP_OFFMASK)) != 0;
+			  : (get_be16(embedded + 6) & (IP_MF | IP_OFFMASK)) != 0;
 }
 
 static void error_about_fragment(struct frame *a, struct frame *b)
@@ -270,18 +261,18 @@ static void read_fragment(const struct frame *f, struct fragment *ret)
 	*ret = (struct fragment){ 0 };
 	if (is_ipv4(f)) {
 		ret->header_bytes = ETHER + (size_t)(ip[0] & 0x0f) * 4;
-		ret->offset = (size_t)(get16(ip + 6) & IP_OFFMASK) * 8;
-		ret->more = (get16(ip + 6) & IP_MF) != 0;
-		ret->id = get16(ip + 4);
+		ret->offset = (size_t)(get_be16(ip + 6) & IP_OFFMASK) * 8;
+		ret->more = (get_be16(ip + 6) & IP_MF) != 0;
+		ret->id = get_be16(ip + 4);
 		ret->is_fragment = ret->more || ret->offset;
-		ret->len_bytes = ETHER + get16(ip + 2) - ret->header_bytes;
+		ret->len_bytes = ETHER + get_be16(ip + 2) - ret->header_bytes;
 	} else if (is_ipv6(f) && ip[6] == IPPROTO_FRAGMENT) {
 		const uint8_t *h = ip + IPV6_HEADER;
 
 		ret->header_bytes = ETHER + IPV6_HEADER + FRAGMENT_HEADER;
-		ret->offset = get16(h + 2) & 0xfff8;
+		ret->offset = get_be16(h + 2) & 0xfff8;
 		ret->more = h[3] & 1;
-		ret->id = (uint32_t)get16(h + 4) << 16 | get16(h + 6);
+		ret->id = (uint32_t)get_be16(h + 4) << 16 | get_be16(h + 6);
 		ret->is_fragment = true;
 		ret->len_bytes = f->len_bytes - ret->header_bytes;
 	}
@@ -293,12 +284,12 @@ static void make_whole(struct frame *f, const struct fragment *first, size_t pay
 	uint8_t *ip = f->bytes + ETHER;
 
 	if (is_ipv4(f)) {
-		put16(ip + 2, (uint16_t)(first->header_bytes - ETHER + payload));
-		put16(ip + 6, 0);
+		put_be16(ip + 2, (uint16_t)(first->header_bytes - ETHER + payload));
+		put_be16(ip + 6, 0);
 		clear_ipv4_field(f, 6);
 	} else {
 		ip[6] = ip[IPV6_HEADER];
-		put16(ip + 4, (uint16_t)payload);
+		put_be16(ip + 4, (uint16_t)payload);
 		memmove(ip + IPV6_HEADER, ip + IPV6_HEADER + FRAGMENT_HEADER, payload);
 	}
 	f->len_bytes = first->header_bytes - (is_ipv4(f) ? 0 : FRAGMENT_HEADER) + payload;
@@ -362,7 +353,7 @@ static void strip_tunnel(struct frame *f)
 
 	if (inner == 0 || inner >= f->len_bytes)
 		return;
-	put16(f->bytes + 12, f->bytes[inner] >> 4 == 6 ? ETHERTYPE_IPV6 : ETHERTYPE_IP);
+	put_be16(f->bytes + 12, f->bytes[inner] >> 4 == 6 ? ETHERTYPE_IPV6 : ETHERTYPE_IP);
 	f->len_bytes -= inner - ETHER;
 	memmove(f->bytes + ETHER, f->bytes + inner, f->len_bytes - ETHER);
 }
@@ -487,19 +478,19 @@ static void describe_l4(const struct frame *f, uint8_t protocol, const uint8_t *
 		return;
 	switch (protocol) {
 	case IPPROTO_TCP:
-		(void)fprintf(to, " tcp %u>%u ", get16(l4), get16(l4 + 2));
+		(void)fprintf(to, " tcp %u>%u ", get_be16(l4), get_be16(l4 + 2));
 		for (int i = 0; i < 5; i++)
 			if (l4[13] & 1 << i)
 				(void)fputc(letters[i], to);
 		break;
 	case IPPROTO_UDP:
 	case IPPROTO_SCTP:
-		(void)fprintf(to, " %s %u>%u", protocol == IPPROTO_UDP ? "udp" : "sctp", get16(l4),
-			      get16(l4 + 2));
+		(void)fprintf(to, " %s %u>%u", protocol == IPPROTO_UDP ? "udp" : "sctp",
+			      get_be16(l4), get_be16(l4 + 2));
 		break;
 	case IPPROTO_ICMP:
 	case IPPROTO_ICMPV6:
-		(void)fprintf(to, " icmp type %u code %u rest %u", l4[0], l4[1], get16(l4 + 6));
+		(void)fprintf(to, " icmp type %u code %u rest %u", l4[0], l4[1], get_be16(l4 + 6));
 		break;
 	default:
 		(void)fprintf(to, " protocol %u", protocol);

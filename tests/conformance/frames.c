@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/byte-order.h"
 #include "base/cleanup.h"
 
 enum {
@@ -25,27 +26,10 @@ enum {
 	ICMP_HEADER = 8,
 };
 
-static void put16(uint8_t *p, uint16_t v)
-{
-	p[0] = (uint8_t)(v >> 8);
-	p[1] = (uint8_t)v;
-}
-
-static void put32(uint8_t *p, uint32_t v)
-{
-	put16(p, (uint16_t)(v >> 16));
-	put16(p + 2, (uint16_t)v);
-}
-
-static uint16_t get16(const uint8_t *p)
-{
-	return (uint16_t)(p[0] << 8 | p[1]);
-}
-
 static uint32_t sum_bytes(uint32_t sum, const uint8_t *p, size_t len_bytes)
 {
 	for (size_t i = 0; i + 1 < len_bytes; i += 2)
-		sum += get16(p + i);
+		sum += get_be16(p + i);
 	if (len_bytes % 2)
 		sum += (uint32_t)p[len_bytes - 1] << 8;
 	return sum;
@@ -85,7 +69,7 @@ static uint8_t *put_ether(struct frame *f, const uint8_t src[6], const uint8_t d
 {
 	memcpy(f->bytes, dst, 6);
 	memcpy(f->bytes + 6, src, 6);
-	put16(f->bytes + 12, v6 ? ETHERTYPE_IPV6 : ETHERTYPE_IP);
+	put_be16(f->bytes + 12, v6 ? ETHERTYPE_IPV6 : ETHERTYPE_IP);
 	return f->bytes + ETHER;
 }
 
@@ -96,16 +80,16 @@ static uint8_t *put_ipv4(uint8_t *p, const struct frame_spec *s, uint8_t protoco
 	memset(p, 0, header);
 	p[0] = (uint8_t)(0x40 | header / 4);
 	p[1] = s->tos;
-	put16(p + 2, (uint16_t)(header + payload));
-	put16(p + 4, s->ip_id);
-	put16(p + 6, s->dont_fragment ? IP_DF : 0);
+	put_be16(p + 2, (uint16_t)(header + payload));
+	put_be16(p + 4, s->ip_id);
+	put_be16(p + 6, s->dont_fragment ? IP_DF : 0);
 	p[8] = s->ttl;
 	p[9] = protocol;
 	memcpy(p + 12, s->src.bytes, 4);
 	memcpy(p + 16, s->dst.bytes, 4);
 	if (s->options)
 		memset(p + 20, IPOPT_NOP, OPTION_WORD);
-	put16(p + 10, frame_checksum(0, p, header));
+	put_be16(p + 10, frame_checksum(0, p, header));
 	return p + header;
 }
 
@@ -113,8 +97,8 @@ static uint8_t *put_ipv6(uint8_t *p, const struct frame_spec *s, uint8_t protoco
 {
 	size_t extension = s->options ? EXTENSION : 0;
 
-	put32(p, 6U << 28 | (uint32_t)s->tos << 20);
-	put16(p + 4, (uint16_t)(extension + payload));
+	put_be32(p, 6U << 28 | (uint32_t)s->tos << 20);
+	put_be16(p + 4, (uint16_t)(extension + payload));
 	p[6] = s->options ? IPPROTO_DSTOPTS : protocol;
 	p[7] = s->ttl;
 	memcpy(p + 8, s->src.bytes, 16);
@@ -153,27 +137,27 @@ static void put_l4(uint8_t *p, const struct frame_spec *s, size_t total)
 	memset(p, 0, header);
 	for (size_t i = header; i < total; i++)
 		p[i] = (uint8_t)(s->seq + i);
-	put16(p, s->sport);
-	put16(p + 2, s->dport);
+	put_be16(p, s->sport);
+	put_be16(p + 2, s->dport);
 	switch (s->protocol) {
 	case IPPROTO_TCP:
-		put32(p + 4, s->seq);
-		put32(p + 8, s->tcp_flags & FRAME_TCP_ACK ? s->seq + 1000 : 0);
+		put_be32(p + 4, s->seq);
+		put_be32(p + 8, s->tcp_flags & FRAME_TCP_ACK ? s->seq + 1000 : 0);
 		p[12] = TCP_HEADER / 4 << 4;
 		p[13] = s->tcp_flags;
-		put16(p + 14, 65535);
-		put16(p + 16, frame_checksum(sum, p, total));
+		put_be16(p + 14, 65535);
+		put_be16(p + 16, frame_checksum(sum, p, total));
 		break;
 	case IPPROTO_UDP:
-		put16(p + 4, (uint16_t)total);
+		put_be16(p + 4, (uint16_t)total);
 		checksum = frame_checksum(sum, p, total);
 		if (!s->no_checksum)
-			put16(p + 6, checksum ? checksum : 0xffff);
+			put_be16(p + 6, checksum ? checksum : 0xffff);
 		break;
 	case IPPROTO_SCTP:
-		put32(p + 4, s->seq);
+		put_be32(p + 4, s->seq);
 		p[SCTP_HEADER] = s->sctp_chunk;
-		put16(p + SCTP_HEADER + 2, (uint16_t)(total - SCTP_HEADER));
+		put_be16(p + SCTP_HEADER + 2, (uint16_t)(total - SCTP_HEADER));
 		crc = crc32c(p, total);
 		for (int i = 0; i < 4; i++) /* the CRC is stored little-endian */
 			p[8 + i] = (uint8_t)(crc >> 8 * i);
@@ -223,19 +207,19 @@ void frame_fragment(const struct frame *whole, uint16_t offset, uint16_t len, ui
 
 		h[0] = ip[6];
 		h[1] = 0;
-		put16(h + 2, (uint16_t)(offset | more));
-		put32(h + 4, id);
+		put_be16(h + 2, (uint16_t)(offset | more));
+		put_be32(h + 4, id);
 		ip[6] = IPPROTO_FRAGMENT;
-		put16(ip + 4, (uint16_t)(FRAGMENT_HEADER + len));
+		put_be16(ip + 4, (uint16_t)(FRAGMENT_HEADER + len));
 		memcpy(h + FRAGMENT_HEADER, whole->bytes + start + offset, len);
 		ret->len_bytes = start + FRAGMENT_HEADER + len;
 		return;
 	}
-	put16(ip + 2, (uint16_t)(start - ETHER + len));
-	put16(ip + 4, (uint16_t)id);
-	put16(ip + 6, (uint16_t)((more ? IP_MF : 0) | offset / 8));
-	put16(ip + 10, 0);
-	put16(ip + 10, frame_checksum(0, ip, start - ETHER));
+	put_be16(ip + 2, (uint16_t)(start - ETHER + len));
+	put_be16(ip + 4, (uint16_t)id);
+	put_be16(ip + 6, (uint16_t)((more ? IP_MF : 0) | offset / 8));
+	put_be16(ip + 10, 0);
+	put_be16(ip + 10, frame_checksum(0, ip, start - ETHER));
 	memcpy(ret->bytes + start, whole->bytes + start + offset, len);
 	ret->len_bytes = start + len;
 }
@@ -254,12 +238,12 @@ void frame_build_error(const struct frame_error *e, const struct frame *about, s
 	       : put_ipv4(p, &s, protocol, ICMP_HEADER + embedded);
 	p[0] = e->type;
 	p[1] = e->code;
-	put16(p + 2, 0);
-	put32(p + 4, e->rest);
+	put_be16(p + 2, 0);
+	put_be32(p + 4, e->rest);
 	memcpy(p + ICMP_HEADER, about->bytes + ETHER, embedded);
 	if (v6)
 		sum = pseudo_header_sum(&e->src, &e->dst, protocol, ICMP_HEADER + embedded);
-	put16(p + 2, frame_checksum(sum, p, ICMP_HEADER + embedded));
+	put_be16(p + 2, frame_checksum(sum, p, ICMP_HEADER + embedded));
 	ret->len_bytes = (size_t)(p - ret->bytes) + ICMP_HEADER + embedded;
 }
 
@@ -276,12 +260,12 @@ void frame_build_echo(const struct frame_spec *s, uint16_t id, uint16_t seq, str
 	memset(p, 0x5a, total);
 	p[0] = v6 ? ICMP6_ECHO_REQUEST : ICMP_ECHO;
 	p[1] = 0;
-	put16(p + 2, 0);
-	put16(p + 4, id);
-	put16(p + 6, seq);
+	put_be16(p + 2, 0);
+	put_be16(p + 4, id);
+	put_be16(p + 6, seq);
 	if (v6)
 		sum = pseudo_header_sum(&s->src, &s->dst, protocol, total);
-	put16(p + 2, frame_checksum(sum, p, total));
+	put_be16(p + 2, frame_checksum(sum, p, total));
 	ret->len_bytes = (size_t)(p - ret->bytes) + total;
 }
 
@@ -291,14 +275,14 @@ bool frame_is_echo_reply(const struct frame *f, const struct addr *from, uint16_
 	bool v6 = from->family == AF_INET6;
 	const uint8_t *ip = f->bytes + ETHER, *p = f->bytes + l4;
 
-	if (get16(f->bytes + 12) != (v6 ? ETHERTYPE_IPV6 : ETHERTYPE_IP) ||
+	if (get_be16(f->bytes + 12) != (v6 ? ETHERTYPE_IPV6 : ETHERTYPE_IP) ||
 	    f->len_bytes < l4 + ICMP_HEADER)
 		return false;
 	if (memcmp(ip + (v6 ? 8 : 12), from->bytes, addr_len_bytes(from)) != 0)
 		return false;
 	return ip[v6 ? 6 : 9] == (v6 ? IPPROTO_ICMPV6 : IPPROTO_ICMP) &&
-	       p[0] == (v6 ? ICMP6_ECHO_REPLY : ICMP_ECHOREPLY) && get16(p + 4) == id &&
-	       get16(p + 6) == seq;
+	       p[0] == (v6 ? ICMP6_ECHO_REPLY : ICMP_ECHOREPLY) && get_be16(p + 4) == id &&
+	       get_be16(p + 6) == seq;
 }
 
 static bool l4_checksum_is_right(uint8_t protocol, const struct addr *src, const struct addr *dst,
@@ -309,7 +293,7 @@ static bool l4_checksum_is_right(uint8_t protocol, const struct addr *src, const
 
 	switch (protocol) {
 	case IPPROTO_UDP:
-		if (src->family == AF_INET && get16(p + 6) == 0)
+		if (src->family == AF_INET && get_be16(p + 6) == 0)
 			return true;
 		return frame_checksum(sum, p, total) == 0;
 	case IPPROTO_ICMP:
@@ -340,7 +324,7 @@ bool frame_checksums_are_right(const struct frame *f)
 		memcpy(src.bytes, ip + 8, 16);
 		memcpy(dst.bytes, ip + 24, 16);
 		protocol = ip[6];
-		total = get16(ip + 4);
+		total = get_be16(ip + 4);
 		if (protocol == IPPROTO_DSTOPTS) {
 			protocol = f->bytes[l4];
 			l4 += EXTENSION;
@@ -350,10 +334,10 @@ bool frame_checksums_are_right(const struct frame *f)
 		memcpy(src.bytes, ip + 12, 4);
 		memcpy(dst.bytes, ip + 16, 4);
 		protocol = ip[9];
-		total = get16(ip + 2) - (l4 - ETHER);
+		total = get_be16(ip + 2) - (l4 - ETHER);
 		if (frame_checksum(0, ip, l4 - ETHER) != 0)
 			return false;
-		if (get16(ip + 6) & (IP_MF | IP_OFFMASK))
+		if (get_be16(ip + 6) & (IP_MF | IP_OFFMASK))
 			return true;
 	}
 	if (l4 + total > f->len_bytes)
