@@ -16,18 +16,6 @@
 #include "daemon/inspect.h"
 #include "daemon/json-text.h"
 #include "daemon/manager.h"
-#include "daemon/rfc3339.h"
-
-static void add_time(struct json_text *j, const char *name, usec_t wall_usec)
-{
-	char text[RFC3339_MAX];
-
-	json_text_member(j, name);
-	if (wall_usec)
-		json_text_string(j, rfc3339_format(wall_usec, text));
-	else
-		json_text_raw(j, "null");
-}
 
 /* Left out when there is nothing to say, as AWS does. */
 static void add_optional(struct json_text *j, const char *name, const char *s)
@@ -73,8 +61,8 @@ static void add_own(struct json_text *j, const struct target *t)
 	json_text_member(j, "Ipvsd");
 	json_text_raw(j, "{\"Detail\":");
 	json_text_string(j, detail);
-	add_time(j, "Since", h->since_usec);
-	add_time(j, "Checked", h->checked_usec);
+	json_text_member_time(j, "Since", h->since_usec);
+	json_text_member_time(j, "Checked", h->checked_usec);
 	json_text_member_int(j, "DurationUsec", (int64_t)h->duration_usec);
 	json_text_member_int(j, "Successes", h->successes);
 	json_text_member_int(j, "Failures", h->failures);

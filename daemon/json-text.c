@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "daemon/rfc3339.h"
 
 enum {
 	FIRST_BYTES = 1024,
@@ -132,6 +133,17 @@ void json_text_member_bool(struct json_text *j, const char *name, bool value)
 {
 	json_text_member(j, name);
 	json_text_bool(j, value);
+}
+
+void json_text_member_time(struct json_text *j, const char *name, usec_t wall_usec)
+{
+	char text[RFC3339_MAX];
+
+	json_text_member(j, name);
+	if (wall_usec)
+		json_text_string(j, rfc3339_format(wall_usec, text));
+	else
+		json_text_raw(j, "null");
 }
 
 static int on_dump(const char *bytes, size_t len_bytes, void *userdata)

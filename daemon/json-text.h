@@ -11,6 +11,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/clock.h"
+
 struct json_text {
 	char *text; /* owned until finished */
 	size_t len_bytes, size_bytes;
@@ -36,6 +38,8 @@ void json_text_member(struct json_text *j, const char *name);
 void json_text_member_string(struct json_text *j, const char *name, const char *s);
 void json_text_member_int(struct json_text *j, const char *name, int64_t value);
 void json_text_member_bool(struct json_text *j, const char *name, bool value);
+/* RFC 3339; null for 0, "never". */
+void json_text_member_time(struct json_text *j, const char *name, usec_t wall_usec);
 
 /* Any value, which it takes; NULL counts as out of memory. */
 void json_text_tree(struct json_text *j, json_t *tree);

@@ -27,18 +27,6 @@
 
 DEFINE_CLEANUP(json_t *, json_decref)
 
-/* null for 0, "never". */
-static void add_time(struct json_text *j, const char *name, usec_t wall_usec)
-{
-	char text[RFC3339_MAX];
-
-	json_text_member(j, name);
-	if (wall_usec)
-		json_text_string(j, rfc3339_format(wall_usec, text));
-	else
-		json_text_raw(j, "null");
-}
-
 static void add_rates(struct json_text *j, uint64_t active, uint64_t inactive,
 		      const struct ipvs_stats *s)
 {
@@ -71,8 +59,8 @@ static void add_leaving(struct json_text *j, const struct manager *m, const stru
 			continue;
 		json_text_raw(j, separator);
 		json_text_string(j, addr_port_format(&e->addr, e->port, name));
-		add_time(j, "drain_deadline",
-			 e->deadline_usec == LINGER_UNTIL_IDLE ? 0 : e->deadline_usec);
+		json_text_member_time(j, "drain_deadline",
+				      e->deadline_usec == LINGER_UNTIL_IDLE ? 0 : e->deadline_usec);
 		json_text_raw(j, "}");
 		separator = ",{\"target\":";
 	}
@@ -152,8 +140,8 @@ static void add_health(struct json_text *j, const struct target_health *h)
 	json_text_member_string(j, "reason", target_reason_to_string(h->reason));
 	json_text_member_string(j, "description", target_health_describe(h, description));
 	json_text_member_string(j, "detail", detail);
-	add_time(j, "since", h->since_usec);
-	add_time(j, "checked", h->checked_usec);
+	json_text_member_time(j, "since", h->since_usec);
+	json_text_member_time(j, "checked", h->checked_usec);
 	json_text_member_int(j, "duration_us", (int64_t)h->duration_usec);
 	json_text_member_int(j, "successes", h->successes);
 	json_text_member_int(j, "failures", h->failures);
@@ -181,9 +169,10 @@ static void add_target(struct json_text *j, const struct target_group *g, const 
 	json_text_member_bool(j, "fail_open", t->weight.by_fail_open && !g->cold);
 	json_text_member_bool(j, "cold_start", t->weight.by_fail_open && g->cold);
 	json_text_member_bool(j, "drained", t->drained);
-	add_time(j, "drain_deadline", draining ? t->health.drain_deadline_usec : 0);
-	add_time(j, "slow_start_end",
-		 t->slow_start_usec ? t->slow_start_usec + g->settings.slow_start_usec : 0);
+	json_text_member_time(j, "drain_deadline", draining ? t->health.drain_deadline_usec : 0);
+	json_text_member_time(j, "slow_start_end",
+			      t->slow_start_usec ? t->slow_start_usec + g->settings.slow_start_usec
+						 : 0);
 	json_text_member_bool(j, "anomalous", t->anomaly.anomalous);
 	json_text_member_int(j, "mitigation_steps", t->anomaly.steps);
 	add_rates(j, c->active, c->inactive, &c->stats);

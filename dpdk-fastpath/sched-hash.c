@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/gcd.h"
 #include "dpdk-fastpath/packet.h"
 #include "dpdk-fastpath/snapshot.h"
 
@@ -81,17 +82,6 @@ size_t sched_hash_size(enum sched_kind kind)
 	default:
 		return 0;
 	}
-}
-
-static uint32_t gcd(uint32_t a, uint32_t b)
-{
-	while (b) {
-		uint32_t rest = a % b;
-
-		a = b;
-		b = rest;
-	}
-	return a;
 }
 
 /* One destination's way through the table. */

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/gcd.h"
 #include "conf/conf.h"
 
 enum {
@@ -240,17 +241,6 @@ static size_t candidates_merge(struct candidate *c, size_t n)
 	n = out + 1;
 	qsort(c, n, sizeof(*c), candidate_list_cmp);
 	return n;
-}
-
-static uint32_t gcd(uint32_t a, uint32_t b)
-{
-	while (b) {
-		uint32_t rest = a % b;
-
-		a = b;
-		b = rest;
-	}
-	return a;
 }
 
 /*
