@@ -387,6 +387,7 @@ void checks_tick(struct checks *c, usec_t now_usec)
 	for (size_t i = 0; i < c->manager->registry.n && i < c->n_groups; i++)
 		tend_group(c, i, now_usec);
 	checks_watch_lateness(c, now_usec);
+	checks_watch_crowd(c, now_usec);
 	watch_age(c, now_usec);
 	say_doubt(c, now_usec);
 }

@@ -22,6 +22,11 @@ void checks_watch_lateness(struct checks *c, usec_t now_usec);
 const char *checks_late_text(const struct checks *c, char buf[static CHECKS_LATE_TEXT_MAX]);
 json_t *checks_lateness_to_json(const struct checks *c);
 
+/* Exec checks that are too many for the programs that may run: daemon/checks-crowd.c. */
+void checks_take_crowd(struct checks *c, const struct protocol_heartbeat *beat);
+void checks_watch_crowd(struct checks *c, usec_t now_usec);
+json_t *checks_crowd_text(const struct checks *c);
+
 /* What came of a probe, for certain. now_usec: when it was heard of. */
 void checks_judge_result(struct checks *c, unsigned worker, const struct protocol_result *result,
 			 usec_t now_usec);

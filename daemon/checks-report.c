@@ -53,6 +53,8 @@ static json_t *alarms_to_json(const struct checks *c)
 		return NULL;
 	if (c->late_alarm.raised)
 		add_alarm(list, json_string(checks_late_text(c, late)));
+	if (c->crowd.alarm.raised)
+		add_alarm(list, checks_crowd_text(c));
 	if (c->age_alarm.raised)
 		add_alarm(list, json_sprintf("verdicts are old: the oldest by %" PRIu64 " s",
 					     c->oldest_usec / USEC_PER_SEC));

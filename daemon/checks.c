@@ -186,6 +186,8 @@ void checks_judge_result(struct checks *c, unsigned worker, const struct protoco
 void checks_take_heartbeat(struct checks *c, unsigned worker, const struct protocol_heartbeat *beat)
 {
 	guard_worker_beat(&c->workers[worker], beat->now_usec, PROTOCOL_HEARTBEAT_USEC);
+	if (worker == WORKER_POOL_EXEC)
+		checks_take_crowd(c, beat);
 }
 
 void checks_report_passive(struct checks *c, struct target_group *g, struct target *t,

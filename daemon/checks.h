@@ -32,6 +32,14 @@ struct checks_group {
 	bool said_waiting;
 };
 
+/* Exec checks that wait for a place among the programs that run; by the last heartbeat of their worker. */
+struct checks_crowd {
+	uint64_t n_waiting;
+	uint64_t n_left_out; /* since that worker began */
+	bool grew;	     /* it is more than at the last look */
+	struct guard_alarm alarm;
+};
+
 struct checks {
 	struct manager *manager; /* borrowed */
 	sd_event_source *timer;	 /* owned */
@@ -46,6 +54,7 @@ struct checks {
 	usec_t counted_usec; /* monotonic: age of the counts */
 	size_t n_held;
 	struct guard_alarm late_alarm, age_alarm;
+	struct checks_crowd crowd;
 	usec_t oldest_usec; /* age of the oldest verdict when last looked at, */
 	uint64_t oldest_id; /* and whose it is; 0 = nobody's */
 	uint64_t n_doubted; /* failures that did not count */

@@ -233,14 +233,18 @@ bool worker_pool_status(const struct worker_pool *p, unsigned number, usec_t now
 
 static json_t *status_to_json(const struct worker_status *s)
 {
-	return json_pack(
-		"{s:I,s:b,s:b,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I}", "worker_pid", (json_int_t)s->pid,
-		"alive", s->alive, "frozen", s->frozen, "restarts", (json_int_t)s->restarts,
-		"last_heartbeat_ms", (json_int_t)(s->heartbeat_age_usec / USEC_PER_MSEC),
-		"max_lateness_us", (json_int_t)s->last.max_lateness_usec, "probes",
-		(json_int_t)s->last.probes, "probes_started", (json_int_t)s->last.probes_started,
-		"probes_skipped", (json_int_t)s->last.probes_skipped, "results_dropped",
-		(json_int_t)s->last.results_dropped, "in_flight", (json_int_t)s->last.in_flight);
+	return json_pack("{s:I,s:b,s:b,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I}", "worker_pid",
+			 (json_int_t)s->pid, "alive", s->alive, "frozen", s->frozen, "restarts",
+			 (json_int_t)s->restarts, "last_heartbeat_ms",
+			 (json_int_t)(s->heartbeat_age_usec / USEC_PER_MSEC), "max_lateness_us",
+			 (json_int_t)s->last.max_lateness_usec, "probes",
+			 (json_int_t)s->last.probes, "probes_started",
+			 (json_int_t)s->last.probes_started, "probes_skipped",
+			 (json_int_t)s->last.probes_skipped, "results_dropped",
+			 (json_int_t)s->last.results_dropped, "in_flight",
+			 (json_int_t)s->last.in_flight, "probes_waiting",
+			 (json_int_t)s->last.probes_waiting, "probes_left_out",
+			 (json_int_t)s->last.probes_left_out);
 }
 
 /* The sum, or where that means nothing the worst. */
@@ -257,6 +261,8 @@ static void add_status(struct worker_status *sum, const struct worker_status *s,
 	sum->last.probes_skipped += s->last.probes_skipped;
 	sum->last.results_dropped += s->last.results_dropped;
 	sum->last.in_flight += s->last.in_flight;
+	sum->last.probes_waiting += s->last.probes_waiting;
+	sum->last.probes_left_out += s->last.probes_left_out;
 }
 
 json_t *worker_pool_to_json(const struct worker_pool *p, usec_t now_usec)

@@ -13,6 +13,12 @@ static bool by_curl(const struct probe_spec *spec)
 	return spec->flags & PROTOCOL_PROBE_HTTP2;
 }
 
+bool attempt_has_place(const struct attempt_engines *engines, const struct probe_spec *spec)
+{
+	return spec->check != PROTOCOL_CHECK_EXEC || !engines->exec ||
+	       probe_exec_has_place(engines->exec);
+}
+
 int attempt_start(struct attempt *a, const struct attempt_engines *engines,
 		  const struct probe_spec *spec, probe_advise_t advise, probe_done_t done,
 		  void *userdata)

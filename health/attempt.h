@@ -39,6 +39,9 @@ struct attempt {
 	};
 };
 
+/* False: as many of its kind run as may at once, and a start would fail. */
+bool attempt_has_place(const struct attempt_engines *engines, const struct probe_spec *spec);
+
 /* Negative errno without a call of done: our own fault, not the target's. */
 int attempt_start(struct attempt *a, const struct attempt_engines *engines,
 		  const struct probe_spec *spec, probe_advise_t advise, probe_done_t done,

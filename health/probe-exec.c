@@ -309,6 +309,11 @@ static int spawn(struct probe_exec *p, struct command *c)
 	return 0;
 }
 
+bool probe_exec_has_place(const struct probe_exec_engine *e)
+{
+	return e->n_running < EXEC_IN_FLIGHT_MAX;
+}
+
 int probe_exec_start(struct probe_exec_engine *e, const struct probe_spec *spec,
 		     probe_advise_t advise, probe_done_t done, void *userdata,
 		     struct probe_exec **ret)
@@ -317,7 +322,7 @@ int probe_exec_start(struct probe_exec_engine *e, const struct probe_spec *spec,
 	struct probe_exec *p;
 	int r;
 
-	if (e->n_running >= EXEC_IN_FLIGHT_MAX)
+	if (!probe_exec_has_place(e))
 		return -EAGAIN;
 	r = command_init(&command, spec);
 	if (r < 0)

@@ -29,6 +29,9 @@ struct probe_exec;
 
 int probe_exec_engine_new(sd_event *event, struct probe_exec_engine **ret);
 
+/* False while EXEC_IN_FLIGHT_MAX checks run; one that ends has left its place when done is called. */
+bool probe_exec_has_place(const struct probe_exec_engine *e);
+
 /* No check may be running. */
 void probe_exec_engine_free(struct probe_exec_engine *e);
 

@@ -5,6 +5,7 @@
 #include <search.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/queue.h>
 
 #include "base/cleanup.h"
 #include "base/prefetch.h"
@@ -37,11 +38,15 @@ struct probe {
 	usec_t phase_usec, due_usec;
 	bool good; /* the last result */
 	bool running;
+	bool waiting; /* in the line */
 	usec_t attempt_due_usec, attempt_start_usec, deadline_usec;
 	int32_t weight_percent; /* what the running attempt has said of it; -1 = nothing */
 	enum probe_advice advice;
 	struct attempt attempt;
+	TAILQ_ENTRY(probe) line;
 };
+
+TAILQ_HEAD(probe_line, probe);
 
 struct prober {
 	sd_event *event;		/* owned reference */
@@ -51,6 +56,7 @@ struct prober {
 	struct trust trust;
 	struct wakeup_queue starts;    /* of all probes */
 	struct wakeup_queue deadlines; /* of those that run */
+	struct probe_line line;	       /* of those that wait for a place */
 	usec_t armed_usec;
 	bool stood_back; /* at the last wake-up */
 	uint64_t load;	 /* what the schedule asks for in a grain, in 1/LOAD_ONE */
@@ -78,12 +84,42 @@ static struct probe *probe_from_deadline(struct wakeup *w)
 	return (struct probe *)((char *)w - offsetof(struct probe, deadline));
 }
 
-/* Of the running attempt. */
+static void arm_at(struct prober *pr, usec_t at_usec)
+{
+	/* An earlier time than needed is left armed: it costs one empty wake-up instead of a call per answer. */
+	if (at_usec >= pr->armed_usec)
+		return;
+	pr->armed_usec = at_usec;
+	(void)sd_event_source_set_time(pr->timer, pr->armed_usec);
+	(void)sd_event_source_set_enabled(pr->timer, SD_EVENT_ONESHOT);
+}
+
+static void join_line(struct probe *p)
+{
+	p->waiting = true;
+	p->prober->stats.waiting++;
+	TAILQ_INSERT_TAIL(&p->prober->line, p, line);
+}
+
+static void leave_line(struct probe *p)
+{
+	if (!p->waiting)
+		return;
+	p->waiting = false;
+	p->prober->stats.waiting--;
+	TAILQ_REMOVE(&p->prober->line, p, line);
+}
+
+/* Of the running attempt. Its place is free as soon as the loop runs again. */
 static void probe_ended(struct probe *p)
 {
+	struct prober *pr = p->prober;
+
 	p->running = false;
-	p->prober->stats.in_flight--;
-	wakeup_remove(&p->prober->deadlines, &p->deadline);
+	pr->stats.in_flight--;
+	wakeup_remove(&pr->deadlines, &p->deadline);
+	if (!TAILQ_EMPTY(&pr->line))
+		arm_at(pr, clock_monotonic_usec());
 }
 
 static enum probe_outcome probe_cancel(struct probe *p)
@@ -103,6 +139,7 @@ static void probe_free(struct probe *p)
 		return;
 	if (p->running)
 		(void)probe_cancel(p);
+	leave_line(p);
 	wakeup_remove(&p->prober->starts, &p->start);
 	attempt_deinit(&p->attempt);
 	probe_spec_deinit(&p->spec);
@@ -120,12 +157,8 @@ static void arm(struct prober *pr)
 {
 	struct wakeup *first = earliest(pr);
 
-	/* An earlier time than needed is left armed: it costs one empty wake-up instead of a call per answer. */
-	if (!first || first->at_usec >= pr->armed_usec)
-		return;
-	pr->armed_usec = first->at_usec;
-	(void)sd_event_source_set_time(pr->timer, pr->armed_usec);
-	(void)sd_event_source_set_enabled(pr->timer, SD_EVENT_ONESHOT);
+	if (first)
+		arm_at(pr, first->at_usec);
 }
 
 static void queue_start_at(struct probe *p, usec_t at_usec)
@@ -249,12 +282,28 @@ static void end_late(struct probe *p, usec_t now_usec)
 		report(p, probe_cancel(p), 0);
 }
 
+/* The next start ends it otherwise. */
+static void watch_deadline(struct probe *p)
+{
+	if (p->running && p->deadline_usec < p->due_usec)
+		queue_deadline(p);
+}
+
+/* Those that are in the line are not overtaken, least by one that has just ended. */
+static bool must_wait(const struct probe *p)
+{
+	const struct probe *first = TAILQ_FIRST(&p->prober->line);
+
+	return (first && first->spec.check == p->spec.check) ||
+	       !attempt_has_place(&p->prober->engines, &p->spec);
+}
+
 static void start_due(struct probe *p, usec_t now_usec)
 {
 	usec_t due = p->due_usec, next;
 
 	end_late(p, now_usec);
-	if (!p->running && !may_start(p->prober, now_usec)) {
+	if (!p->running && !p->waiting && !may_start(p->prober, now_usec)) {
 		queue_start_at(p, now_usec + GRAIN_USEC);
 		return;
 	}
@@ -264,11 +313,27 @@ static void start_due(struct probe *p, usec_t now_usec)
 	p->prober->stats.skipped += (p->due_usec - next) / p->spec.interval_usec;
 	if (p->running)
 		p->prober->stats.skipped++;
+	else if (p->waiting)
+		p->prober->stats.left_out++;
+	else if (must_wait(p))
+		join_line(p);
 	else
 		probe_start(p, due);
 	queue_start(p);
-	if (p->running && p->deadline_usec < p->due_usec)
-		queue_deadline(p);
+	watch_deadline(p);
+}
+
+/* The first of the line, if there is a place for it: true = it has left the line. */
+static bool start_waiting(struct prober *pr, usec_t now_usec)
+{
+	struct probe *p = TAILQ_FIRST(&pr->line);
+
+	if (!p || !attempt_has_place(&pr->engines, &p->spec))
+		return false;
+	leave_line(p);
+	probe_start(p, now_usec);
+	watch_deadline(p);
+	return true;
 }
 
 /* Probes by the thousand are colder than any cache: those that may start next are fetched while one starts. */
@@ -316,6 +381,8 @@ static int on_timer(sd_event_source *s, uint64_t usec, void *userdata)
 		return 0;
 	pr->armed_usec = USEC_NEVER;
 	for (unsigned n = 0; n < WAKES_PER_DISPATCH; n++) {
+		if (start_waiting(pr, now_usec)) /* first, or others would overtake them */
+			continue;
 		w = earliest(pr);
 		if (!w || w->at_usec > now_usec)
 			break;
@@ -336,6 +403,7 @@ int prober_new(sd_event *event, prober_result_t on_result, void *userdata, struc
 	pr->on_result = on_result;
 	pr->userdata = userdata;
 	pr->armed_usec = USEC_NEVER;
+	TAILQ_INIT(&pr->line);
 	r = sd_event_add_time(event, &pr->timer, CLOCK_MONOTONIC, USEC_NEVER, 1, on_timer, pr);
 	if (r >= 0)
 		r = sd_event_source_set_enabled(pr->timer, SD_EVENT_OFF);
@@ -438,7 +506,7 @@ void prober_now(struct prober *pr, uint64_t id)
 {
 	struct probe **found = find(pr, id), *p;
 
-	if (!found || (*found)->running)
+	if (!found || (*found)->running || (*found)->waiting)
 		return;
 	p = *found;
 	p->due_usec = MIN(p->due_usec, clock_monotonic_usec());

@@ -24,7 +24,7 @@
 #include "base/clock.h"
 
 enum {
-	PROTOCOL_VERSION = 3,
+	PROTOCOL_VERSION = 4,
 	PROTOCOL_PATH_MAX = 1024,
 	PROTOCOL_HOST_MAX = 253 + 6, /* a DNS name, a colon and a port */
 	PROTOCOL_PAYLOAD_MAX = 1024,
@@ -164,8 +164,8 @@ struct protocol_result {
 	uint32_t duration_usec;
 	int32_t weight_percent; /* what an agent or a program said of the target's weight; -1 = nothing */
 	uint32_t agent_state; /* enum probe_advice */
-	uint64_t due_usec;    /* monotonic: when the schedule wanted it */
-	uint64_t start_usec;  /* monotonic: when it began; start - due = lateness */
+	uint64_t due_usec;   /* monotonic: when the schedule wanted it, or it got a place at last */
+	uint64_t start_usec; /* monotonic: when it began; start - due = lateness */
 };
 
 struct protocol_heartbeat {
@@ -177,6 +177,8 @@ struct protocol_heartbeat {
 	uint32_t in_flight;
 	uint64_t probes_skipped;  /* due, but the loop came too late or the one before still ran */
 	uint64_t results_dropped; /* oldest first, because the daemon did not read */
+	uint64_t probes_waiting;  /* for a place: programs of exec checks have so many */
+	uint64_t probes_left_out; /* due, but the one before still waited */
 };
 
 /* Fills the header. */

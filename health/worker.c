@@ -241,6 +241,8 @@ static int on_heartbeat(sd_event_source *s, uint64_t usec, void *userdata)
 		.in_flight = stats.in_flight,
 		.probes_skipped = stats.skipped,
 		.results_dropped = w->dropped,
+		.probes_waiting = stats.waiting,
+		.probes_left_out = stats.left_out,
 	};
 	protocol_init(&beat.header, PROTOCOL_HEARTBEAT, sizeof(beat));
 	if (!w->blocked)
