@@ -117,11 +117,16 @@ static bool is_grpc_over(struct probe_curl *p, const char *line, size_t size, lo
 	return p->grpc_status >= 0 || (p->has_header && status != 200);
 }
 
-/* Of http(s): a wrong status is wrong whatever its body brings, or does not bring. */
-static bool is_wrong(const struct probe_curl *p, long status)
+static bool wants_body(const struct probe_spec *spec)
+{
+	return spec->text_size[PROTOCOL_TEXT_EXPECT] > 0 || probe_curl_is_health_check(spec);
+}
+
+/* Of http(s): a wrong status is wrong, and a right one right where nothing is expected of the body, whatever it brings. */
+static bool is_decided(const struct probe_curl *p, long status)
 {
 	return p->spec->check != PROTOCOL_CHECK_GRPC && p->has_header &&
-	       !probe_curl_has_matched(p->spec, status);
+	       (!wants_body(p->spec) || !probe_curl_has_matched(p->spec, status));
 }
 
 static size_t on_header(char *data, size_t size, size_t n, void *userdata)
@@ -135,14 +140,9 @@ static size_t on_header(char *data, size_t size, size_t n, void *userdata)
 		p->has_header = status >= 200;
 	if (p->header_bytes > PROBE_CURL_HEADER_MAX)
 		p->refusal = PROBE_CURL_HEADER_TOO_LARGE;
-	else if (is_grpc_over(p, data, size * n, status) || is_wrong(p, status))
+	else if (is_grpc_over(p, data, size * n, status) || is_decided(p, status))
 		p->refusal = PROBE_CURL_ENOUGH;
 	return p->refusal == PROBE_CURL_NOT_REFUSED ? size * n : 0;
-}
-
-static bool wants_body(const struct probe_spec *spec)
-{
-	return spec->text_size[PROTOCOL_TEXT_EXPECT] > 0 || probe_curl_is_health_check(spec);
 }
 
 static bool grow_body(struct probe_curl *p, size_t needed)
