@@ -92,7 +92,8 @@ enum {
 /* Who asks for a sign of life out of turn asks no more often than this. */
 #define FASTPATH_ASK_USEC (10 * USEC_PER_MSEC)
 #define FASTPATH_START_USEC (30 * USEC_PER_SEC) /* gigabytes of huge pages take their time */
-#define FASTPATH_ATTACH_USEC (5 * USEC_PER_SEC)
+/* A device takes a second or two, on a busy host more. */
+#define FASTPATH_ATTACH_USEC (10 * USEC_PER_SEC)
 #define FASTPATH_TERMINATE_USEC (300 * USEC_PER_MSEC)
 #define FASTPATH_AGAIN_USEC (20 * USEC_PER_MSEC)
 #define FASTPATH_RESTORE_RETRY_USEC USEC_PER_SEC
