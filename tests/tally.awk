@@ -5,7 +5,8 @@
 # A program fails that prints no plan, runs fewer tests than planned, ends with a status although
 # all its tests passed, or never ends. Variables: suite, results, expected (paths, one a line), and
 # again: a file for the paths of the programs that a fault of the emulated machine cut off, which are
-# then no failures yet. Empty: they are.
+# then no failures yet. Empty: they are. doubtful: a file for the paths and names of the programs that
+# failed, but for those that crashed, or that drew a seed and so would not do the same again.
 
 function name_of(path) {
 	sub(/.*\//, "", path)
@@ -14,7 +15,7 @@ function name_of(path) {
 }
 
 function reset() {
-	planned = passed = failed = skipped = plans = lines = 0
+	planned = passed = failed = skipped = plans = lines = seeded = 0
 }
 
 function report(path, status, seconds,    i, missing, why) {
@@ -35,6 +36,8 @@ function report(path, status, seconds,    i, missing, why) {
 		why = why (why ? ", " : "") "status " status
 	if (why && !failed)
 		failed = 1
+	if (failed && !seeded && (status < 128 || status == 137) && doubtful != "")
+		print path, name_of(path) >>doubtful
 	printf "%-6s %-32s %3d passed, %d failed, %d skipped %8.2f s%s\n", failed ? "FAILED" : "ok",
 		name_of(path), passed, failed, skipped, seconds, why ? "  (" why ")" : ""
 	for (i = 0; i < lines; i++)
@@ -78,6 +81,10 @@ current == "" {
 
 {
 	output[lines++] = $0
+}
+
+/IPVSD_TEST_SEED=/ {
+	seeded = 1
 }
 
 /^1\.\.[0-9]+/ {
