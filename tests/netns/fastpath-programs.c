@@ -57,8 +57,9 @@ static void program(uint16_t port, enum ipvs_forward forward)
 	"/proc/net/snmp /proc/net/snmp6"
 
 /*
- * Both directions; iperf3 ends when all is sent, not received. And UDP, of which the server's host must have got all:
- * the server's report says how many were lost. A server that a busy machine stops for 40 ms loses some by itself.
+ * Both directions; iperf3 ends when all is sent, not received: what is in both sides' buffers may be missing. And UDP,
+ * of which the server's host must have got all: the server's report says how many were lost. A server that a busy
+ * machine stops for 40 ms loses some by itself.
  */
 static void test_iperf3(void **state)
 {
@@ -80,7 +81,8 @@ static void test_iperf3(void **state)
 				"received() { jq -e "
 				"\".end.sum_received.bytes >= $1\" /run/iperf; "
 				"}; "
-				"try -n 4M; received 1000000; try -n 4M -R; received 1000000; "
+				"try -w 128K -n 4M; received 1000000; "
+				"try -w 128K -n 4M -R; received 1000000; "
 				"try -u -b 20M -n 500K -l 1000; "
 				"jq -e '.end.sum.packets >= 500' /run/iperf",
 				fastpath_vips[i]);

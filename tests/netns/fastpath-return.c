@@ -107,7 +107,7 @@ static void test_ipip(void **state)
 	assert_true(raw >= 0);
 	program(LAB_VIP, IPPROTO_UDP, IPVS_FORWARD_TUNNEL);
 	assert_int_equal(send(client, request, sizeof(request), 0), sizeof(request));
-	assert_int_equal(poll(&p, 1, 5000), 1);
+	assert_int_equal(poll(&p, 1, 20000), 1);
 	n = recv(raw, packet, sizeof(packet), 0);
 	assert_int_equal(n, 2 * sizeof(struct iphdr) + 8 + sizeof(request));
 	memcpy(&outer, packet, sizeof(outer));
@@ -122,7 +122,7 @@ static void test_ipip(void **state)
 	n -= (ssize_t)sizeof(outer);
 	assert_int_equal(write(tun, packet + sizeof(outer), (size_t)n), n);
 	p.fd = server;
-	assert_int_equal(poll(&p, 1, 5000), 1);
+	assert_int_equal(poll(&p, 1, 20000), 1);
 	assert_int_equal(recv(server, answer, sizeof(answer), 0), sizeof(request));
 	assert_memory_equal(answer, request, sizeof(request));
 }

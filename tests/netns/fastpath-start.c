@@ -28,8 +28,8 @@ enum {
 };
 
 #define SOCKET_PATH "/run/ipvsd/fastpath.sock"
-#define PATIENCE_USEC (20 * USEC_PER_SEC)
-#define ANSWER_USEC (5 * USEC_PER_SEC)
+#define PATIENCE_USEC (60 * USEC_PER_SEC)
+#define ANSWER_USEC (20 * USEC_PER_SEC)
 
 static void shell(const char *command)
 {
