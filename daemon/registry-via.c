@@ -83,26 +83,22 @@ static int give_marks(struct target **sorted, size_t n)
 
 int registry_mark_probes(struct registry *r)
 {
-	_cleanup_free_ struct target **sorted = NULL;
-	bool any = false;
+	_cleanup_free_ struct target **sorted = calloc(r->n_targets + 1, sizeof(*sorted));
 	size_t n = 0;
 
-	for (size_t i = 0; i < r->n; i++)
-		any = any || r->groups[i].via[VIA_V4] || r->groups[i].via[VIA_V6];
-	if (!any)
-		return 0;
-	sorted = calloc(r->n_targets + 1, sizeof(*sorted));
 	if (!sorted)
 		return -ENOMEM;
 	for (size_t i = 0; i < r->n; i++) {
 		for (size_t j = 0; j < r->groups[i].n; j++) {
 			struct target *t = &r->groups[i].targets[j];
 
-			t->probe_mark = 0;
+			t->probe_mark = 0; /* it was another configuration's */
 			if (registry_via(&r->groups[i], t))
 				sorted[n++] = t;
 		}
 	}
+	if (n == 0)
+		return 0;
 	qsort(sorted, n, sizeof(struct target *), by_id);
 	return give_marks(sorted, n);
 }
