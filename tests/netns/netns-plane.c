@@ -271,7 +271,7 @@ static void test_enabled(void **state)
 {
 	_cleanup_(lab_result_deinit) struct lab_result result = LAB_RESULT_INIT;
 	_cleanup_(json_decref_p) json_t *status = NULL;
-	char buf[FIXTURE_STATE_MAX], target[LAB_TARGET_MAX];
+	char buf[FIXTURE_STATE_MAX];
 	pid_t first;
 
 	(void)state;
@@ -291,20 +291,16 @@ static void test_enabled(void **state)
 					 "{\"group\": \"blue\", \"target\": \"10.0.1.10:8080\"}",
 					 NULL),
 			 200);
-	lab_sleep(200 * USEC_PER_MSEC);
-	for (int i = 0; i < 8; i++)
-		assert_string_equal(fixture_get(&f, "/", target), "b1");
+	plane_wait_served_by(&f, "b1");
 	/* Health, too. */
 	assert_int_equal(gateway_request(f.gateway, "POST", "/v1/undrain",
 					 "{\"group\": \"blue\", \"target\": \"10.0.1.10:8080\"}",
 					 NULL),
 			 200);
 	lab_server_order_health(&f.servers[1], 500);
-	assert_true(gateway_wait_weight(f.gateway, LAB_VIP, "10.0.2.10", 0, 5 * USEC_PER_SEC) !=
-		    USEC_NEVER);
-	lab_sleep(200 * USEC_PER_MSEC);
-	for (int i = 0; i < 8; i++)
-		assert_string_equal(fixture_get(&f, "/", target), "a1");
+	assert_true(gateway_wait_weight(f.gateway, LAB_VIP, "10.0.2.10", 0,
+					FIXTURE_PATIENCE_SEC * USEC_PER_SEC) != USEC_NEVER);
+	plane_wait_served_by(&f, "a1");
 	assert_string_equal(fixture_state(&f, "blue", "10.0.2.10", buf), "unhealthy");
 	assert_int_equal(gateway_request(f.gateway, "GET", "/v1/status", NULL, &status), 200);
 	assert_string_equal(json_string_value(json_object_get(status, "plane")), "fast path");

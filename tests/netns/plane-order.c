@@ -120,7 +120,7 @@ bool plane_has_state(struct fixture *f, const char *state)
 
 struct wanted {
 	struct fixture *fixture;
-	const char *state;
+	const char *what;
 };
 
 /* Who asks for the targets' counters meanwhile disturbs nothing. */
@@ -130,7 +130,7 @@ static bool is_wanted(void *userdata)
 
 	assert_int_equal(gateway_request(w->fixture->gateway, "GET", "/v1/status", NULL, NULL),
 			 200);
-	return plane_has_state(w->fixture, w->state);
+	return plane_has_state(w->fixture, w->what);
 }
 
 void plane_wait_state(struct fixture *f, const char *state)
@@ -159,6 +159,23 @@ void plane_assert_traffic(struct fixture *f, bool fastpath)
 	if (fastpath)
 		assert_true(plane_counter(f, "forwarded-in") >=
 			    before + 20); /* 4 packets a request, at least */
+}
+
+static bool is_served_by(void *userdata)
+{
+	const struct wanted *w = userdata;
+	char target[LAB_TARGET_MAX];
+
+	for (int i = 0; i < 8; i++)
+		if (strcmp(fixture_get(w->fixture, "/", target), w->what) != 0)
+			return false;
+	return true;
+}
+
+void plane_wait_served_by(struct fixture *f, const char *target)
+{
+	assert_int_equal(lab_wait_until(is_served_by, &(struct wanted){ f, target }, SETTLE_USEC),
+			 0);
 }
 
 void plane_print_events(struct fixture *f)

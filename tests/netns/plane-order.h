@@ -31,6 +31,8 @@ int64_t plane_counter(struct fixture *f, const char *name);
 
 /* Requests pass, by the plane that is meant. */
 void plane_assert_traffic(struct fixture *f, bool fastpath);
+/* Until this target alone has them. */
+void plane_wait_served_by(struct fixture *f, const char *target);
 
 /*
  * After the fault nothing fails but what began within the second; stalls of the machine do not count. Ends the load, which
