@@ -165,7 +165,7 @@ static void put_algorithm(FILE *f, unsigned *seed)
 		n++;
 	do
 		name = names[pick(seed, n)];
-	while (strcmp(name, "twos") == 0);
+	while (!name || strcmp(name, "twos") == 0);
 	(void)fputs(name, f);
 	if (pick(seed, 4) == 0)
 		(void)fputs(pick(seed, 2) ? " port" : " fallback port", f);
