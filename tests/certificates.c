@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -169,11 +170,15 @@ void certificate_write_authority_of(enum certificate_authority which, const char
 	(void)PEM_write_X509(f, authority(which));
 }
 
+#define AUTHORITY_PATH "/tmp/ipvsd-authority-XXXXXX"
+
 const char *certificate_trust(enum certificate_authority which)
 {
-	static char path[] = "/tmp/ipvsd-authority-XXXXXX";
-	int fd = mkstemp(path);
+	static char path[sizeof(AUTHORITY_PATH)];
+	int fd;
 
+	memcpy(path, AUTHORITY_PATH, sizeof(path));
+	fd = mkstemp(path);
 	assert(fd >= 0);
 	(void)fchmod(fd, 0644); /* the worker is another user */
 	(void)close(fd);

@@ -34,5 +34,5 @@ void certificate_write_authority(const char *path);
 void certificate_write_authority_of(enum certificate_authority which, const char *path);
 void certificate_write(enum certificate which, const char *certificate_path, const char *key_path);
 
-/* A file of its own with this authority, which any user can read, becomes the system's (SSL_CERT_FILE). Its path, static. */
+/* A file of its own with this authority, which any user can read, becomes the system's (SSL_CERT_FILE). Its path, until the next call. */
 const char *certificate_trust(enum certificate_authority which);

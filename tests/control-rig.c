@@ -213,9 +213,8 @@ void control_rig_start(struct control_rig *rig)
 {
 	int fds[2], r;
 
-	(void)snprintf(rig->folder, sizeof(rig->folder), "/tmp/test-control-XXXXXX");
-	if (!mkdtemp(rig->folder))
-		abort();
+	r = temporary_make(rig->folder);
+	assert(r == 0);
 	(void)snprintf(rig->path, sizeof(rig->path), "%s/fastpath.sock", rig->folder);
 	r = sd_event_new(&rig->event);
 	assert(r >= 0);
@@ -246,7 +245,8 @@ void control_rig_stop(struct control_rig *rig)
 	(void)close(rig->stopped_fd);
 	r = access(rig->path, F_OK);
 	assert(r < 0);
-	(void)rmdir(rig->folder);
+	r = temporary_remove(rig->folder);
+	assert(r == 0);
 }
 
 int control_rig_set_up(void **state)

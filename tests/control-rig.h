@@ -15,6 +15,7 @@
 #include "dpdk-fastpath/control-server.h"
 #include "dpdk-fastpath/tables.h"
 #include "ipvs/channel-unix.h"
+#include "tests/temporary.h"
 
 enum {
 	CONTROL_RIG_FLOWS = 4096,
@@ -34,7 +35,7 @@ struct control_rig {
 	struct nexthop *nexthops;
 	/* The server. */
 	gid_t gid; /* whose members are admitted; (gid_t)-1 at first */
-	char folder[64], path[96];
+	char folder[TEMPORARY_MAX], path[TEMPORARY_MAX + 32];
 	sd_event *event;
 	struct control_server *server;
 	int stop_fd, stopped_fd;

@@ -24,15 +24,15 @@
 #include "daemon/control-socket.h"
 #include "daemon/control.h"
 #include "daemon/manager.h"
+#include "tests/temporary.h"
 
-static char folder[64];
+static char folder[TEMPORARY_MAX];
 static char path[128];
 
 static int make_folder(void **state)
 {
 	(void)state;
-	(void)snprintf(folder, sizeof(folder), "/tmp/test-control-XXXXXX");
-	if (!mkdtemp(folder))
+	if (temporary_make(folder) < 0)
 		return -1;
 	(void)snprintf(path, sizeof(path), "%s/run/control.sock", folder);
 	return 0;
