@@ -16,6 +16,7 @@
 enum {
 	STEPS_MAX = 64, /* directories on the way */
 	LINKS_MAX = 40, /* as the kernel: MAXSYMLINKS */
+	POSTPONED_MAX = 1000,
 };
 
 /* Several changes at once, as of rm and mv, are one. */
@@ -43,15 +44,16 @@ struct file_watch {
 	void *userdata;
 	struct step *steps; /* owned; STEPS_MAX */
 	size_t n_steps;
+	unsigned postponed;
 	sd_event_source *settle; /* owned */
 	bool being_written, moved;
 };
 
-static void drop_steps(struct file_watch *w)
+static void free_steps(struct step *steps, size_t n)
 {
-	for (size_t i = 0; i < w->n_steps; i++)
-		sd_event_source_disable_unref(w->steps[i].source);
-	w->n_steps = 0;
+	for (size_t i = 0; i < n; i++)
+		sd_event_source_disable_unref(steps[i].source);
+	free(steps);
 }
 
 static void settle(struct file_watch *w)
@@ -180,13 +182,12 @@ static int walk_one(struct file_watch *w, char directory[static PATH_MAX], const
 	return 0;
 }
 
-static int walk(struct file_watch *w)
+static int walk_all(struct file_watch *w)
 {
 	char directory[PATH_MAX] = "/", buffer[PATH_MAX], rest[PATH_MAX], name[NAME_MAX + 1];
 	unsigned links = 0;
 	int r = 0;
 
-	drop_steps(w);
 	w->moved = false;
 	if (strlen(w->path) >= sizeof(rest))
 		return -ENAMETOOLONG;
@@ -214,12 +215,49 @@ static int walk(struct file_watch *w)
 		       : r;
 }
 
+/*
+ * The new watches are there before the old ones go: a directory that has both is one watch of the kernel, and what it
+ * has told already, as that the writer has closed the file, is for the new ones.
+ */
+static int walk(struct file_watch *w)
+{
+	struct step *old = w->steps, *steps = calloc(STEPS_MAX, sizeof(*steps));
+	size_t n_old = w->n_steps;
+	int r;
+
+	if (!steps)
+		return -ENOMEM;
+	w->steps = steps;
+	w->n_steps = 0;
+	r = walk_all(w);
+	free_steps(old, n_old);
+	return r;
+}
+
+/* What is on its way to a watch, whose turn in the loop comes next, would be lost with it. */
+static bool is_pending(const struct file_watch *w)
+{
+	for (size_t i = 0; i < w->n_steps; i++)
+		if (sd_event_source_get_pending(w->steps[i].source) > 0)
+			return true;
+	return false;
+}
+
 static int on_settled(sd_event_source *s, uint64_t usec, void *userdata)
 {
 	struct file_watch *w = userdata;
 
-	(void)s;
 	(void)usec;
+	if (w->moved && is_pending(w)) {
+		/* Without end it is as an overflow: whatever was told is lost. */
+		if (w->postponed++ < POSTPONED_MAX) {
+			(void)sd_event_source_set_time_relative(s, 0);
+			(void)sd_event_source_set_enabled(s, SD_EVENT_ONESHOT);
+			return 0;
+		}
+		w->being_written = false;
+	}
+	w->postponed = 0;
 	if (w->moved && walk(w) < 0) {
 		w->moved = true;
 		(void)sd_event_source_set_time_relative(s, RETRY_USEC);
@@ -245,8 +283,7 @@ int file_watch_new(sd_event *event, const char *path, file_watch_fn on_change, v
 	w->on_change = on_change;
 	w->userdata = userdata;
 	w->path = strdup(path);
-	w->steps = calloc(STEPS_MAX, sizeof(*w->steps));
-	r = w->path && w->steps ? 0 : -ENOMEM;
+	r = w->path ? 0 : -ENOMEM;
 	if (r == 0)
 		r = sd_event_add_time_relative(event, &w->settle, CLOCK_MONOTONIC, 0, 1, on_settled,
 					       w);
@@ -266,11 +303,9 @@ void file_watch_free(struct file_watch *w)
 {
 	if (!w)
 		return;
-	if (w->steps)
-		drop_steps(w);
+	free_steps(w->steps, w->n_steps);
 	sd_event_source_disable_unref(w->settle);
 	sd_event_unref(w->event);
-	free(w->steps);
 	free(w->path);
 	free(w);
 }

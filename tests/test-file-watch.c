@@ -241,6 +241,32 @@ static void test_directory_over_a_writer(void **state)
 	expect(f, "four");
 }
 
+/* A loop that comes late finds what it has to look at anew, and that the writer has closed the file, at once. */
+static void test_late_loop_over_a_writer(void **state)
+{
+	static const char *const contents[] = { "two", "six", "ten" };
+	struct fixture *f = *state;
+
+	assert_int_equal(mkdir("way", 0700), 0);
+	write_whole("way/file", "one");
+	begin(f);
+	for (size_t i = 0; i < ARRAY_SIZE(contents); i++) {
+		int fd;
+
+		assert_int_equal(rename("way/file", "way/file~"), 0);
+		fd = open("way/file", O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+		assert_int_equal(write(fd, contents[i], 2), 2);
+		while (!file_watch_is_being_written(f->watch))
+			assert_true(sd_event_run(f->event, LIMIT_USEC) > 0);
+		for (usec_t end = clock_monotonic_usec() + QUIET_USEC;
+		     clock_monotonic_usec() < end;)
+			;
+		assert_int_equal(write(fd, contents[i] + 2, 1), 1);
+		assert_int_equal(close(fd), 0);
+		expect(f, contents[i]);
+	}
+}
+
 /* More events than the kernel keeps: that the writer has closed the file is not told. */
 static void test_flood_over_a_writer(void **state)
 {
@@ -382,6 +408,7 @@ int main(void)
 		watches(test_new_file_in_pieces),
 		watches(test_rename_over_a_writer),
 		watches(test_directory_over_a_writer),
+		watches(test_late_loop_over_a_writer),
 		watches(test_flood_over_a_writer),
 		watches(test_links),
 		watches(test_kubernetes),
