@@ -39,6 +39,7 @@ struct probe {
 	bool good; /* the last result */
 	bool running;
 	bool waiting; /* in the line */
+	bool waited;  /* the last attempt: before it began */
 	usec_t attempt_due_usec, attempt_start_usec, deadline_usec;
 	int32_t weight_percent; /* what the running attempt has said of it; -1 = nothing */
 	enum probe_advice advice;
@@ -251,6 +252,7 @@ static void probe_start(struct probe *p, usec_t due_usec)
 	p->attempt_start_usec = clock_monotonic_usec();
 	p->deadline_usec = deadline(p);
 	p->running = true;
+	p->waited = false;
 	p->weight_percent = -1;
 	p->advice = PROBE_ADVICE_NONE;
 	pr->stats.started++;
@@ -311,10 +313,10 @@ static void start_due(struct probe *p, usec_t now_usec)
 	/* Due times that passed while this process did not run are not made up for. */
 	p->due_usec = schedule_next(p->phase_usec, p->spec.interval_usec, MAX(next, now_usec + 1));
 	p->prober->stats.skipped += (p->due_usec - next) / p->spec.interval_usec;
-	if (p->running)
-		p->prober->stats.skipped++;
-	else if (p->waiting)
+	if (p->waiting || (p->running && p->waited))
 		p->prober->stats.left_out++;
+	else if (p->running)
+		p->prober->stats.skipped++;
 	else if (must_wait(p))
 		join_line(p);
 	else
@@ -332,6 +334,7 @@ static bool start_waiting(struct prober *pr, usec_t now_usec)
 		return false;
 	leave_line(p);
 	probe_start(p, now_usec);
+	p->waited = true;
 	watch_deadline(p);
 	return true;
 }

@@ -8,9 +8,9 @@
  * A probe that is still running when its next one is due is not doubled: the next is skipped and counted. The timeout
  * being at most the interval, that happens only when this process was late, or after a target's early first probe.
  *
- * Programs of exec checks have a limited number of places. A probe that finds none waits in a line; due times that pass
- * meanwhile are left out and counted, but it keeps its turn: so none is left out for ever, and while one waits no other
- * starts twice. The wait is no lateness, and its timeout begins with the program.
+ * Programs of exec checks have a limited number of places. A probe that finds none waits in a line; due times that
+ * pass until it has ended are left out and counted, but it keeps its turn: so none is left out for ever, and while one
+ * waits no other starts twice. The wait is no lateness, and its timeout begins with the program.
  *
  * Probes begin on the schedule's grid, because starting a dozen at once costs half; and, whatever is due, no more than
  * twice as many begin as the schedule asks for: no crowd of connections after a start or a stop.
@@ -25,7 +25,7 @@ struct prober;
 
 struct prober_stats {
 	uint64_t started, skipped;
-	uint64_t left_out;	  /* due times that passed while their probe waited for a place */
+	uint64_t left_out; /* due times of probes that waited for a place, or ran late for that */
 	usec_t max_lateness_usec; /* since the last call that asked for a reset */
 	uint32_t probes, in_flight, waiting;
 };

@@ -178,7 +178,7 @@ struct protocol_heartbeat {
 	uint64_t probes_skipped;  /* due, but the loop came too late or the one before still ran */
 	uint64_t results_dropped; /* oldest first, because the daemon did not read */
 	uint64_t probes_waiting;  /* for a place: programs of exec checks have so many */
-	uint64_t probes_left_out; /* due, but the one before still waited */
+	uint64_t probes_left_out; /* due, but the one before waited, or ran late for that */
 };
 
 /* Fills the header. */

@@ -158,7 +158,8 @@ static void test_turns(void **state)
 	}
 	assert_in_range(rig.most_in_flight, EXEC_IN_FLIGHT_MAX, EXEC_IN_FLIGHT_MAX);
 	assert_true(stats(&rig).waiting > 0);
-	assert_true(stats(&rig).left_out > 0);
+	/* One that begins late and takes the whole interval is still there when the next is due. */
+	assert_true(stats(&rig).left_out > stats(&rig).started / 2);
 	for (uint64_t id = 0; id < TARGETS; id++) {
 		unsigned others[TARGETS] = { 0 };
 
