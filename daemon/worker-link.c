@@ -2,6 +2,7 @@
 #include "daemon/worker-link.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stddef.h>
@@ -22,6 +23,7 @@ enum {
 #define CHECK_USEC (500 * USEC_PER_MSEC)
 #define RESTART_MIN_USEC (200 * USEC_PER_MSEC)
 #define RESTART_MAX_USEC (10 * USEC_PER_SEC)
+#define PATIENCE_MAX_USEC (60 * USEC_PER_SEC)
 
 /* One specification and whether the worker has been told. */
 struct held {
@@ -46,6 +48,7 @@ struct worker_link {
 	struct child_process process;
 	sd_event_source *timer; /* owned */
 	usec_t started_usec, heartbeat_usec, restart_at_usec, backoff_usec;
+	usec_t patience_usec; /* until the next heartbeat */
 	uint64_t restarts;
 	struct protocol_heartbeat last;
 };
@@ -181,6 +184,7 @@ static bool take_record(struct worker_link *l, const void *record, size_t size)
 		memcpy(&l->last, record, sizeof(l->last));
 		l->heartbeat_usec = clock_monotonic_usec();
 		l->backoff_usec = RESTART_MIN_USEC;
+		l->patience_usec = WORKER_LATE_USEC;
 		l->handlers.on_heartbeat(l->number, &l->last, l->handlers.userdata);
 		break;
 	case PROTOCOL_HELLO:
@@ -286,6 +290,18 @@ static void try_to_start(struct worker_link *l)
 	}
 }
 
+/* One that has not even started may need longer, on a host so busy: else there would never be one. */
+static void drop_late(struct worker_link *l)
+{
+	char why[64];
+
+	(void)snprintf(why, sizeof(why), "is late by more than %" PRIu64 " s",
+		       l->patience_usec / USEC_PER_SEC);
+	if (l->heartbeat_usec == l->started_usec)
+		l->patience_usec = MIN(2 * l->patience_usec, PATIENCE_MAX_USEC);
+	drop_worker(l, why);
+}
+
 static int on_timer(sd_event_source *s, uint64_t usec, void *userdata)
 {
 	struct worker_link *l = userdata;
@@ -295,7 +311,7 @@ static int on_timer(sd_event_source *s, uint64_t usec, void *userdata)
 	/* It was perhaps this process that was late: what waits in the socket is read before judging. */
 	if (l->process.fd >= 0 && !worker_link_on_time(l, now) && receive_datagrams(l, INT_MAX) &&
 	    !worker_link_on_time(l, now))
-		drop_worker(l, "is late by more than 3 s");
+		drop_late(l);
 	if (l->process.fd < 0 && l->process.pid == 0 && now >= l->restart_at_usec)
 		try_to_start(l);
 	(void)sd_event_source_set_time(s, now + CHECK_USEC);
@@ -359,6 +375,7 @@ int worker_link_new(sd_event *event, const char *user, enum worker_kind kind, un
 	l->handlers = *handlers;
 	l->process = CHILD_PROCESS_INIT;
 	l->backoff_usec = RESTART_MIN_USEC;
+	l->patience_usec = WORKER_LATE_USEC;
 	if (!l->user) {
 		worker_link_free(l);
 		return -ENOMEM;
@@ -496,7 +513,7 @@ bool worker_link_probe_now(struct worker_link *l, uint64_t id)
 
 bool worker_link_on_time(const struct worker_link *l, usec_t now_usec)
 {
-	return l->process.fd >= 0 && now_usec <= l->heartbeat_usec + WORKER_LATE_USEC;
+	return l->process.fd >= 0 && now_usec <= l->heartbeat_usec + l->patience_usec;
 }
 
 void worker_link_status(const struct worker_link *l, usec_t now_usec, struct worker_status *ret)

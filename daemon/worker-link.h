@@ -20,7 +20,7 @@
 
 struct worker_link;
 
-/* A heartbeat older than this means that the worker is late. */
+/* A heartbeat older than this means that the worker is late; the first one has longer after starts that took longer. */
 #define WORKER_LATE_USEC (3 * USEC_PER_SEC)
 
 struct worker_handlers {
@@ -69,7 +69,7 @@ int worker_link_sync(struct worker_link *l, const struct worker_task *task);
  */
 bool worker_link_probe_now(struct worker_link *l, uint64_t id);
 
-/* Has it reported within WORKER_LATE_USEC, or been started within that time? */
+/* Has it reported, or been started, so lately that it is not late? */
 bool worker_link_on_time(const struct worker_link *l, usec_t now_usec);
 
 void worker_link_status(const struct worker_link *l, usec_t now_usec, struct worker_status *ret);

@@ -39,6 +39,7 @@ enum {
 };
 
 #define FILES_VARIABLE "IPVSD_TEST_FEW_FILES"
+#define SLOW_VARIABLE "IPVSD_TEST_SLOW_START"
 #define INTERVAL_USEC (200 * USEC_PER_MSEC)
 #define LATE_USEC (50 * USEC_PER_MSEC)
 
@@ -301,6 +302,20 @@ static void test_stopped(void **state)
 	rig_deinit(&rig);
 }
 
+/* On a host so busy that a worker needs longer to start than a heartbeat may take, there is one all the same. */
+static void test_slow_start(void **state)
+{
+	static struct rig rig;
+
+	(void)state;
+	assert_return_code(setenv(SLOW_VARIABLE, "", 1), errno);
+	rig_init(&rig, 1);
+	wait_for_trouble(&rig, "is late by more than 3 s");
+	wait_for_all(&rig, 1);
+	assert_return_code(unsetenv(SLOW_VARIABLE), errno);
+	rig_deinit(&rig);
+}
+
 /* What the workers did not start, since they were themselves stopped, or were due while one still ran. */
 static unsigned n_skipped(const struct rig *rig)
 {
@@ -349,6 +364,14 @@ static void limit_files(void)
 	caps[0].permitted &= ~(1U << CAP_SYS_RESOURCE);
 	if (syscall(SYS_capset, &header, caps) < 0)
 		_exit(EXIT_FAILURE);
+}
+
+/* In the worker: longer than a heartbeat may take. */
+static void start_slowly(void)
+{
+	struct timespec pause = { .tv_sec = 4 };
+
+	(void)nanosleep(&pause, NULL);
 }
 
 /* Targets that hang take all descriptors: what cannot be probed is not ill, and is probed again when it can be. */
@@ -499,6 +522,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_killed),
 		cmocka_unit_test(test_stopped),
 		cmocka_unit_test(test_stopped_daemon),
+		cmocka_unit_test(test_slow_start),
 		cmocka_unit_test(test_no_descriptors),
 		cmocka_unit_test(test_no_descriptors_at_a_start),
 		cmocka_unit_test(test_starved),
@@ -507,6 +531,8 @@ int main(int argc, char **argv)
 
 	if (argc == 4 && getenv(FILES_VARIABLE)) /* a worker */
 		limit_files();
+	if (argc == 4 && getenv(SLOW_VARIABLE))
+		start_slowly();
 	r = pool_rig_main(argc, argv);
 	if (r >= 0)
 		return r;
