@@ -125,7 +125,7 @@ const char *fixture_state(struct fixture *f, const char *group, const char *addr
 void fixture_wait_state(struct fixture *f, const char *group, const char *address,
 			const char *state)
 {
-	usec_t end = clock_monotonic_usec() + 20 * USEC_PER_SEC;
+	usec_t end = clock_monotonic_usec() + FIXTURE_SOON_USEC;
 	char buf[FIXTURE_STATE_MAX];
 
 	while (strcmp(fixture_state(f, group, address, buf), state) != 0) {
@@ -152,7 +152,7 @@ static bool has_alarm(struct fixture *f, const char *begin)
 
 void fixture_wait_alarm(struct fixture *f, const char *begin, bool wanted)
 {
-	usec_t end = clock_monotonic_usec() + 20 * USEC_PER_SEC;
+	usec_t end = clock_monotonic_usec() + FIXTURE_SOON_USEC;
 
 	while (has_alarm(f, begin) != wanted) {
 		if (clock_monotonic_usec() > end) {

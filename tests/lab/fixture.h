@@ -46,6 +46,9 @@ struct fixture {
 void fixture_init(struct fixture *f, unsigned targets_a, unsigned targets_b);
 void fixture_deinit(struct fixture *f);
 
+/* What is to come comes within this, on any machine. */
+#define FIXTURE_SOON_USEC (20 * USEC_PER_SEC)
+
 /* Starts the daemon and waits until all targets of `group` are healthy. */
 void fixture_start(struct fixture *f, const char *group);
 void fixture_wait_healthy(struct fixture *f, const char *group);
@@ -62,11 +65,11 @@ const char *fixture_text(struct fixture *f, const char *group, const char *addre
 const char *fixture_state(struct fixture *f, const char *group, const char *address,
 			  char buf[static FIXTURE_STATE_MAX]);
 
-/* Until it has this state, for 20 s at most; then fails, with the daemon's log. */
+/* Until it has this state, for FIXTURE_SOON_USEC at most; then fails, with the daemon's log. */
 void fixture_wait_state(struct fixture *f, const char *group, const char *address,
 			const char *state);
 
-/* Until `status` has an alarm that begins so, or none; for 20 s at most. */
+/* Until `status` has an alarm that begins so, or none; for FIXTURE_SOON_USEC at most. */
 void fixture_wait_alarm(struct fixture *f, const char *begin, bool wanted);
 
 /* Runs `ipvsd VERB` and demands this exit status; prints the output when it is another. */

@@ -29,7 +29,6 @@
 	"unhealthy-threshold = 2\n" keys
 #define LISTENER(name, port, group)                                                                \
 	"[listener " name "]\naddress = " LAB_VIP "\nport = " port "\nforward = " group "\n"
-#define SOON_USEC (20 * USEC_PER_SEC)
 #define N_CURRENT 3 /* where the group stands */
 #define UNKNOWN "certificate issuer unknown"
 
@@ -130,7 +129,7 @@ static int tear_down(void **state)
 /* A guest that stalls may bring a probe to its timeout, so the last result is waited for. */
 static void expect_unknown(const char *group, const char *target)
 {
-	usec_t end = clock_monotonic_usec() + SOON_USEC;
+	usec_t end = clock_monotonic_usec() + FIXTURE_SOON_USEC;
 	char detail[FIXTURE_TEXT_MAX];
 
 	fixture_wait_state(&f, group, target, "unhealthy");
@@ -162,7 +161,7 @@ static size_t count_results(void)
 
 static void wait_results(size_t n)
 {
-	usec_t end = clock_monotonic_usec() + SOON_USEC;
+	usec_t end = clock_monotonic_usec() + FIXTURE_SOON_USEC;
 	size_t before = count_results();
 
 	while (count_results() < before + n) {
@@ -258,7 +257,7 @@ static void test_broken_files(void **state)
 
 static void wait_log(const char *text)
 {
-	usec_t end = clock_monotonic_usec() + SOON_USEC;
+	usec_t end = clock_monotonic_usec() + FIXTURE_SOON_USEC;
 
 	while (!gateway_log_has(f.gateway, text)) {
 		if (clock_monotonic_usec() > end) {
@@ -289,7 +288,7 @@ static void write_half(void)
 {
 	_cleanup_fclose_ FILE *from = fopen("/run/two.pem", "re");
 	FILE *half = fopen("/run/current.pem", "we");
-	usec_t end = clock_monotonic_usec() + SOON_USEC;
+	usec_t end = clock_monotonic_usec() + FIXTURE_SOON_USEC;
 	int c;
 
 	assert_non_null(from);
@@ -380,7 +379,7 @@ static void test_bad_file_at_start(void **state)
 static void test_killed_worker(void **state)
 {
 	json_int_t pid = worker_number("worker_pid"), now = pid;
-	usec_t end = clock_monotonic_usec() + SOON_USEC;
+	usec_t end = clock_monotonic_usec() + FIXTURE_SOON_USEC;
 
 	(void)state;
 	assert_int_equal(kill((pid_t)pid, SIGKILL), 0);

@@ -25,8 +25,6 @@ enum {
 	DELAY_MAX_USEC = 150000,
 };
 
-#define SOON_USEC (20 * USEC_PER_SEC)
-
 static struct fixture f;
 
 static int set_up(void **state)
@@ -175,7 +173,7 @@ static void test_verdict_among_many_survives(void **state)
 
 		lab_server_order_health(&f.servers[0], well ? 200 : 500);
 		assert_true(gateway_wait_weight(f.gateway, LAB_VIP, "10.0.1.10", well ? 5 : 0,
-						SOON_USEC) != USEC_NEVER);
+						FIXTURE_SOON_USEC) != USEC_NEVER);
 		added = !well && access(journal, F_OK) == 0;
 	}
 	assert_int_equal(gateway_stop(f.gateway, SIGKILL), 128 + SIGKILL);

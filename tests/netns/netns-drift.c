@@ -17,7 +17,6 @@
 
 #define RECONCILE_SEC 1
 #define SERVICE LAB_VIP ":80"
-#define SOON_USEC (20 * USEC_PER_SEC)
 
 static struct fixture f;
 
@@ -69,7 +68,8 @@ static bool is_logged(void *userdata)
 
 static void assert_weight_soon(const char *target, int64_t weight)
 {
-	if (gateway_wait_weight(f.gateway, LAB_VIP, target, weight, SOON_USEC) != USEC_NEVER)
+	if (gateway_wait_weight(f.gateway, LAB_VIP, target, weight, FIXTURE_SOON_USEC) !=
+	    USEC_NEVER)
 		return;
 	gateway_print_log(f.gateway);
 	fail_msg("%s does not get weight %ld", target, (long)weight);
@@ -101,7 +101,7 @@ static void test_repair(void **state)
 
 		/* Not looked at in between: the repair may come before a look does. The log tells of both. */
 		ipvsadm(cases[i].damage);
-		if (lab_wait_until(table_is, good, SOON_USEC) < 0) {
+		if (lab_wait_until(table_is, good, FIXTURE_SOON_USEC) < 0) {
 			_cleanup_free_ char *now = gateway_ipvsadm(f.gateway);
 
 			gateway_print_log(f.gateway);
@@ -112,7 +112,7 @@ static void test_repair(void **state)
 			      (unsigned long)((clock_monotonic_usec() - at) / USEC_PER_MSEC));
 		/* The interval, and two runs of ipvsadm on a busy machine. */
 		assert_true(clock_monotonic_usec() - at < RECONCILE_SEC * USEC_PER_SEC * 3);
-		if (lab_wait_until(is_logged, (void *)cases[i].logged, SOON_USEC) < 0) {
+		if (lab_wait_until(is_logged, (void *)cases[i].logged, FIXTURE_SOON_USEC) < 0) {
 			gateway_print_log(f.gateway);
 			fail_msg("not logged: %s", cases[i].logged);
 		}
@@ -165,7 +165,7 @@ static void test_adoption(void **state)
 	for (int i = 0; i < 5; i++)
 		assert_string_equal(fixture_get(&f, "/", name), "a1");
 	/* The kernel sums its counters up every two seconds. */
-	assert_int_equal(lab_wait_until(five_requests_counted, NULL, SOON_USEC), 0);
+	assert_int_equal(lab_wait_until(five_requests_counted, NULL, FIXTURE_SOON_USEC), 0);
 	before = packets();
 	fixture_start(&f, "blue");
 	assert_weight_soon("10.0.2.10", 4);

@@ -19,8 +19,6 @@ enum {
 	RATE6 = 50,
 };
 
-#define SOON_USEC (20 * USEC_PER_SEC)
-
 static const char conf[] = LAB_CONF_GLOBAL
 	"[listener web]\naddress = " LAB_VIP "\nport = 80\nforward = blue\n"
 	"[listener web6]\naddress = " LAB_VIP6 "\nport = 80\nforward = blue6\n"
@@ -198,13 +196,13 @@ static void test_fail_open(void **state)
 		for (size_t k = 0; k < 2; k++)
 			assert_true(gateway_wait_weight(f.gateway, sides[i].vip,
 							sides[i].targets[k], 1,
-							SOON_USEC) != USEC_NEVER);
+							FIXTURE_SOON_USEC) != USEC_NEVER);
 	assert_true(gateway_log_has(f.gateway, "fails open"));
 	(void)fixture_get(&f, "/", name);
 
 	/* One is healthy again: it gets all. */
 	lab_server_order_health(&f.servers[1], 0);
-	assert_true(gateway_wait_weight(f.gateway, LAB_VIP, "10.0.1.10", 0, SOON_USEC) !=
+	assert_true(gateway_wait_weight(f.gateway, LAB_VIP, "10.0.1.10", 0, FIXTURE_SOON_USEC) !=
 		    USEC_NEVER);
 	assert_int_equal(gateway_weight(f.gateway, LAB_VIP, 80, "10.0.2.10"), 1);
 	for (int i = 0; i < 4; i++)

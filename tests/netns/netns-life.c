@@ -31,8 +31,6 @@ enum {
 	ECHO_CONNECTIONS = 4, /* two on each target, by round robin */
 };
 
-#define SOON_USEC (20 * USEC_PER_SEC)
-
 static struct fixture f;
 
 static int set_up(void **state)
@@ -74,7 +72,8 @@ static void reload(void)
 
 static void assert_weight_soon(const char *target, int64_t weight)
 {
-	if (gateway_wait_weight(f.gateway, LAB_VIP, target, weight, SOON_USEC) != USEC_NEVER)
+	if (gateway_wait_weight(f.gateway, LAB_VIP, target, weight, FIXTURE_SOON_USEC) !=
+	    USEC_NEVER)
 		return;
 	gateway_print_log(f.gateway);
 	fail_msg("%s: weight %ld, not %ld", target,
@@ -121,7 +120,7 @@ static void test_slow_start(void **state)
 	assert_weight_soon(A1, 0);
 	assert_int_equal(gateway_weight(f.gateway, LAB_VIP, 80, B1), 100);
 	lab_server_order_health(&f.servers[0], 0);
-	end = clock_monotonic_usec() + SOON_USEC;
+	end = clock_monotonic_usec() + FIXTURE_SOON_USEC;
 	while (weight == 0 && clock_monotonic_usec() < end)
 		weight = gateway_weight(f.gateway, LAB_VIP, 80, A1);
 	from = clock_monotonic_usec();
@@ -156,7 +155,7 @@ static void test_slow_start_survives(void **state)
 	lab_server_order_health(&f.servers[0], 500);
 	assert_weight_soon(A1, 0);
 	lab_server_order_health(&f.servers[0], 0);
-	end = clock_monotonic_usec() + SOON_USEC;
+	end = clock_monotonic_usec() + FIXTURE_SOON_USEC;
 	while (before < 10 && clock_monotonic_usec() < end) /* it is not 10 for long */
 		before = gateway_weight(f.gateway, LAB_VIP, 80, A1);
 	assert_in_range(before, 10, 90);
@@ -201,7 +200,7 @@ static void test_slow_start_and_the_clock(void **state)
 	lab_server_order_health(&f.servers[0], 500);
 	assert_weight_soon(A1, 0);
 	lab_server_order_health(&f.servers[0], 0);
-	assert_int_equal(lab_wait_until(ramps, &before, SOON_USEC), 0);
+	assert_int_equal(lab_wait_until(ramps, &before, FIXTURE_SOON_USEC), 0);
 	for (size_t i = 0; i < ARRAY_SIZE(steps); i++) {
 		set_clock(steps[i]);
 		lab_sleep(2 * USEC_PER_SEC);
@@ -258,7 +257,7 @@ static void test_termination(void **state)
 
 	(void)state;
 	begin("", ""); /* the default, as with AWS */
-	assert_int_equal(lab_wait_until(both_up, NULL, SOON_USEC), 0);
+	assert_int_equal(lab_wait_until(both_up, NULL, FIXTURE_SOON_USEC), 0);
 	echo = fixture_echo(&f, ECHO_CONNECTIONS);
 	lab_server_order_health(&f.servers[0], 500);
 	assert_weight_soon(A1, -ENOENT);
@@ -294,13 +293,13 @@ static void test_termination_from_now_on(void **state)
 
 	(void)state;
 	begin("", "unhealthy-connection-termination = no\n");
-	assert_int_equal(lab_wait_until(both_up, NULL, SOON_USEC), 0);
+	assert_int_equal(lab_wait_until(both_up, NULL, FIXTURE_SOON_USEC), 0);
 	echo = fixture_echo(&f, ECHO_CONNECTIONS);
 	lab_server_order_health(&f.servers[0], 500);
-	assert_int_equal(lab_wait_until(echo_has_nothing, NULL, SOON_USEC), 0);
+	assert_int_equal(lab_wait_until(echo_has_nothing, NULL, FIXTURE_SOON_USEC), 0);
 	configure("", "");
 	reload();
-	assert_int_equal(lab_wait_until(echo_is_gone, NULL, SOON_USEC), 0);
+	assert_int_equal(lab_wait_until(echo_is_gone, NULL, FIXTURE_SOON_USEC), 0);
 	lab_sleep(500 * USEC_PER_MSEC);
 	echoed = lab_echo_stop(echo);
 	assert_int_equal(echoed.broken, ECHO_CONNECTIONS / 2);
@@ -316,7 +315,7 @@ static void test_unhealthy_draining(void **state)
 
 	(void)state;
 	begin("", "unhealthy-connection-termination = no\nunhealthy-draining-interval = 2s\n");
-	assert_int_equal(lab_wait_until(both_up, NULL, SOON_USEC), 0);
+	assert_int_equal(lab_wait_until(both_up, NULL, FIXTURE_SOON_USEC), 0);
 	echo = fixture_echo(&f, ECHO_CONNECTIONS);
 	lab_server_order_health(&f.servers[0], 500);
 	assert_weight_soon(A1, 0);
@@ -340,7 +339,7 @@ static void test_a_drain_ends_with_health(void **state)
 
 	(void)state;
 	begin("", "deregistration-delay = 1h\n");
-	assert_int_equal(lab_wait_until(both_up, NULL, SOON_USEC), 0);
+	assert_int_equal(lab_wait_until(both_up, NULL, FIXTURE_SOON_USEC), 0);
 	echo = fixture_echo(&f, ECHO_CONNECTIONS);
 	assert_int_equal(gateway_command(f.gateway, &result, "deregister", "--socket",
 					 LAB_CONTROL_SOCKET, "echo", A1 ":7", NULL),
@@ -349,7 +348,7 @@ static void test_a_drain_ends_with_health(void **state)
 	lab_sleep(USEC_PER_SEC + 500 * USEC_PER_MSEC);
 	assert_string_equal(fixture_state(&f, "echo", A1, buf), "draining");
 	lab_server_order_health(&f.servers[0], 500);
-	if (lab_wait_until(echo_is_gone, NULL, SOON_USEC) < 0) {
+	if (lab_wait_until(echo_is_gone, NULL, FIXTURE_SOON_USEC) < 0) {
 		gateway_print_log(f.gateway);
 		fail_msg("it still has its connections");
 	}
@@ -373,7 +372,7 @@ static void test_beyond_the_delay(void **state)
 
 	(void)state;
 	begin("", "deregistration-delay = 1s\n");
-	assert_int_equal(lab_wait_until(both_up, NULL, SOON_USEC), 0);
+	assert_int_equal(lab_wait_until(both_up, NULL, FIXTURE_SOON_USEC), 0);
 	echo = fixture_echo(&f, ECHO_CONNECTIONS);
 	assert_int_equal(gateway_command(f.gateway, &result, "deregister", "--socket",
 					 LAB_CONTROL_SOCKET, "echo", A1 ":7", NULL),
@@ -399,7 +398,7 @@ static void test_flapping(void **state)
 	(void)state;
 	x = flap_new(&f, FLAPPING, USEC_PER_SEC);
 	flap_run(x, 3 * USEC_PER_SEC);
-	settled = flap_settle(x, 2 * SOON_USEC);
+	settled = flap_settle(x, 2 * FIXTURE_SOON_USEC);
 	if (settled == USEC_NEVER)
 		gateway_print_log(f.gateway);
 	print_message("# %u changes of %d targets, settled after %lu ms\n", flap_changes(x),

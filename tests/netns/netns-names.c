@@ -18,7 +18,6 @@
 #define B1 "10.0.2.10"
 #define HOSTS "/run/hosts"
 #define TARGETS "/run/targets"
-#define SOON_USEC (20 * USEC_PER_SEC)
 
 DEFINE_CLEANUP(json_t *, json_decref)
 
@@ -111,7 +110,7 @@ static void assert_source_soon(const char *member, const char *value)
 	struct wanted w = { member, value };
 	char text[128];
 
-	if (lab_wait_until(source_says, &w, SOON_USEC) == 0)
+	if (lab_wait_until(source_says, &w, FIXTURE_SOON_USEC) == 0)
 		return;
 	gateway_print_log(f.gateway);
 	read_source(member, text);
@@ -120,7 +119,8 @@ static void assert_source_soon(const char *member, const char *value)
 
 static void assert_weight_soon(const char *target, int64_t weight)
 {
-	if (gateway_wait_weight(f.gateway, LAB_VIP, target, weight, SOON_USEC) != USEC_NEVER)
+	if (gateway_wait_weight(f.gateway, LAB_VIP, target, weight, FIXTURE_SOON_USEC) !=
+	    USEC_NEVER)
 		return;
 	gateway_print_log(f.gateway);
 	fail_msg("%s does not get weight %ld", target, (long)weight);

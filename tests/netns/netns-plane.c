@@ -298,8 +298,8 @@ static void test_enabled(void **state)
 					 NULL),
 			 200);
 	lab_server_order_health(&f.servers[1], 500);
-	assert_true(gateway_wait_weight(f.gateway, LAB_VIP, "10.0.2.10", 0,
-					FIXTURE_PATIENCE_SEC * USEC_PER_SEC) != USEC_NEVER);
+	assert_true(gateway_wait_weight(f.gateway, LAB_VIP, "10.0.2.10", 0, FIXTURE_SOON_USEC) !=
+		    USEC_NEVER);
 	plane_wait_served_by(&f, "a1");
 	assert_string_equal(fixture_state(&f, "blue", "10.0.2.10", buf), "unhealthy");
 	assert_int_equal(gateway_request(f.gateway, "GET", "/v1/status", NULL, &status), 200);
@@ -345,8 +345,7 @@ static void test_half_open(void **state)
 	plane_order(&f, "on", 0);
 	assert_false(is_suspected(NULL));
 	load = fixture_load(&f, LAB_VIP2, RATE, 500 * USEC_PER_MSEC);
-	assert_int_equal(lab_wait_until(is_suspected, NULL, FIXTURE_PATIENCE_SEC * USEC_PER_SEC),
-			 0);
+	assert_int_equal(lab_wait_until(is_suspected, NULL, FIXTURE_SOON_USEC), 0);
 	lab_load_stop(load);
 	lab_load_free(load);
 	assert_true(plane_has_state(&f, "active"));

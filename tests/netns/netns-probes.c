@@ -34,7 +34,6 @@
 #define GROUP(name, targets, keys) "[target-group " name "]\ntargets = " targets "\n" keys SCHEDULE
 #define LISTENER(name, port, group)                                                                \
 	"[listener " name "]\naddress = " LAB_VIP "\nport = " port "\nforward = " group "\n"
-#define SOON_USEC (20 * USEC_PER_SEC)
 
 enum {
 	UDP_PORT = 9999,
@@ -120,7 +119,7 @@ static int tear_down(void **state)
 
 static void wait_weight(uint16_t port, int64_t weight)
 {
-	usec_t end = clock_monotonic_usec() + SOON_USEC;
+	usec_t end = clock_monotonic_usec() + FIXTURE_SOON_USEC;
 
 	while (gateway_weight(f.gateway, LAB_VIP, port, A1) != weight) {
 		if (clock_monotonic_usec() > end)
@@ -291,7 +290,7 @@ static void test_via_vip(void **state)
 /* Whatever a slow machine made of the first failure. */
 static void wait_reason(const char *group, const char *target, const char *detail)
 {
-	usec_t end = clock_monotonic_usec() + SOON_USEC;
+	usec_t end = clock_monotonic_usec() + FIXTURE_SOON_USEC;
 	char buf[FIXTURE_TEXT_MAX];
 
 	fixture_wait_state(&f, group, target, detail ? "unhealthy" : "healthy");

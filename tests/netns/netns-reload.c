@@ -15,7 +15,6 @@
 
 #define A1 "10.0.1.10"
 #define B1 "10.0.2.10"
-#define SOON_USEC (20 * USEC_PER_SEC)
 
 static struct fixture f;
 
@@ -174,7 +173,7 @@ static void test_drain(void **state)
 		lab_sleep(5 * USEC_PER_MSEC);
 	configure(A1 ":8080 weight=1\n " B1 ":8080 weight=1", "");
 	reload(0);
-	assert_weight_soon(B1, 1, SOON_USEC);
+	assert_weight_soon(B1, 1, FIXTURE_SOON_USEC);
 	configure(B1 ":8080 weight=1", "deregistration-delay = 60s\n");
 	reload(0);
 	assert_string_equal(fixture_state(&f, "blue", A1, buf), "draining");
@@ -198,7 +197,7 @@ static void test_drain_idle(void **state)
 	(void)state;
 	configure(A1 ":8080 weight=1\n " B1 ":8080 weight=1", "deregistration-delay = 60s\n");
 	reload(0);
-	assert_weight_soon(B1, 1, SOON_USEC);
+	assert_weight_soon(B1, 1, FIXTURE_SOON_USEC);
 	configure(A1 ":8080 weight=1", "deregistration-delay = 60s\n");
 	reload(0);
 	assert_weight_soon(B1, -ENOENT, 2500 * USEC_PER_MSEC);
@@ -271,7 +270,7 @@ static void test_register(void **state)
 	command_twice("register", B1 ":8080");
 	fixture_wait_healthy(&f, "blue");
 	/* Ups are coalesced. */
-	assert_int_equal(lab_wait_until(has_weight, &weight, SOON_USEC), 0);
+	assert_int_equal(lab_wait_until(has_weight, &weight, FIXTURE_SOON_USEC), 0);
 	reload(0);
 	assert_int_equal(gateway_weight(f.gateway, LAB_VIP, 80, B1), weight);
 	restart();
@@ -279,15 +278,15 @@ static void test_register(void **state)
 	assert_string_equal(fixture_state(&f, "blue", B1, buf), "healthy");
 
 	command_twice("drain", B1 ":8080");
-	assert_weight_soon(B1, 0, SOON_USEC);
+	assert_weight_soon(B1, 0, FIXTURE_SOON_USEC);
 	reload(0);
 	restart();
 	assert_int_equal(gateway_weight(f.gateway, LAB_VIP, 80, B1), 0);
 	command_twice("undrain", B1 ":8080");
-	assert_weight_soon(B1, weight, SOON_USEC);
+	assert_weight_soon(B1, weight, FIXTURE_SOON_USEC);
 
 	command_twice("deregister", B1 ":8080");
-	assert_weight_soon(B1, -ENOENT, SOON_USEC);
+	assert_weight_soon(B1, -ENOENT, FIXTURE_SOON_USEC);
 	reload(0);
 	restart();
 	assert_int_equal(gateway_weight(f.gateway, LAB_VIP, 80, B1), -ENOENT);
