@@ -137,6 +137,16 @@ void fixture_wait_state(struct fixture *f, const char *group, const char *addres
 	}
 }
 
+void fixture_wait_weight(struct fixture *f, const char *address, int64_t weight)
+{
+	if (gateway_wait_weight(f->gateway, LAB_VIP, address, weight, FIXTURE_SOON_USEC) !=
+	    USEC_NEVER)
+		return;
+	gateway_print_log(f->gateway);
+	fail_msg("%s: weight %ld, not %ld", address,
+		 (long)gateway_weight(f->gateway, LAB_VIP, 80, address), (long)weight);
+}
+
 static bool has_alarm(struct fixture *f, const char *begin)
 {
 	_cleanup_(json_decref_p) json_t *status = NULL;

@@ -69,6 +69,9 @@ const char *fixture_state(struct fixture *f, const char *group, const char *addr
 void fixture_wait_state(struct fixture *f, const char *group, const char *address,
 			const char *state);
 
+/* Until the destination of port 80 of LAB_VIP has it in the kernel, for FIXTURE_SOON_USEC at most; then fails likewise. */
+void fixture_wait_weight(struct fixture *f, const char *address, int64_t weight);
+
 /* Until `status` has an alarm that begins so, or none; for FIXTURE_SOON_USEC at most. */
 void fixture_wait_alarm(struct fixture *f, const char *begin, bool wanted);
 

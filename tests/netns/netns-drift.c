@@ -66,15 +66,6 @@ static bool is_logged(void *userdata)
 	return gateway_log_has(f.gateway, userdata);
 }
 
-static void assert_weight_soon(const char *target, int64_t weight)
-{
-	if (gateway_wait_weight(f.gateway, LAB_VIP, target, weight, FIXTURE_SOON_USEC) !=
-	    USEC_NEVER)
-		return;
-	gateway_print_log(f.gateway);
-	fail_msg("%s does not get weight %ld", target, (long)weight);
-}
-
 static void test_repair(void **state)
 {
 	static const struct {
@@ -92,8 +83,8 @@ static void test_repair(void **state)
 	(void)state;
 	fixture_start(&f, "blue");
 	/* Ups are coalesced. */
-	assert_weight_soon("10.0.1.10", 3);
-	assert_weight_soon("10.0.2.10", 4);
+	fixture_wait_weight(&f, "10.0.1.10", 3);
+	fixture_wait_weight(&f, "10.0.2.10", 4);
 	good = gateway_ipvsadm(f.gateway);
 	assert_non_null(good);
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
@@ -168,8 +159,8 @@ static void test_adoption(void **state)
 	assert_int_equal(lab_wait_until(five_requests_counted, NULL, FIXTURE_SOON_USEC), 0);
 	before = packets();
 	fixture_start(&f, "blue");
-	assert_weight_soon("10.0.2.10", 4);
-	assert_weight_soon("10.0.1.10", 3);
+	fixture_wait_weight(&f, "10.0.2.10", 4);
+	fixture_wait_weight(&f, "10.0.1.10", 3);
 	assert_true(packets() >= before);
 }
 

@@ -70,16 +70,6 @@ static void reload(void)
 	fixture_reload(&f, 0, &result);
 }
 
-static void assert_weight_soon(const char *target, int64_t weight)
-{
-	if (gateway_wait_weight(f.gateway, LAB_VIP, target, weight, FIXTURE_SOON_USEC) !=
-	    USEC_NEVER)
-		return;
-	gateway_print_log(f.gateway);
-	fail_msg("%s: weight %ld, not %ld", target,
-		 (long)gateway_weight(f.gateway, LAB_VIP, 80, target), (long)weight);
-}
-
 /* All is well under this configuration. The lab and the daemon serve one test after the other. */
 static void begin(const char *global, const char *group)
 {
@@ -114,10 +104,10 @@ static void test_slow_start(void **state)
 
 	(void)state;
 	begin("", "slow-start = 3s\nunhealthy-connection-termination = no\n");
-	assert_weight_soon(A1, 100);
-	assert_weight_soon(B1, 100);
+	fixture_wait_weight(&f, A1, 100);
+	fixture_wait_weight(&f, B1, 100);
 	lab_server_order_health(&f.servers[0], 500);
-	assert_weight_soon(A1, 0);
+	fixture_wait_weight(&f, A1, 0);
 	assert_int_equal(gateway_weight(f.gateway, LAB_VIP, 80, B1), 100);
 	lab_server_order_health(&f.servers[0], 0);
 	end = clock_monotonic_usec() + FIXTURE_SOON_USEC;
@@ -153,7 +143,7 @@ static void test_slow_start_survives(void **state)
 	(void)state;
 	begin("", "slow-start = 20s\nunhealthy-connection-termination = no\n");
 	lab_server_order_health(&f.servers[0], 500);
-	assert_weight_soon(A1, 0);
+	fixture_wait_weight(&f, A1, 0);
 	lab_server_order_health(&f.servers[0], 0);
 	end = clock_monotonic_usec() + FIXTURE_SOON_USEC;
 	while (before < 10 && clock_monotonic_usec() < end) /* it is not 10 for long */
@@ -198,7 +188,7 @@ static void test_slow_start_and_the_clock(void **state)
 	begin("reconcile-interval = 1h\n",
 	      "slow-start = 100s\nunhealthy-connection-termination = no\n");
 	lab_server_order_health(&f.servers[0], 500);
-	assert_weight_soon(A1, 0);
+	fixture_wait_weight(&f, A1, 0);
 	lab_server_order_health(&f.servers[0], 0);
 	assert_int_equal(lab_wait_until(ramps, &before, FIXTURE_SOON_USEC), 0);
 	for (size_t i = 0; i < ARRAY_SIZE(steps); i++) {
@@ -220,31 +210,31 @@ static void test_zones(void **state)
 
 	(void)state;
 	begin("zone = a\nclient-routing-policy = availability-zone-affinity\n", "");
-	assert_weight_soon(B1, 0);
+	fixture_wait_weight(&f, B1, 0);
 	for (int i = 0; i < 4; i++)
 		assert_string_equal(fixture_get(&f, "/", name), "a1");
 	/* Nobody is well at home: the others serve. */
 	lab_server_order_health(&f.servers[0], 500);
-	assert_weight_soon(B1, 100);
-	assert_weight_soon(A1, -ENOENT);
+	fixture_wait_weight(&f, B1, 100);
+	fixture_wait_weight(&f, A1, -ENOENT);
 	assert_string_equal(fixture_get(&f, "/", name), "b1");
 	lab_server_order_health(&f.servers[0], 0);
-	assert_weight_soon(B1, 0);
+	fixture_wait_weight(&f, B1, 0);
 
 	/* 85 % at home and 15 % by weight: 100 to 15 / (15 + 2 x 85). */
 	configure("zone = a\nclient-routing-policy = partial-availability-zone-affinity\n", "");
 	reload();
-	assert_weight_soon(A1, 1000);
-	assert_weight_soon(B1, 81);
+	fixture_wait_weight(&f, A1, 1000);
+	fixture_wait_weight(&f, B1, 81);
 
 	/* Without cross-zone the zone fails open by itself. */
 	configure("zone = a\ncross-zone = no\n", "");
 	reload();
-	assert_weight_soon(A1, 100);
-	assert_weight_soon(B1, 0);
+	fixture_wait_weight(&f, A1, 100);
+	fixture_wait_weight(&f, B1, 0);
 	lab_server_order_health(&f.servers[0], 500);
 	fixture_wait_state(&f, "blue", A1, "unhealthy");
-	assert_weight_soon(A1, 100);
+	fixture_wait_weight(&f, A1, 100);
 	assert_int_equal(gateway_weight(f.gateway, LAB_VIP, 80, B1), 0);
 	assert_string_equal(fixture_get(&f, "/", name), "a1");
 }
@@ -260,11 +250,11 @@ static void test_termination(void **state)
 	assert_int_equal(lab_wait_until(both_up, NULL, FIXTURE_SOON_USEC), 0);
 	echo = fixture_echo(&f, ECHO_CONNECTIONS);
 	lab_server_order_health(&f.servers[0], 500);
-	assert_weight_soon(A1, -ENOENT);
+	fixture_wait_weight(&f, A1, -ENOENT);
 	assert_true(gateway_log_has(f.gateway, "its connections end"));
 	lab_sleep(USEC_PER_SEC);
 	lab_server_order_health(&f.servers[1], 500);
-	assert_weight_soon(A1, 100); /* fail open */
+	fixture_wait_weight(&f, A1, 100); /* fail open */
 	assert_int_equal(gateway_weight(f.gateway, LAB_VIP, 80, B1), 100);
 	lab_sleep(500 * USEC_PER_MSEC);
 	echoed = lab_echo_stop(echo);
@@ -318,10 +308,10 @@ static void test_unhealthy_draining(void **state)
 	assert_int_equal(lab_wait_until(both_up, NULL, FIXTURE_SOON_USEC), 0);
 	echo = fixture_echo(&f, ECHO_CONNECTIONS);
 	lab_server_order_health(&f.servers[0], 500);
-	assert_weight_soon(A1, 0);
+	fixture_wait_weight(&f, A1, 0);
 	at = clock_monotonic_usec();
 	assert_string_equal(fixture_state(&f, "blue", A1, buf), "unhealthy.draining");
-	assert_weight_soon(A1, -ENOENT);
+	fixture_wait_weight(&f, A1, -ENOENT);
 	assert_true(clock_monotonic_usec() - at >= 1800 * USEC_PER_MSEC);
 	assert_string_equal(fixture_state(&f, "blue", A1, buf), "unhealthy");
 	lab_sleep(USEC_PER_SEC);

@@ -117,15 +117,6 @@ static void assert_source_soon(const char *member, const char *value)
 	fail_msg("%s is \"%s\", not \"%s\"", member, text, value);
 }
 
-static void assert_weight_soon(const char *target, int64_t weight)
-{
-	if (gateway_wait_weight(f.gateway, LAB_VIP, target, weight, FIXTURE_SOON_USEC) !=
-	    USEC_NEVER)
-		return;
-	gateway_print_log(f.gateway);
-	fail_msg("%s does not get weight %ld", target, (long)weight);
-}
-
 static void assert_serves(const char *name)
 {
 	char target[LAB_TARGET_MAX];
@@ -159,15 +150,15 @@ static void follow_a_name(const char *keys)
 	assert_int_equal(gateway_start(f.gateway), 0);
 	assert_source_soon("status", "unreachable");
 	start_dnsmasq();
-	assert_weight_soon(A1, 100);
+	fixture_wait_weight(&f, A1, 100);
 	assert_source_soon("status", "ok");
 	assert_serves("a1");
 
 	/* Another address: it joins, and the first leaves after its second absence. */
 	write_file(HOSTS, B1 " web.test\n");
 	assert_int_equal(lab_process_signal(&dnsmasq, SIGHUP), 0);
-	assert_weight_soon(B1, 100);
-	assert_weight_soon(A1, -ENOENT);
+	fixture_wait_weight(&f, B1, 100);
+	fixture_wait_weight(&f, A1, -ENOENT);
 	assert_serves("b1");
 
 	/* Without a name server the last answer holds, for a new daemon too. */
@@ -204,13 +195,13 @@ static void test_targets_file(void **state)
 	write_file(TARGETS, A1 ":8080 weight=1\n");
 	configure("targets-file = " TARGETS "\n");
 	assert_int_equal(gateway_start(f.gateway), 0);
-	assert_weight_soon(A1, 1);
+	fixture_wait_weight(&f, A1, 1);
 	write_file(TARGETS, A1 ":8080 weight=2\n" B1 ":8080 weight=3\n");
-	assert_weight_soon(B1, 3);
-	assert_weight_soon(A1, 2);
+	fixture_wait_weight(&f, B1, 3);
+	fixture_wait_weight(&f, A1, 2);
 	/* Nobody comes, so that no first result brings it into effect by the way. */
 	write_file(TARGETS, A1 ":8080 weight=5\n" B1 ":8080 weight=3\n");
-	assert_weight_soon(A1, 5);
+	fixture_wait_weight(&f, A1, 5);
 	write_file(TARGETS, "# all are bad\n" A1 ":8080\nnonsense:port\n");
 	assert_source_soon("status", "bad");
 	assert_source_soon("description",
@@ -223,8 +214,8 @@ static void test_targets_file(void **state)
 	assert_int_equal(gateway_weight(f.gateway, LAB_VIP, 80, B1), 3);
 	assert_int_equal(gateway_weight(f.gateway, LAB_VIP, 80, A1), 5);
 	write_file(TARGETS, B1 ":8080 weight=4\n");
-	assert_weight_soon(A1, -ENOENT);
-	assert_weight_soon(B1, 4);
+	fixture_wait_weight(&f, A1, -ENOENT);
+	fixture_wait_weight(&f, B1, 4);
 	assert_source_soon("status", "ok");
 	assert_serves("b1");
 	/* A reload finds nothing left to do. */
@@ -262,13 +253,13 @@ static void test_bad_file_at_start(void **state)
 	fixture_reload(&f, 1, &result);
 	assert_int_equal(gateway_weight(f.gateway, LAB_VIP, 81, A1), 100);
 	write_file(TARGETS, B1 ":8080 weight=5\n");
-	assert_weight_soon(B1, 5);
+	fixture_wait_weight(&f, B1, 5);
 	fixture_wait_alarm(&f, "group blue: the targets-file", false);
 	fixture_wait_healthy(&f, "blue");
 
 	/* Half of it, and one that is gone: the last good list, at once, and with its verdicts. */
 	write_file(TARGETS, B1 ":8080 weight=6\n" A1 ":8080\n");
-	assert_weight_soon(B1, 6);
+	fixture_wait_weight(&f, B1, 6);
 	fixture_wait_healthy(&f, "blue");
 	write_file(TARGETS, B1 ":8080 weight=");
 	restart();
@@ -284,8 +275,8 @@ static void test_bad_file_at_start(void **state)
 	restart();
 	assert_int_equal(gateway_weight(f.gateway, LAB_VIP, 80, B1), 6);
 	write_file(TARGETS, B1 ":8080 weight=7\n");
-	assert_weight_soon(B1, 7);
-	assert_weight_soon(A1, -ENOENT);
+	fixture_wait_weight(&f, B1, 7);
+	fixture_wait_weight(&f, A1, -ENOENT);
 	assert_source_soon("status", "ok");
 	fixture_wait_alarm(&f, "group blue: the targets-file", false);
 }
